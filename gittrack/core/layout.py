@@ -1,0 +1,63 @@
+"""Where things stand: ref names, paths in a record tree, the format number. docs/format.md §2 and §3 in code."""
+
+import re
+
+from gittrack import errors
+
+FORMAT = 1
+FORMAT_LINE = b"gittrack %d\n" % FORMAT
+
+RUNS = "refs/track/runs/"
+CODE = "refs/track/code/"
+LOG = "refs/track/log/"
+
+ID_LENGTH = 20
+SHORT = 7
+PER_DIRECTORY = 100
+
+_ID = re.compile(r"[0-9a-f]{20}\Z")
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` is a whole run id."""
+    return _ID.match(text) is not None
+
+
+def new_id(entropy: bytes) -> str:
+    """A run id out of at least 10 random bytes."""
+    return entropy.hex()[:ID_LENGTH]
+
+
+def run_ref(run_id: str) -> str:
+    return f"{RUNS}{run_id[-2:]}/{run_id}"
+
+
+def code_ref(oid: str) -> str:
+    return f"{CODE}{oid[-2:]}/{oid}"
+
+
+def log_ref(writer: str) -> str:
+    return LOG + writer
+
+
+def id_of_ref(ref: str) -> str | None:
+    """The run id that a ref under refs/track/runs/ stands for, or None when its name is not of that form."""
+    run_id = ref.rpartition("/")[2]
+    return run_id if is_id(run_id) and ref == run_ref(run_id) else None
+
+
+def segment_path(root: str, number: int, suffix: str) -> str:
+    """The path of segment `number` (from 0) of the series `root`, for example `metrics/000/07.jsonl`."""
+    return f"{root}/{number // PER_DIRECTORY:03d}/{number % PER_DIRECTORY:02d}{suffix}"
+
+
+def check_format(data: bytes | None, what: str) -> None:
+    """Refuse a record that this version cannot read. `data` is its `format` file; `what` names it in the error."""
+    match = re.match(rb"gittrack (\d+)\n\Z", data or b"")
+    if match is None:
+        raise errors.DamagedRecord(f"{what} has no valid `format` file", "run `git track doctor`")
+    if int(match[1]) > FORMAT:
+        raise errors.NewerFormat(
+            f"{what} has format {int(match[1])}; this gittrack reads up to {FORMAT}",
+            "upgrade with `pip install --upgrade gittrack`",
+        )
