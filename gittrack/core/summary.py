@@ -1,0 +1,126 @@
+"""What tables read of a run: per metric last, min, max, best, kept up to date point by point.
+
+The loop over points is the hot part of a fold (a million points per run are ordinary), hence plain lists and one pass.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gittrack.core import codec
+
+# one metric's state: places in the list
+_COUNT, _LAST, _LAST_STEP, _MIN, _MIN_STEP, _MAX, _MAX_STEP = range(7)
+
+
+class Summary:
+    """The state behind summary.json. Feed it metric lines and checkpoints in the record's order."""
+
+    def __init__(self) -> None:
+        self.goals: dict[str, str] = {}
+        self.primary: tuple[str, str] | None = None
+        self.points = 0
+        self.checkpoints = 0
+        self._main: dict[str, list[Any]] = {}
+        self._ranked: dict[str, list[Any]] = {}
+        self._latest: dict[str, Any] | None = None
+        self._best: dict[str, Any] | None = None
+
+    def declare(self, goals: Mapping[str, str]) -> None:
+        """Goals known at the start. A single one names the primary metric too."""
+        self.goals.update(goals)
+        if self.primary is None and len(self.goals) == 1:
+            self.primary = next(iter(self.goals.items()))
+
+    def add(self, lines: list[dict[str, Any]]) -> None:
+        """Take in metric lines as `json.loads` returned them."""
+        for line in lines:
+            step = line["s"]
+            values = line["m"]
+            self.points += len(values)
+            table = self._ranked if line.get("r") else self._main
+            for name, value in values.items():
+                if type(value) is dict:
+                    value = codec.decode(value)
+                state = table.get(name)
+                if state is None:
+                    table[name] = state = [0, None, step, None, None, None, None]
+                state[_COUNT] += 1
+                if step >= state[_LAST_STEP]:
+                    state[_LAST] = value
+                    state[_LAST_STEP] = step
+                if value != value:
+                    continue
+                if state[_MIN] is None:
+                    state[_MIN] = state[_MAX] = value
+                    state[_MIN_STEP] = state[_MAX_STEP] = step
+                elif value < state[_MIN]:
+                    state[_MIN] = value
+                    state[_MIN_STEP] = step
+                elif value > state[_MAX]:
+                    state[_MAX] = value
+                    state[_MAX_STEP] = step
+
+    def save(self) -> tuple[Any, ...]:
+        """What `add` may change, for `restore`."""
+        return self.points, *({name: state[:] for name, state in t.items()} for t in (self._main, self._ranked))
+
+    def restore(self, saved: tuple[Any, ...]) -> None:
+        """Back to what `save` returned: a block with a damaged line is taken in line by line instead."""
+        self.points, self._main, self._ranked = saved
+
+    def checkpoint(self, event: Mapping[str, Any]) -> None:
+        """Take in a checkpoint event."""
+        self.checkpoints += 1
+        values = event.get("m") or {}
+        step = event.get("s")
+        self._latest = {"metrics": values, "step": step}
+        if event.get("primary"):
+            metric, goal = event["primary"]
+            if self.primary is not None and self.primary != (metric, goal):
+                self._best = None  # another measure: what was best by the old one says nothing
+            self.primary = (metric, goal)
+            self.goals[metric] = goal
+        if self.primary is None:
+            return
+        metric, goal = self.primary
+        value = values.get(metric)
+        if value is None or value != value:
+            return
+        best = self._best["value"] if self._best else None
+        if best is None or (value < best if goal == "minimize" else value > best):
+            self._best = {"metric": metric, "step": step, "value": value}
+
+    def last(self, name: str) -> Any:
+        """The last value of a metric, or None."""
+        state = self._main.get(name) or self._ranked.get(name)
+        return state[_LAST] if state else None
+
+    def names(self) -> list[str]:
+        return [*self._main, *(name for name in self._ranked if name not in self._main)]
+
+    def document(self) -> dict[str, Any]:
+        """summary.json."""
+        primary = self.primary
+        return {
+            "checkpoints": {"best": self._best, "count": self.checkpoints, "latest": self._latest},
+            "goals": self.goals,
+            "metrics": {name: self._metric(name, state) for name, state in {**self._ranked, **self._main}.items()},
+            "points": self.points,
+            "primary": {"goal": primary[1], "metric": primary[0]} if primary else None,
+        }
+
+    def _metric(self, name: str, state: list[Any]) -> dict[str, Any]:
+        document = {
+            "count": state[_COUNT],
+            "last": state[_LAST],
+            "last_step": state[_LAST_STEP],
+            "max": state[_MAX],
+            "max_step": state[_MAX_STEP],
+            "min": state[_MIN],
+            "min_step": state[_MIN_STEP],
+        }
+        goal = self.goals.get(name)
+        if goal:
+            side = "min" if goal == "minimize" else "max"
+            document["best"], document["best_step"] = document[side], document[side + "_step"]
+        return document
