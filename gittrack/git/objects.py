@@ -87,7 +87,7 @@ def commit(
     message: str,
     algorithm: str = "sha1",
 ) -> Object:
-    """`author` (`Name <email>`) is the committer too; dates are `seconds` at +0000. Bytes that git forbids are mended."""
+    """`author` (`Name <email>`) is the committer too, dates are at +0000. Bytes that git forbids are mended."""
     who = f"{identity(author)} {max(0, int(seconds))} +0000"
     text = message.replace("\0", "").rstrip("\n") + "\n"
     head = [f"tree {tree_oid}", *(f"parent {oid}" for oid in parents), f"author {who}", f"committer {who}"]
