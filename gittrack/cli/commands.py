@@ -1,0 +1,56 @@
+"""The table of commands: enough to print the overview, and where to find each one's code when it is called.
+
+Kept as plain data so that `git track help`, completion, the man page and the reference all read one list, and so that
+calling one command imports that command's module and no other.
+
+A command is a typer-annotated function. Its docstring is its help: the first line repeats `summary` here (a test holds
+them together), then paragraphs, then, last, `Examples:` with two-space indented lines that are shown as they stand. It
+returns None, or the exit code. A hidden parameter needs no help; every other one has it.
+"""
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    target: str  # "module:function"
+    summary: str
+    passes_on: bool = False  # options after the first argument belong to another program
+
+
+SECTIONS: dict[str, dict[str, Entry]] = {
+    "Record": {
+        "run": Entry("gittrack.cli.run:run", "Run a command and record it as a run.", passes_on=True),
+    },
+    "Look": {
+        "ls": Entry("gittrack.cli.ls:ls", "List runs, newest first."),
+        "ps": Entry("gittrack.cli.ps:ps", "List the runs that are going on, with their progress."),
+        "show": Entry("gittrack.cli.show:show", "Show one run."),
+        "logs": Entry("gittrack.cli.logs:logs", "Print the recorded console of a run."),
+    },
+    "Compare": {
+        "diff": Entry("gittrack.cli.diff:diff", "Show what differs between two runs, code included."),
+        "compare": Entry("gittrack.cli.compare:compare", "Compare runs in a table."),
+    },
+    "Annotate": {
+        "rename": Entry("gittrack.cli.annotate:rename", "Give a run a name."),
+        "tag": Entry("gittrack.cli.annotate:tag", "Tag a run."),
+        "untag": Entry("gittrack.cli.annotate:untag", "Take tags off a run."),
+        "note": Entry("gittrack.cli.annotate:note", "Add a note to a run."),
+        "baseline": Entry("gittrack.cli.annotate:baseline", "Mark the run that others are compared with."),
+        "rm": Entry("gittrack.cli.annotate:rm", "Delete runs from every list."),
+        "restore": Entry("gittrack.cli.annotate:restore", "Bring deleted runs back."),
+    },
+    "Keep in order": {
+        "log": Entry("gittrack.cli.undo:log", "List what was changed in this clone, newest first."),
+        "undo": Entry("gittrack.cli.undo:undo", "Take back the last change."),
+        "recover": Entry("gittrack.cli.recover:recover", "Close runs whose processes have died."),
+        "doctor": Entry("gittrack.cli.doctor:doctor", "Check the repository, the settings and the records."),
+        "uninstall": Entry("gittrack.cli.uninstall:uninstall", "Remove all that gittrack put into the repository."),
+    },
+    "Help": {
+        "help": Entry("gittrack.cli.help:help_command", "Show help on git track or on one of its commands."),
+        "completion": Entry("gittrack.cli.completion:completion", "Print the completion script for a shell."),
+    },
+}  # fmt: skip
+
+COMMANDS: dict[str, Entry] = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
