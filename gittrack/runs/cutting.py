@@ -1,0 +1,151 @@
+"""Where the cuts of a live run fall: at each checkpoint, else now and then, and once at the end.
+
+Only the process that holds the run's lock cuts. What is read here is the growth of the journals since the last look.
+"""
+
+import errno
+import os
+from collections.abc import Mapping
+from typing import BinaryIO
+
+from gittrack.core import events
+from gittrack.runs import live
+
+CHECKPOINT = b'{"e":"checkpoint"'
+PIECE = 4 * 1024 * 1024
+FIRST_INTERVAL = 60.0
+SHARE_OF_AGE = 0.05  # later cuts come further apart, so that a run of weeks has hundreds of commits, not tens of thousands
+
+
+class Cutter:
+    """Watches one live folder; knows the cuts that were made and how far each file was looked through."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.cuts = live.read_cuts(directory)
+        self._scanned: dict[str, int] = dict(self.cuts[-1].files) if self.cuts else {}
+
+    @property
+    def closed(self) -> bool:
+        return bool(self.cuts) and self.cuts[-1].reason == "final"
+
+    def started(self, now: float) -> None:
+        """The first cut: the events that made the run."""
+        if not self.cuts:
+            self._append(self.ends(), "start", None, now)
+
+    def checkpoints(self) -> None:
+        """A cut behind every checkpoint that is not covered yet, in the order in which they were made."""
+        found = []
+        for order, name in enumerate(live.process_files(self.directory)):
+            for w, end in self._new_checkpoints(name):
+                found.append((w, order, end, name))
+        for w, _, end, name in sorted(found):
+            self._append({name: end}, "checkpoint", None, w)
+
+    def in_time(self, now: float) -> None:
+        """A cut of everything, when the last one is long enough ago and something is new."""
+        if not self.cuts:
+            return
+        interval = max(FIRST_INTERVAL, (now - self.cuts[0].w) * SHARE_OF_AGE)
+        if now - self.cuts[-1].w >= interval and (ends := self.ends()) != dict(self.cuts[-1].files):
+            self._append(ends, "time", None, now)
+
+    def final(self, now: float, status: str | None) -> None:
+        """The last cut, of everything. `status` counts only where no `end` event was written."""
+        self._append(self.ends(), "final", status, now)
+
+    def ends(self) -> dict[str, int]:
+        """Every file's size in whole lines; the console's in bytes."""
+        ends = {name: self._whole(name) for name in live.process_files(self.directory)}
+        if size := self._size(events.CONSOLE):
+            ends[events.CONSOLE] = size
+        return {name: end for name, end in ends.items() if end}
+
+    def _append(self, moved: Mapping[str, int], reason: str, status: str | None, w: float) -> None:
+        """One cut more, flushed: a commit must never cover what a later fold would not find covered."""
+        last = self.cuts[-1] if self.cuts else None
+        files = dict(last.files) if last else {}
+        for name, end in moved.items():
+            files[name] = max(end, files.get(name, 0))
+        cut = events.Cut(len(self.cuts), files, reason, status, max(w, last.w) if last else w)
+        descriptor = os.open(
+            os.path.join(self.directory, events.CUTS), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666
+        )
+        try:
+            line = events.cut_line(cut)
+            if not _ends_line(self.directory):
+                line = b"\n" + line
+            if os.write(descriptor, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), events.CUTS)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        self.cuts.append(cut)
+
+    def _new_checkpoints(self, name: str) -> list[tuple[float, int]]:
+        """Time and end offset of the checkpoint lines that are new in one journal."""
+        found: list[tuple[float, int]] = []
+        at = self._scanned.get(name, 0)
+        end = self._whole(name)
+        with open(os.path.join(self.directory, name), "rb") as file:
+            while at < end:
+                file.seek(at)
+                piece = _lines_at(file, min(PIECE, end - at))
+                found += [(w, at + stop) for w, stop in _checkpoints_in(piece)]
+                at += len(piece)
+        self._scanned[name] = at
+        return found
+
+    def _whole(self, name: str) -> int:
+        """The offset behind the last line end."""
+        size = self._size(name)
+        with open(os.path.join(self.directory, name), "rb") as file:
+            while size > 0:
+                start = max(0, size - 64 * 1024)
+                file.seek(start)
+                newline = file.read(size - start).rfind(b"\n")
+                if newline >= 0:
+                    return start + newline + 1
+                size = start
+        return 0
+
+    def _size(self, name: str) -> int:
+        try:
+            return os.stat(os.path.join(self.directory, name)).st_size
+        except FileNotFoundError:
+            return 0
+
+
+def _lines_at(file: BinaryIO, size: int) -> bytes:
+    """About `size` bytes of whole lines from here on; more when the first line alone is longer."""
+    piece = file.read(size)
+    while b"\n" not in piece:
+        piece += file.read(size)
+    return events.whole_lines(piece)
+
+
+def _checkpoints_in(piece: bytes) -> list[tuple[float, int]]:
+    found = []
+    text = b"\n" + piece
+    at = text.find(b"\n" + CHECKPOINT)
+    while at >= 0:
+        stop = text.index(b"\n", at + 1)
+        event = events.parse_line(text[at + 1 : stop])
+        if event is not None:
+            found.append((float(event.get("w") or 0.0), stop))
+        at = text.find(b"\n" + CHECKPOINT, stop)
+    return found
+
+
+def _ends_line(directory: str) -> bool:
+    """Whether cuts.jsonl ends with a whole line: a kill in the middle of a write may have left half a one."""
+    try:
+        with open(os.path.join(directory, events.CUTS), "rb") as file:
+            file.seek(0, os.SEEK_END)
+            if file.tell() == 0:
+                return True
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) == b"\n"
+    except FileNotFoundError:
+        return True

@@ -1,0 +1,251 @@
+"""From journals to refs: the one path by which anything of a run becomes a commit.
+
+Live, at the end, after a crash, after a remote run: whoever holds the folder's lock cuts the journal where it is due
+and folds what is cut. Everything here may be killed at any instruction and done again: cuts are appended and flushed
+before they are folded, folding is pure, objects are written before the ref moves, the ref moves by compare-and-swap,
+and the folder goes last.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+from typing import NamedTuple
+
+from gittrack import errors
+from gittrack.core import events, fold, layout
+from gittrack.git import objects
+from gittrack.git.repository import RefChange, Repository
+from gittrack.git.trees import TreeEditor
+from gittrack.runs import live
+from gittrack.runs.cutting import Cutter
+
+BATCH_BYTES = 8 * 1024 * 1024
+BATCH_OBJECTS = 4000
+
+_CUT = re.compile(rb"^Track-Cut: (\d+)$", re.MULTILINE)
+
+
+class Dead(NamedTuple):
+    """What `fold_dead` found: runs it ended, and runs that cannot be decided from here."""
+
+    folded: list[str]
+    unknown: list[str]
+
+
+class Folder:
+    """Cuts and folds one live run. Only one process at a time can have it open."""
+
+    def __init__(self, repo: Repository, directory: str, lock: int) -> None:
+        self.repo = repo
+        self.directory = directory
+        self.run_id = os.path.basename(directory.rstrip("/"))
+        self.ref = layout.run_ref(self.run_id)
+        self._lock = lock
+        self._cutter = Cutter(directory)
+        self._fold = fold.Fold()
+        self._folded = 0  # cuts taken in by self._fold
+        self._tip: str | None = None
+        self._tree: TreeEditor | None = None
+        self._pending: dict[str, objects.Object] = {}
+        self._pending_bytes = 0
+
+    @classmethod
+    def open(cls, repo: Repository, directory: str) -> "Folder | None":
+        """Take the folder's lock; None when another process has it. Raises OSError when it cannot be written."""
+        lock = os.open(os.path.join(directory, events.LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return None
+        if not os.path.exists(os.path.join(directory, events.LOCK)):  # folded and removed while we waited
+            os.close(lock)
+            return None
+        return cls(repo, directory, lock)
+
+    def close(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def advance(self, now: float) -> None:
+        """Cut where a cut is due, and commit what is cut. Raises GittrackError; the next call goes on from there."""
+        with _disk_errors(self.directory):
+            if not self._cutter.closed:
+                self._cutter.started(now)
+                self._cutter.checkpoints()
+                self._cutter.in_time(now)
+            self._commit()
+
+    def finish(self, now: float, status: str | None = None, mine: tuple[str, ...] = ()) -> bool:
+        """Make the final cut, fold it and remove the folder; False while another process of the run is alive.
+
+        `mine` names journals whose lock the caller itself holds. `status` is for a run that wrote no `end` event.
+        """
+        with _disk_errors(self.directory):
+            if not self._cutter.closed:
+                if not self._close(now, status, mine):
+                    return False
+            self._commit()
+            live.remove(self.directory)
+        return True
+
+    def _close(self, now: float, status: str | None, mine: tuple[str, ...]) -> bool:
+        """The final cut, unless somebody is still there. The mark comes first: see docs/format.md §5."""
+        closing = os.path.join(self.directory, events.CLOSING)
+        with open(closing, "wb"):
+            pass
+        names = live.process_files(self.directory)
+        if live.held(self.directory, [name for name in names if name not in mine]):
+            os.unlink(closing)
+            return False
+        self._cutter.started(now)
+        self._cutter.checkpoints()
+        self._cutter.final(now, status)
+        return True
+
+    def _commit(self) -> None:
+        """Fold every cut that is not on the ref yet."""
+        cuts = self._cutter.cuts
+        if self._tip is None:
+            self._tip = self.repo.refs(self.ref).get(self.ref)
+            done = self._committed(self._tip) if self._tip else 0
+            for cut in cuts[self._folded : done]:  # on the ref already: only the state is needed
+                self._fold.advance(cut, self._read, lambda path, data: None)
+            self._folded = max(self._folded, min(done, len(cuts)))
+        old = tip = self._tip
+        for cut in cuts[self._folded :]:
+            tip = self._commit_one(cut, tip)
+            if self._pending_bytes > BATCH_BYTES or len(self._pending) > BATCH_OBJECTS:
+                old = self._move(old, tip)
+        if tip is not None and tip != old:
+            self._move(old, tip)
+
+    def _commit_one(self, cut: events.Cut, parent: str | None) -> str:
+        if self._tree is None:
+            self._tree = TreeEditor(self.repo.algorithm, self._read_object, self._tree_of(parent))
+        tree = self._tree
+        commit = self._fold.advance(cut, self._read, lambda path, data: tree.put(path, self._blob(data)))
+        self._folded += 1
+        made = objects.commit(
+            tree.write(self._emit),
+            [parent] if parent else [],
+            commit.author,
+            commit.seconds,
+            commit.message,
+            self.repo.algorithm,
+        )
+        self._emit(made)
+        return made.oid
+
+    def _move(self, old: str | None, tip: str) -> str:
+        """Write the pending objects, flushed, then move the refs to `tip`: code before the record that names it."""
+        self._flush()
+        changes = []
+        snapshot = self._fold.facts.get("snapshot")
+        if old is None and snapshot and self.repo.exists(snapshot):
+            code = layout.code_ref(snapshot)
+            if not self.repo.refs(code).get(code):
+                changes.append(RefChange(code, None, snapshot))
+        self._update(changes)
+        self._update([RefChange(self.ref, old, tip)])
+        self._tip = tip
+        return tip
+
+    def _update(self, changes: list[RefChange]) -> None:
+        try:
+            if changes:
+                self.repo.update_refs(changes)
+        except errors.RefConflict:
+            if any(self.repo.refs(change.ref).get(change.ref) != change.new for change in changes):
+                raise  # another run of the same code may have made the code ref: that is no conflict
+
+    def _blob(self, data: bytes) -> str:
+        blob = objects.blob(data, self.repo.algorithm)
+        self._emit(blob)
+        if self._pending_bytes > BATCH_BYTES:
+            self._flush()  # objects without a ref are harmless; memory is bounded
+        return blob.oid
+
+    def _emit(self, made: objects.Object) -> None:
+        if made.oid not in self._pending:
+            self._pending[made.oid] = made
+            self._pending_bytes += len(made.data)
+
+    def _flush(self) -> None:
+        self.repo.write(list(self._pending.values()), durable=True)
+        self._pending.clear()
+        self._pending_bytes = 0
+
+    def _read(self, name: str, start: int, end: int) -> bytes:
+        with open(os.path.join(self.directory, name), "rb") as file:
+            file.seek(start)
+            return file.read(end - start)
+
+    def _read_object(self, oid: str) -> bytes:
+        made = self._pending.get(oid)
+        return made.data if made is not None else self.repo.read(oid)[1]
+
+    def _tree_of(self, commit: str | None) -> str | None:
+        if commit is None:
+            return None
+        return objects.parse_commit(self.repo.read(commit)[1]).tree
+
+    def _committed(self, tip: str) -> int:
+        """How many cuts the commit `tip` and those before it cover."""
+        found = _CUT.findall(self.repo.read(tip)[1])
+        if not found:
+            raise errors.DamagedRecord(f"{self.ref} is not the ref of this run's record", "run `git track doctor`")
+        return int(found[-1]) + 1
+
+
+def fold_dead(repo: Repository, now: float, force: bool = False) -> Dead:
+    """End and fold every run of this clone that nobody can be writing any more; with `force`, the undecided ones too."""
+    dead = Dead([], [])
+    here = live.here()
+    for run_id in live.ids(repo.paths):
+        directory = live.folder(repo.paths, run_id)
+        state = live.state(directory, here)
+        if state == live.EMPTY:
+            live.remove(directory)
+        elif state == live.UNKNOWN and not force:
+            dead.unknown.append(run_id)
+        elif state in (live.DEAD, live.FINAL, live.UNKNOWN):
+            if _fold_one(repo, directory, now):
+                dead.folded.append(run_id)
+    _sweep(repo)
+    return dead
+
+
+def _fold_one(repo: Repository, directory: str, now: float) -> bool:
+    try:
+        folder = Folder.open(repo, directory)
+    except FileNotFoundError:  # somebody else was faster
+        return False
+    if folder is None:
+        return False
+    try:
+        return folder.finish(now, "crashed")
+    finally:
+        folder.close()
+
+
+def _sweep(repo: Repository) -> None:
+    """Take away folders whose removal was interrupted; their runs are on refs."""
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(live.root(repo.paths)):
+            if name.endswith(".done"):
+                shutil.rmtree(os.path.join(live.root(repo.paths), name), ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _disk_errors(directory: str):  # type: ignore[no-untyped-def]
+    try:
+        yield
+    except OSError as error:
+        raise errors.CannotWrite(
+            f"cannot fold the run in {directory}: {error.strerror or error}",
+            "nothing is lost; make room or correct the permissions, then run `git track recover`",
+        ) from error

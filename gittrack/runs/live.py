@@ -1,0 +1,148 @@
+"""The folders of live runs: where they are, and who of their processes is still there.
+
+Death is decided by the kernel, not by clocks: every process of a run holds a lock on its journal while it lives, so a
+run whose locks are all free has nobody left, whatever became of pids, terminals and machines in between.
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from gittrack.core import events, layout
+from gittrack.git.discover import Paths
+from gittrack.recorder import machine
+
+OPEN, DEAD, FINAL, UNKNOWN, EMPTY = "open", "dead", "final", "unknown", "empty"
+
+SETTLING = 60.0  # seconds in which a folder without its first events is taken to be just starting
+
+
+class Here(NamedTuple):
+    """What decides whether a silent run can only be dead."""
+
+    boot: str | None
+    machine: str | None
+
+
+def here() -> Here:
+    return Here(machine.boot_id(), machine.machine_id())
+
+
+def track_dir(paths: Paths) -> str:
+    """Where gittrack keeps what is not in refs: shared by all worktrees of a clone."""
+    return os.path.join(paths.common_dir, "track")
+
+
+def root(paths: Paths) -> str:
+    return os.path.join(track_dir(paths), "live")
+
+
+def folder(paths: Paths, run_id: str) -> str:
+    return os.path.join(root(paths), run_id)
+
+
+def create(paths: Paths) -> tuple[str, str]:
+    """Make the folder of a new run. Returns its id and the folder. Raises OSError."""
+    run_id = layout.new_id(secrets.token_bytes(10))
+    directory = folder(paths, run_id)
+    os.makedirs(directory)
+    return run_id, directory
+
+
+def ids(paths: Paths) -> list[str]:
+    """The runs that have a folder here, in no order."""
+    try:
+        return [name for name in os.listdir(root(paths)) if layout.is_id(name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def process_files(directory: str) -> list[str]:
+    """The journals in the folder, in the format's order."""
+    try:
+        return events.in_order(os.listdir(directory))
+    except FileNotFoundError:
+        return []
+
+
+def read_cuts(directory: str) -> list[events.Cut]:
+    with contextlib.suppress(FileNotFoundError), open(os.path.join(directory, events.CUTS), "rb") as file:
+        return events.parse_cuts(file.read())
+    return []
+
+
+def head(directory: str) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """The `process` and `start` events of the run, or None while they are not both written."""
+    try:
+        with open(os.path.join(directory, events.STARTER), "rb") as file:
+            first, second = (events.parse_line(events.whole_lines(file.readline())) for _ in range(2))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not first or not second or first.get("e") != "process" or second.get("e") != "start":
+        return None
+    return first, second
+
+
+@contextlib.contextmanager
+def try_lock(path: str) -> Iterator[bool]:
+    """Whether nobody holds the lock on this file. Shared, so that two that look do not see each other."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            free = True
+        except BlockingIOError:
+            free = False
+        yield free
+    finally:
+        os.close(descriptor)
+
+
+def held(directory: str, names: list[str]) -> bool:
+    """Whether a process holds the lock on one of these journals."""
+    for name in names:
+        with try_lock(os.path.join(directory, name)) as free:
+            if not free:
+                return True
+    return False
+
+
+def state(directory: str, machine_here: Here) -> str:
+    """OPEN: somebody is there; DEAD: nobody can be; FINAL: closed, to be folded; UNKNOWN: cannot be decided from here;
+    EMPTY: it died before it was a run."""
+    cuts = read_cuts(directory)
+    if cuts and cuts[-1].reason == "final":
+        return FINAL
+    if held(directory, process_files(directory)):
+        return OPEN
+    first = head(directory)
+    if first is None:
+        return OPEN if _young(directory) else EMPTY
+    process = first[0]
+    same_boot = process.get("boot") is not None and process["boot"] == machine_here.boot
+    same_machine = process.get("machine") is not None and process["machine"] == machine_here.machine
+    return DEAD if same_boot or same_machine else UNKNOWN
+
+
+def remove(directory: str) -> None:
+    """Take the folder away so that a reader sees it whole or not at all."""
+    aside = directory + ".done"
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(directory, aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _young(directory: str) -> bool:
+    try:
+        return time.time() - os.stat(directory).st_mtime < SETTLING
+    except FileNotFoundError:
+        return False
