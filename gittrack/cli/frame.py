@@ -33,6 +33,22 @@ class Command(typer.core.TyperCommand):
 class Group(typer.core.TyperGroup):
     """All commands, each built only when it is called. (The unused arguments are click's.)"""
 
+    @classmethod
+    def root(cls) -> "Group":
+        """The root of the command tree."""
+        params: list[click.Parameter] = [
+            click.Option(["-C", "directory"], multiple=True, metavar="DIR", help="Work as if started in DIR."),
+            click.Option(["-V", "--version"], is_flag=True, help="Print the version."),
+        ]
+        return cls(
+            name=PROGRAM,
+            callback=_root,
+            params=params,
+            context_settings=SETTINGS,
+            invoke_without_command=True,
+            rich_markup_mode=None,
+        )
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
@@ -66,22 +82,6 @@ def build(name: str) -> click.Command:
         name=name, cls=Command, context_settings=settings, callback=callback, options_metavar="[options]"
     )
     return typer.main.get_command_from_info(info, pretty_exceptions_short=False, rich_markup_mode=None)
-
-
-def group() -> Group:
-    """The root of the command tree."""
-    params: list[click.Parameter] = [
-        click.Option(["-C", "directory"], multiple=True, metavar="DIR", help="Work as if started in DIR."),
-        click.Option(["-V", "--version"], is_flag=True, help="Print the version."),
-    ]
-    return Group(
-        name=PROGRAM,
-        callback=_root,
-        params=params,
-        context_settings=SETTINGS,
-        invoke_without_command=True,
-        rich_markup_mode=None,
-    )
 
 
 def _root(directory: tuple[str, ...], version: bool) -> None:
@@ -126,7 +126,7 @@ def call(argv: list[str]) -> int:
 
 
 def _invoke(argv: list[str]) -> int:
-    root = group()
+    root = Group.root()
     try:
         with root.make_context(PROGRAM, list(argv)) as ctx:
             result = root.invoke(ctx)

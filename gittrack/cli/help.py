@@ -19,7 +19,7 @@ from typer.utils import get_params_from_function
 from gittrack import errors
 from gittrack.cli import context
 from gittrack.cli.commands import COMMANDS, SECTIONS
-from gittrack.cli.frame import PROGRAM, build, group
+from gittrack.cli.frame import PROGRAM, Group, build
 
 WIDEST = 100
 TERM = 26  # the widest term that shares its line with its text
@@ -51,7 +51,8 @@ def page(command: click.Command, ctx: click.Context) -> Page:
     text, _, examples = (command.help or "").partition("Examples:\n")
     summary, *paragraphs = (_one_line(part) for part in re.split(r"\n\s*\n", text.strip()))
     texts = _texts(command)
-    arguments, options = [], []
+    arguments: list[tuple[str, str]] = []
+    options: list[tuple[str, str]] = []
     for param in command.get_params(ctx):
         if isinstance(param, typer.core.TyperArgument) and not param.help:
             param.help = texts.get(param.name or "")
@@ -73,7 +74,7 @@ def read(name: str) -> Page:
     """The page of the command called `name`. Raises UsageError for an unknown one."""
     if name not in COMMANDS:
         raise errors.UsageError(f"`{name}` is not a command of {PROGRAM}", f"`{PROGRAM} help` lists the commands")
-    root = click.Context(group(), info_name=PROGRAM)
+    root = click.Context(Group.root(), info_name=PROGRAM)
     command = build(name)
     return page(command, command.make_context(name, [], parent=root, resilient_parsing=True))
 
@@ -145,7 +146,7 @@ def _dim(text: str) -> str:
 
 
 def help_command(
-    name: Annotated[str | None, typer.Argument(metavar="[COMMAND]", help="The command to explain.")] = None,
+    topic: Annotated[str | None, typer.Argument(metavar="[COMMAND]", help="The command to explain.")] = None,
 ) -> None:
     """Show help on git track or on one of its commands.
 
@@ -155,4 +156,4 @@ def help_command(
       git track help
       git track help compare
     """
-    sys.stdout.write(overview() if name is None else render(read(name)))
+    sys.stdout.write(overview() if topic is None else render(read(topic)))

@@ -27,5 +27,8 @@ def start(argv: list[str], platform: str) -> int:
             "hint: on Windows, use it inside WSL 2, where it is Linux\n"
         )
         return 77
+    if argv[:1] == ["__complete"]:
+        found: int = lazy("gittrack.cli.completion").complete(argv[1:])
+        return found
     code: int = lazy("gittrack.cli.frame").call(argv)
     return code

@@ -1,0 +1,136 @@
+"""Completion of commands, options and runs, in bash, zsh and fish, after `git-track` and after `git track`.
+
+typer can complete a program that is called by its own name only; a git subcommand is completed by git's own completion,
+which asks for a function of its own manner in each shell. So the shells get small scripts (completion_scripts.py) that
+call `git-track __complete WORD...` and print what it answers: one `value<tab>description` per line, and `:files` or
+`:commands` where the shell knows better.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import click
+import typer
+from click.shell_completion import CompletionItem, ShellComplete
+
+from gittrack import errors
+from gittrack.cli import context
+from gittrack.cli.commands import COMMANDS
+from gittrack.cli.completion_scripts import SCRIPTS
+from gittrack.cli.frame import PROGRAM, Group
+
+MOST = 200
+SHORT = 7
+KEYWORDS = (("latest", "the newest run"), ("best", "the best by its primary metric"))
+
+
+class Completed(click.ParamType):  # type: ignore[type-arg]
+    """A parameter that knows what it may be: `find` gets what is typed, and whether earlier words are given."""
+
+    name = "word"
+
+    def __init__(self, find: Callable[[str, bool], list[CompletionItem]]) -> None:
+        self.find = find
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return self.find(incomplete, bool(ctx.params.get(param.name or "")))
+
+
+def _runs(incomplete: str, _more: bool) -> list[CompletionItem]:
+    if incomplete.startswith("best:"):
+        names = sorted({name for row in _rows() for name in row.metrics})
+        return _items([("best:" + name, "") for name in names], incomplete)
+    rows = _rows()
+    named = [(row.name, f"{row.id[:SHORT]} {row.status}") for row in rows if row.name]
+    ids = [(row.id[:SHORT], " ".join(filter(None, (row.status, row.name, row.command[:50])))) for row in rows]
+    return _items([*KEYWORDS, *named, *ids], incomplete)
+
+
+def _commands_to_run(incomplete: str, more: bool) -> list[CompletionItem]:
+    return [CompletionItem(incomplete, type="files" if more else "commands")]
+
+
+def _shells(incomplete: str, _more: bool) -> list[CompletionItem]:
+    return _items([(shell, f"the script for {shell}") for shell in SCRIPTS], incomplete)
+
+
+def _command_names(incomplete: str, _more: bool) -> list[CompletionItem]:
+    return _items([(name, entry.summary) for name, entry in COMMANDS.items()], incomplete)
+
+
+def _items(pairs: list[tuple[str, str]], incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(value, help=text) for value, text in pairs if value.startswith(incomplete)]
+
+
+# By the name of a parameter, in every command: commands need not know that there is completion.
+COMPLETED: dict[str, Completed] = {
+    **dict.fromkeys(("run", "runs", "a", "b", "against"), Completed(_runs)),
+    **dict.fromkeys(("command", "argv"), Completed(_commands_to_run)),
+    "shell": Completed(_shells),
+    "topic": Completed(_command_names),
+}
+
+
+class Completing(Group):
+    """The command tree with parameters that know what they may be."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        command = super().get_command(ctx, cmd_name)
+        for param in command.params if command else ():
+            param.type = COMPLETED.get(param.name or "", param.type)
+        return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        return _command_names(incomplete, False)
+
+
+def _rows() -> list[Any]:
+    here = context.here()
+    here.index.refresh(here.paths)
+    return list(here.index.rows(limit=MOST))
+
+
+def answer(words: list[str]) -> str:
+    """What may stand in the place of the last of `words`, which are those after `git track`."""
+    *before, incomplete = words or [""]
+    root = Completing.root()
+    items = ShellComplete(root, {}, PROGRAM, "").get_completions(before, incomplete)
+    lines = []
+    for item in items:
+        if item.type == "plain":
+            lines.append(f"{item.value}\t{' '.join((item.help or '').split())}")
+        else:
+            lines.append(":commands" if item.type == "commands" else ":files")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def complete(words: list[str]) -> int:
+    """`git-track __complete WORD...`. A keypress is no place for an error message: where nothing is known, nothing."""
+    try:
+        sys.stdout.write(answer(words))
+    except errors.GittrackError:
+        return 1
+    finally:
+        context.close()
+    return 0
+
+
+def completion(
+    shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="The shell to print it for.")],
+) -> None:
+    """Print the completion script for a shell.
+
+    It completes commands, options, and ids and names of runs, both after `git track` and after `git-track`. To have it
+    in every new shell, write it where the shell looks, or evaluate it in the shell's start-up file.
+
+    Examples:
+      git track completion bash > ~/.local/share/bash-completion/completions/git-track
+      echo 'eval "$(git track completion zsh)"' >> ~/.zshrc      # after compinit
+      git track completion fish > ~/.config/fish/completions/git-track.fish
+    """
+    if shell not in SCRIPTS:
+        raise errors.UsageError(f"there is no completion for `{shell}`", f"there is for {', '.join(SCRIPTS)}")
+    sys.stdout.write(SCRIPTS[shell])
