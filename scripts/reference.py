@@ -56,7 +56,7 @@ def errors_markdown() -> str:
         "Every error is told on standard error as `error: what happened` and `hint: what to do next`. In Python the",
         "same errors are the classes of `gittrack.errors`, with `.message` and `.hint`.", "",
         "`git track run` exits with the code of the command it ran; when a signal ended that, with 128 and the number",
-        "of the signal, as a shell does. Its own errors lie above 63, so that the two are not taken for each other.", "",
+        "of the signal, as a shell does. Its own errors lie above 63, so that nobody takes one for the other.", "",
         "| code | class | |", "|---|---|---|",
         "| 0 | | Done. |", *rows,
         f"| {errors.GittrackError.exit_code} | other | A fault of gittrack itself. "
