@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from gittrack.core import events, layout
 from gittrack.git.discover import Paths
-from gittrack.recorder import machine
+from gittrack.recorder import process
 
 OPEN, DEAD, FINAL, UNKNOWN, EMPTY = "open", "dead", "final", "unknown", "empty"
 
@@ -30,7 +30,7 @@ class Here(NamedTuple):
 
 
 def here() -> Here:
-    return Here(machine.boot_id(), machine.machine_id())
+    return Here(process.boot_id(), process.machine_id())
 
 
 def track_dir(paths: Paths) -> str:
@@ -127,9 +127,9 @@ def state(directory: str, machine_here: Here) -> str:
     first = head(directory)
     if first is None:
         return OPEN if _young(directory) else EMPTY
-    process = first[0]
-    same_boot = process.get("boot") is not None and process["boot"] == machine_here.boot
-    same_machine = process.get("machine") is not None and process["machine"] == machine_here.machine
+    starter = first[0]
+    same_boot = starter.get("boot") is not None and starter["boot"] == machine_here.boot
+    same_machine = starter.get("machine") is not None and starter["machine"] == machine_here.machine
     return DEAD if same_boot or same_machine else UNKNOWN
 
 

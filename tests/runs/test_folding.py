@@ -16,7 +16,7 @@ import pytest
 from gittrack.core import codec, events, layout
 from gittrack.git.discover import discover
 from gittrack.git.open import open_repository
-from gittrack.recorder import machine
+from gittrack.recorder import process
 from gittrack.runs import folding, live
 
 ID = "0123456789abcdef0123"
@@ -24,7 +24,7 @@ HEADER = {"e": "process", "format": 1, "t": 0.0, "w": 1000.0}
 
 
 def header():
-    return {**HEADER, "boot": machine.boot_id(), "machine": machine.machine_id()}
+    return {**HEADER, "boot": process.boot_id(), "machine": process.machine_id()}
 
 
 def start(snapshot=None):
@@ -144,7 +144,7 @@ def test_a_run_of_another_machine_is_left_until_forced(opened):
 
 
 def test_a_run_of_an_earlier_boot_of_this_machine_is_dead(opened):
-    if machine.machine_id() is None:
+    if process.machine_id() is None:
         folder(opened, {**header(), "boot": "earlier"}, start())
         assert folding.fold_dead(opened, 2000.0).unknown == [ID]
     else:
