@@ -1,0 +1,202 @@
+"""The run as the training sees it: what `gittrack.init()` returns.
+
+Nothing in it may hurt the training: after `init`, wrong use is warned of once and skipped.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+
+from .complain import complain
+from .journal import Journal
+from .plain import plain, plain_params
+from .secret_names import clean_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+    from typing import Any
+
+_GOALS = ("minimize", "maximize")
+_STATES = ("completed", "failed", "killed")
+_REASON = 2_000
+
+
+class Params(dict):  # type: ignore[type-arg]
+    """The parameters of a run. Setting one records it; the values are recorded as they are at that moment."""
+
+    def __init__(self, record: Callable[[Mapping[Any, Any]], None], values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self._record = record
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, value)
+        self._record({name: value})
+
+    def update(self, *others: Any, **values: Any) -> None:
+        """As of a dict; recorded as one event."""
+        try:
+            new = dict(*others, **values)
+        except (TypeError, ValueError) as error:
+            return complain("params", f"parameters are a dict, not {others!r:.80}: nothing was recorded", error)
+        super().update(new)
+        return self._record(new)
+
+    def __ior__(self, other: Any) -> Params:  # type: ignore[misc]
+        self.update(other)
+        return self
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        """As of a dict."""
+        if name not in self:
+            self[name] = default
+        return self[name]
+
+    def _keep(self, *_args: Any, **_named: Any) -> Any:
+        complain("params removed", "parameters that were recorded cannot be taken back")
+
+    __delitem__ = pop = popitem = clear = _keep
+
+    def __reduce__(self) -> Any:
+        return dict, (dict(self),)
+
+
+class ActiveRun:
+    """A run that is being recorded. Also a context manager: an exception that leaves it marks the run as failed.
+
+    `joined` says that another process (`git track run`, or the rank that started it) began the run and will end it.
+    `on_finish` is called once, in the process that began the run, when its end has been written.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        run_id: str,
+        joined: bool = False,
+        params: Mapping[str, Any] | None = None,
+        on_finish: Callable[[ActiveRun], None] | None = None,
+    ) -> None:
+        self.id = run_id
+        self.dir = journal.dir
+        self.joined = joined
+        self.params = Params(self._record_params, {})
+        self.status = "running"
+        self._journal = journal
+        self._on_finish = on_finish
+        self._pid = os.getpid()
+        self._last_error = _last_error()
+        self.log = journal.metrics  # not a method that calls it: that would cost 3 % more
+        if params:
+            self.params.update(params)
+        _open.append(self)
+        atexit.register(self._at_exit)
+
+    def checkpoint(
+        self,
+        step: int | None = None,
+        metrics: Mapping[str, Any] | None = None,
+        primary_metric: tuple[str, str] | None = None,
+    ) -> None:
+        """Mark a moment that is kept: its step and metrics. `primary_metric` is (name, "minimize" or "maximize")."""
+        self._journal.checkpoint(step, metrics, _primary(primary_metric))
+
+    def finish(self, status: str | None = None) -> None:
+        """End the run (completed, failed or killed), or leave it when another process began it. May be called twice."""
+        if status is not None and status not in _STATES:
+            complain("status", f"a run ends {', '.join(_STATES)}; {status!r:.80} was taken as completed")
+            status = None
+        self._end(status or "completed", None, None)
+
+    def __enter__(self) -> ActiveRun:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end(*_verdict(error))
+
+    def __repr__(self) -> str:
+        how = ", joined" if self.joined else ""
+        return f"<gittrack run {self.id[:7]} {self.status}{how}: {len(self.params)} parameters>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join([f"<tr><th>{_escape(name)}</th><td>{_escape(value)}</td></tr>" for name, value in self._rows()])
+        return f"<table><caption>gittrack run <code>{self.id[:7]}</code> {self.status}</caption>{rows}</table>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a run cannot be sent to another process; call gittrack.init() there, it joins the same run")
+
+    def _rows(self) -> list[tuple[str, object]]:
+        return [*plain_params(self.params).items()]
+
+    def _record_params(self, values: Mapping[Any, Any]) -> None:
+        if self._journal.closed:
+            complain("params late", "the run is finished; parameters that are set now are not recorded")
+        else:
+            self._journal.event("params", source="code", values=plain_params(values))
+
+    def _at_exit(self) -> None:
+        error = _last_error()
+        self._end(*_verdict(error if error is not self._last_error and not _is_interactive() else None))
+
+    def _end(self, status: str, reason: str | None, signal: str | None) -> None:
+        if self.status != "running":
+            return
+        own = not self.joined and self._pid == os.getpid()
+        self.status = status if own else "left"
+        if self in _open:
+            _open.remove(self)
+        try:
+            if own:
+                code = None if signal else int(status != "completed")
+                self._journal.event("end", code=code, reason=reason, signal=signal, status=status)
+            self._journal.close()
+            if own and self._on_finish is not None:
+                self._on_finish(self)
+            atexit.unregister(self._at_exit)
+        except Exception as error:  # noqa: BLE001 - the training is over and its exit code must stay its own
+            complain("finish", f"the run is recorded, but was not closed properly: {error}", error)
+
+
+_open: list[ActiveRun] = []
+
+
+def current() -> ActiveRun | None:
+    """The run that this process is recording: the one begun or joined last."""
+    return _open[-1] if _open else None
+
+
+def _primary(chosen: Any) -> tuple[str, str] | None:
+    if chosen is None:
+        return None
+    if isinstance(chosen, (tuple, list)) and len(chosen) == 2 and isinstance(chosen[0], str) and chosen[1] in _GOALS:
+        return chosen[0], chosen[1]
+    complain("primary", f'primary_metric is (name, "minimize" or "maximize"), not {chosen!r:.80}: it was left out')
+    return None
+
+
+def _verdict(error: BaseException | None) -> tuple[str, str | None, str | None]:
+    """Status, reason and signal of a run that `error` ended."""
+    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+        return "completed", None, None
+    reason = type(error).__name__ + (f": {plain(str(error))}" if str(error) else "")
+    if isinstance(error, KeyboardInterrupt):
+        return "killed", reason, "SIGINT"
+    return "failed", clean_text(reason)[:_REASON], None
+
+
+def _last_error() -> BaseException | None:
+    """The exception that the interpreter reported last; at exit, the one that ended the program."""
+    return getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+
+
+def _is_interactive() -> bool:
+    """In a notebook or at a prompt an error ends a cell, not the program."""
+    return hasattr(sys, "ps1") or bool(sys.flags.interactive) or "ipykernel" in sys.modules
+
+
+def _escape(value: object) -> str:
+    return str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
