@@ -1,0 +1,63 @@
+"""Values as short text for people: five significant digits, one line, nothing that could drive a terminal.
+
+Names, parameters and console lines come from other people's programs, so whatever is not printable is escaped before it
+reaches a terminal. Files for machines (JSON, CSV) take the values whole instead.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+MISSING = "-"
+
+
+def cell(value: Any) -> str:
+    """Any value of a record in a table's cell."""
+    kind = type(value)
+    if kind is str:
+        return value if value.isprintable() and value else line(value)
+    if kind is float:
+        return number(value)
+    if value is None:
+        return MISSING
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is int:
+        return str(value) if abs(value) < 10**15 else f"{value:.5g}" if abs(value) < 10**300 else "huge"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{cell(key)}: {cell(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(cell, value)) if value else MISSING
+    return line(repr(value))
+
+
+def number(value: float) -> str:
+    """A float to five significant digits; whole parts are never cut."""
+    if value == 0 or 1e5 > value >= 1e-4:
+        return f"{value:.5g}"
+    if math.isfinite(value) and 1e5 <= abs(value) < 1e15:
+        return f"{value:.0f}"
+    return f"{value:.5g}"
+
+
+def signed(value: float) -> str:
+    """A difference, with its sign: `+0.25`, `-3`, `±0`."""
+    return "±0" if value == 0 else ("+" if value > 0 else "") + number(value)
+
+
+def line(text: str) -> str:
+    """`text` on one line: control characters and other unprintable ones escaped, empty text as `""`."""
+    if not text:
+        return '""'
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def lines(text: str) -> str:
+    """`text` with its line ends and tabs, and everything else that is not printable escaped."""
+    return "".join(char if char.isprintable() or char in "\n\t" else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(char) or ascii(char)[1:-1]
