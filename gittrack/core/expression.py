@@ -181,7 +181,7 @@ def _first(value: Any, otherwise: Any) -> Any:
 
 
 def number(text: str) -> int | float | None:
-    """`text` as an int or float (exact for whole numbers), else None. nan and inf count; underscores and blanks do not."""
+    """`text` as an int or float (exact for whole numbers; nan and inf count), else None for it is no plain number."""
     if "_" in text or not text.isascii() or text != text.strip():
         return None
     try:

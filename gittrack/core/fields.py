@@ -15,7 +15,8 @@ FIELDS: Mapping[str, str] = {
     "ended": "ended", "duration": "duration", "experiment": "experiment", "command": "command", "user": "user",
     "host": "host", "base": "base", "snapshot": "snapshot", "tags": "tags", "tag": "tags", "notes": "notes",
     "note": "notes", "baseline": "baseline", "archived": "archived", "deleted": "deleted", "live": "live",
-    "checkpoints": "checkpoints", "exit_code": "exit_code",
+    "checkpoints": "checkpoints", "exit_code": "exit_code", "signal": "signal", "reason": "reason", "points": "points",
+    "parent": "parent",
 }  # fmt: skip
 AGE = "age"  # now - created
 STATISTICS = ("last", "best", "min", "max", "count", "last_step", "best_step", "min_step", "max_step")

@@ -1,0 +1,43 @@
+"""What the reading commands have in common: a fresh index, the clock of this machine, and the words for `no runs`."""
+
+import sys
+import time
+
+from gittrack.cli.context import Workplace, here
+from gittrack.cli.render import say
+from gittrack.compare.selection import Selection, select
+from gittrack.core.moments import Clock, Fields
+
+
+def clock() -> Clock:
+    """Now, in the zone of this machine."""
+    return Clock(time.time(), _seconds, time.localtime)
+
+
+def _seconds(fields: Fields) -> float:
+    year, month, day, hour, minute, second = fields[:6]
+    return time.mktime((year, month, day, hour, minute, second, 0, 0, -1))
+
+
+def fresh() -> Workplace:
+    """The workplace of this call, its index up to date."""
+    place = here()
+    place.index.refresh(lambda: place.repository)
+    return place
+
+
+def chosen(where: list[str] | None, sort: str | None, limit: int | None, deleted: bool = False) -> Selection:
+    """The runs that a command's options ask for."""
+    return select(fresh().index, clock(), where or (), sort, limit, deleted)
+
+
+def nothing(where: list[str] | None) -> None:
+    """Tell that the list is empty, and what fills it."""
+    if where:
+        say(f"no run answers to {' and '.join(where)}; `git track ls` lists all of them")
+    else:
+        say("no runs yet; record one with `git track run COMMAND...`, for example `git track run python train.py`")
+
+
+def to_terminal() -> bool:
+    return sys.stdout.isatty()
