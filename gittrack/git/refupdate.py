@@ -1,0 +1,92 @@
+"""Refs listed and moved by the git executable: for every kind of repository, and for many refs at once."""
+
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+
+from gittrack.git import reffiles, reflock, refnames
+from gittrack.git.command import Git, failure
+from gittrack.git.discover import Format
+from gittrack.git.repository import RefChange
+
+PATIENCE = 1.0  # seconds to wait for another process's lock on a ref: what git itself waits for packed-refs
+_LOCKED = re.compile(r"Unable to create '([^']*\.lock)': File exists")
+_MOVED = re.compile(r"is at ([0-9a-f]+) but expected|reference already exists|unable to resolve reference")
+_IN_THE_WAY = re.compile(r"'[^']*' exists; cannot create|there is a non-empty directory|cannot process .* at the same")
+
+
+def listed(git: Git, form: Format, prefix: str) -> dict[str, str]:
+    """See Repository.refs."""
+    if form.refs == "files" and prefix.startswith("refs/track"):
+        return reffiles.read(git.paths, prefix)
+    found: dict[str, str] = {}
+    directory = prefix.rpartition("/")[0]
+    for line in git.lines("for-each-ref", "--format=%(objectname) %(refname) %(symref)", directory):
+        oid, name, symbolic = line.split(" ", 2)
+        if name.startswith(prefix) and not symbolic:
+            found[name] = oid
+    return dict(sorted(found.items()))
+
+
+def update(git: Git, changes: Sequence[RefChange], durable: bool) -> None:
+    """See Repository.update_refs. `changes` have passed refnames.check."""
+    ordered = refnames.in_order(changes)
+    width = max((len(oid) for change in changes for oid in change[1:] if oid), default=40)
+    # An explicit transaction: were we killed while we write, git would carry out an implicit one as far as it was read.
+    lines = ["start", *(_line(change, "0" * width) for change in ordered), "commit"]
+    said = "".join(f"{line}\0" for line in lines).encode("utf-8", "surrogateescape")
+    args = (*(("-c", "core.fsync=committed") if durable else ()), "update-ref", "--no-deref", "--stdin", "-z")
+    with reflock.held(git.paths, [change.ref for change in changes]):
+        retry(lambda: _run(git, args, said, ordered))
+
+
+def retry(action: Callable[[], None]) -> None:
+    """Do it again while another process holds a lock, for a second; Busy becomes the RefConflict that it carries."""
+    until = time.monotonic() + PATIENCE
+    pause = 0.001
+    while True:
+        try:
+            return action()
+        except Busy as busy:
+            if time.monotonic() > until:
+                raise refnames.locked(busy.place) from None
+        time.sleep(pause)
+        pause = min(pause * 2, 0.05)
+
+
+class Busy(Exception):
+    """A lock file of another process is in the way. Never leaves this layer."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self.place = place
+
+
+def _line(change: RefChange, zero: str) -> str:
+    if change.new is None:
+        return f"verify {change.ref}\0{zero}" if change.old is None else f"delete {change.ref}\0{change.old}"
+    if change.new == change.old:
+        return f"verify {change.ref}\0{change.old}"
+    return f"update {change.ref}\0{change.new}\0{change.old or zero}"
+
+
+def _run(git: Git, args: tuple[str, ...], said: bytes, changes: Sequence[RefChange]) -> None:
+    result = git.call(*args, input=said)
+    if result.code == 0:
+        return
+    text = os.fsdecode(result.err).strip()
+    lock = _LOCKED.search(text)
+    if lock:
+        raise Busy(lock[1])
+    if _IN_THE_WAY.search(text):
+        raise refnames.in_the_way(text)
+    match = _MOVED.search(text)
+    if match:
+        at = next((change for change in changes if f"'{change.ref}'" in text), changes[0])
+        raise refnames.moved(at, match[1] or _state(text))
+    raise failure(("update-ref",), result.code, result.err, git.paths)
+
+
+def _state(text: str) -> str | None:
+    return "there already" if "already exists" in text else None
