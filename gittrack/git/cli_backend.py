@@ -1,0 +1,97 @@
+"""The repository through the git executable: where libgit2 cannot open it (sha256, reftable), or is not installed."""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from gittrack.git import objects, refnames, refupdate
+from gittrack.git.catfile import CatFile, many
+from gittrack.git.command import Git
+from gittrack.git.discover import Format, Paths
+from gittrack.git.objects import Object
+from gittrack.git.repository import RefChange
+from gittrack.git.writer import Writer
+
+_FRESH = 60.0  # seconds for which packs that were marked as used stay so: a prune spares what is younger than days
+
+
+class CliRepository:
+    """See repository.Repository."""
+
+    def __init__(self, paths: Paths, form: Format, environ: Mapping[str, str]) -> None:
+        self.paths = paths
+        self.git = Git(paths, environ)
+        self.algorithm = form.algorithm
+        self._format = form
+        self._contents = CatFile(self.git)
+        self._names = CatFile(self.git, data=False)
+        self._writer = Writer(self.git, self.algorithm, self._packed)
+        self._freshened = float("-inf")
+
+    def read(self, oid: str) -> tuple[str, bytes]:
+        found = self._contents.ask(_whole(oid))
+        if found is None:
+            raise KeyError(oid)
+        return found
+
+    def read_path(self, commit: str, path: str) -> bytes | None:
+        found = self._contents.ask(f"{_whole(commit)}:{path}")
+        return found.data if found is not None and found.kind == "blob" else None
+
+    def read_many(self, specs: Iterable[str]) -> Iterator[bytes | None]:
+        asked = list(specs)
+        for spec, found in zip(asked, many(self.git, asked), strict=True):
+            yield None if found is None or (":" in spec and found.kind != "blob") else found.data
+
+    def read_files(self, commits: Sequence[str], paths: Sequence[str]) -> Iterator[tuple[bytes | None, ...]]:
+        answers = self.read_many(f"{_whole(commit)}:{path}" for commit in commits for path in paths)
+        for _ in commits:
+            yield tuple([next(answers) for _ in paths])
+
+    def exists(self, oid: str) -> bool:
+        return self._names.ask(_whole(oid)) is not None
+
+    def write(self, objects: Sequence[Object], durable: bool = False) -> None:
+        self._writer.write(objects, durable)
+
+    def refs(self, prefix: str = "refs/") -> dict[str, str]:
+        return refupdate.listed(self.git, self._format, prefix)
+
+    def update_refs(self, changes: Sequence[RefChange], durable: bool = False) -> None:
+        refnames.check(changes)
+        for change in changes:
+            if change.new is not None and not self.exists(change.new):
+                raise refnames.no_object(change)
+        refupdate.update(self.git, changes, durable)
+
+    def close(self) -> None:
+        self._contents.close()
+        self._names.close()
+
+    def _packed(self, found: Object) -> bool:
+        if not self.exists(found.oid):
+            return False
+        if time.monotonic() - self._freshened > _FRESH:
+            self._freshen_packs()
+        return True
+
+    def _freshen_packs(self) -> None:
+        """git does not say which pack has an object. Marking all as used keeps what nobody needs two weeks longer."""
+        with os.scandir(os.path.join(self.paths.common_dir, "objects", "pack")) as entries:
+            for entry in entries:
+                if entry.name.endswith(".pack"):
+                    _touch(entry.path)
+        self._freshened = time.monotonic()
+
+
+def _whole(oid: str) -> str:
+    """git would also answer to a branch name, or to half an oid."""
+    if not objects.is_oid(oid):
+        raise ValueError(f"{oid!r} is not an object id")
+    return oid
+
+
+def _touch(path: str) -> None:
+    with contextlib.suppress(OSError):  # gone, or of another user, whose prune it then is
+        os.utime(path)
