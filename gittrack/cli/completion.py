@@ -8,7 +8,7 @@ call `git-track __complete WORD...` and print what it answers: one `value<tab>de
 
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import click
 import typer
@@ -16,9 +16,11 @@ from click.shell_completion import CompletionItem, ShellComplete
 
 from gittrack import errors
 from gittrack.cli import context
+from gittrack.cli.asking import fresh
 from gittrack.cli.commands import COMMANDS
 from gittrack.cli.completion_scripts import SCRIPTS
 from gittrack.cli.frame import PROGRAM, Group
+from gittrack.runs.row import Row
 
 MOST = 200
 SHORT = 7
@@ -87,10 +89,8 @@ class Completing(Group):
         return _command_names(incomplete, False)
 
 
-def _rows() -> list[Any]:
-    here = context.here()
-    here.index.refresh(here.paths)
-    return list(here.index.rows(limit=MOST))
+def _rows() -> list[Row]:
+    return fresh().index.rows(limit=MOST)
 
 
 def answer(words: list[str]) -> str:

@@ -1,0 +1,71 @@
+"""The layers also hold for modules that are imported late: import-linter cannot see what lazy() is asked for."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import gittrack
+
+PACKAGE = Path(gittrack.__file__).parent
+# What each layer may reach, beyond itself: docs/architecture.md.
+BELOW = {
+    "cli": {"compare", "record", "runs", "git", "store", "config", "core", "recorder"},
+    "compare": {"runs", "git", "store", "config", "core", "recorder"},
+    "record": {"runs", "git", "store", "config", "core", "recorder"},
+    "runs": {"git", "store", "config", "core", "recorder"},
+    "git": set(),
+    "store": set(),
+    "config": {"core"},
+    "core": set(),
+    "recorder": set(),
+}
+EVERYWHERE = {"errors", "lazy"}
+MODULES = sorted(
+    path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if len(path.relative_to(PACKAGE).parts) > 1
+)
+
+
+def reached(path: Path) -> set[str]:
+    """The packages of gittrack that a module imports, at its top or by lazy()."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "lazy":
+            names = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+        elif isinstance(node, ast.ImportFrom) and node.module == "gittrack":
+            names = [f"gittrack.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+        found |= {
+            name.split(".")[1] for name in names if name.startswith("gittrack.") and name != "gittrack.__version__"
+        }
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_arrows_point_down_only(module):
+    layer = module.parts[0]
+    assert reached(PACKAGE / module) <= BELOW[layer] | EVERYWHERE | {layer}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_a_module_says_why_it_exists(module):
+    tree = ast.parse((PACKAGE / module).read_text())
+    assert not tree.body or ast.get_docstring(tree), "no module docstring"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_a_module_stays_short_enough_to_be_read(module):
+    assert len((PACKAGE / module).read_text().splitlines()) <= 400
+
+
+def test_only_the_command_line_and_the_settings_read_the_environment():
+    readers = {
+        module.parts[0]
+        for module in MODULES
+        for node in ast.walk(ast.parse((PACKAGE / module).read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
+        if isinstance(node.value, ast.Name) and node.value.id == "os"
+    }
+    assert readers <= {"cli", "config", "recorder"}
