@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator
 
 from gittrack.git.discover import Paths
-from gittrack.git.objects import is_oid
 
 
 def read(paths: Paths, prefix: str) -> dict[str, str]:
@@ -53,7 +52,7 @@ def _loose(common: str, prefix: str) -> dict[str, str]:
             oid = os.read(file, 65).rstrip().decode("ascii", "replace")
         finally:
             os.close(file)
-        found[name] = oid if is_oid(oid) else ""
+        found[name] = oid if len(oid) in (40, 64) and not oid.startswith("ref:") else ""
     return found
 
 
