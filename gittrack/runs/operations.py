@@ -1,0 +1,215 @@
+"""Every change of a ref that this clone makes goes through here, and is written down so that it can be undone.
+
+Refs outside of refs/heads have no reflog. The log of operations is a file of lines that are only appended: what is
+going to be changed, before it is; then how it went. A process that dies in between leaves an operation without an
+outcome, and the refs themselves tell whether it took place. Commits that an operation takes the last ref from stay
+behind a ref of `KEEP` until the operation is too old to be undone.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from gittrack import errors
+from gittrack.core import layout
+from gittrack.git.discover import Paths
+from gittrack.git.repository import RefChange, Repository
+
+KEEP = "refs/track-undo/"
+EXPIRY = 90 * 86400.0  # seconds after which an operation can no longer be undone
+
+DONE, FAILED, INTERRUPTED = "done", "failed", "interrupted"
+
+
+class Operation(NamedTuple):
+    """One change of refs, all or nothing."""
+
+    id: str
+    command: str
+    when: float
+    who: str
+    group: str | None  # operations of one run: they are undone together
+    undoes: str | None
+    changes: tuple[RefChange, ...]
+    outcome: str  # DONE, FAILED, INTERRUPTED
+
+
+def path(paths: Paths) -> str:
+    return os.path.join(paths.common_dir, "track", "operations.jsonl")
+
+
+def apply(
+    repo: Repository,
+    changes: Sequence[RefChange],
+    command: str,
+    now: float,
+    *,
+    who: str = "",
+    group: str | None = None,
+    undoes: str | None = None,
+) -> str:
+    """Move refs by compare-and-swap, all or nothing, and return the operation's id.
+
+    Raises RefConflict when a ref is not at its old value; CannotWrite before anything moved when it cannot be logged.
+    Objects must have been written before.
+    """
+    op_id = os.urandom(6).hex()
+    intent: dict[str, Any] = {
+        "op": op_id,
+        "command": command,
+        "w": now,
+        "who": who,
+        "refs": [list(one) for one in changes],
+    }
+    intent |= {key: value for key, value in (("group", group), ("undoes", undoes)) if value}
+    _append(repo.paths, intent)
+    try:
+        repo.update_refs([*_kept(repo, changes), *changes])
+    except errors.GittrackError:  # all or nothing: it was nothing. After any other exception the refs are asked
+        _outcome(repo.paths, op_id, FAILED)
+        raise
+    _outcome(repo.paths, op_id, DONE)
+    return op_id
+
+
+def log(repo: Repository) -> list[Operation]:
+    """All operations that are remembered, the oldest first."""
+    intents: dict[str, dict[str, Any]] = {}
+    outcomes: dict[str, str] = {}
+    for line in _lines(repo.paths):
+        if "refs" in line:
+            intents[line["op"]] = line
+        elif "outcome" in line:
+            outcomes[line["op"]] = line["outcome"]
+    current = repo.refs("refs/track/") if len(outcomes) < len(intents) else {}
+    return [_operation(line, outcomes.get(op_id), current) for op_id, line in intents.items()]
+
+
+def net(operations: Iterable[Operation]) -> dict[str, RefChange]:
+    """What these operations, in order, changed altogether: ref -> its first old and its last new."""
+    found: dict[str, RefChange] = {}
+    for operation in operations:
+        for change in operation.changes:
+            old = found[change.ref].old if change.ref in found else change.old
+            found[change.ref] = RefChange(change.ref, old, change.new)
+    return {ref: change for ref, change in found.items() if change.old != change.new}
+
+
+def keep_ref(oid: str) -> str:
+    return f"{KEEP}{oid[-2:]}/{oid}"
+
+
+def expire(repo: Repository, now: float, age: float = EXPIRY) -> int:
+    """Forget operations older than `age` seconds and let go of what only they kept. Returns how many there were."""
+    with _locked(repo.paths):
+        lines = list(_lines(repo.paths))
+        old = {line["op"] for line in lines if "refs" in line and line["w"] < now - age}
+        if not old:
+            return 0
+        rest = [line for line in lines if line["op"] not in old]
+        temporary = f"{path(repo.paths)}.{os.getpid()}.tmp"
+        with open(temporary, "wb") as file:
+            file.writelines(map(_encoded, rest))
+            os.fsync(file.fileno())
+        os.replace(temporary, path(repo.paths))
+        needed = {keep_ref(oid) for line in rest if "refs" in line for _, *oids in line["refs"] for oid in oids if oid}
+        kept = repo.refs(KEEP)
+        repo.update_refs([RefChange(ref, oid, None) for ref, oid in kept.items() if ref not in needed])
+    return len(old)
+
+
+def _kept(repo: Repository, changes: Sequence[RefChange]) -> list[RefChange]:
+    """Refs that keep alive what a deletion lets go of."""
+    lost = {change.old for change in changes if change.new is None and change.old is not None}
+    refs = {keep_ref(oid): oid for oid in lost}
+    there = repo.refs(KEEP) if refs else {}
+    return [RefChange(ref, None, oid) for ref, oid in refs.items() if ref not in there]
+
+
+def _operation(line: dict[str, Any], outcome: str | None, current: dict[str, str]) -> Operation:
+    changes = tuple(RefChange(*fields) for fields in line["refs"])
+    if outcome is None:  # a crash: the refs know
+        happened = all(current.get(change.ref) == change.new for change in changes)
+        outcome = DONE if happened else INTERRUPTED
+    return Operation(
+        line["op"],
+        line["command"],
+        line["w"],
+        line.get("who", ""),
+        line.get("group"),
+        line.get("undoes"),
+        changes,
+        outcome,
+    )
+
+
+def _lines(paths: Paths) -> Iterator[dict[str, Any]]:
+    """The lines that are whole: a crash or a full disk may have cut any of them short."""
+    try:
+        with open(path(paths), "rb") as file:
+            for text in file:
+                with contextlib.suppress(ValueError):
+                    line = json.loads(text)
+                    if isinstance(line, dict) and isinstance(line.get("op"), str):
+                        yield line
+    except FileNotFoundError:
+        return
+
+
+def _append(paths: Paths, line: dict[str, Any]) -> None:
+    try:
+        with _locked(paths) as descriptor:
+            size = os.fstat(descriptor).st_size
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            data = (b"\n" if torn else b"") + _encoded(line)
+            if os.write(descriptor, data) < len(data):
+                raise OSError(28, "no space left on device")
+    except OSError as error:
+        raise errors.CannotWrite(
+            f"cannot write {path(paths)}: {error.strerror}",
+            "nothing was changed; make room, or make the repository's .git directory writable for you",
+        ) from error
+
+
+def _outcome(paths: Paths, op_id: str, outcome: str) -> None:
+    with contextlib.suppress(errors.CannotWrite):  # the refs know as well, see `log`
+        _append(paths, {"op": op_id, "outcome": outcome})
+
+
+def _encoded(line: dict[str, Any]) -> bytes:
+    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+
+
+@contextlib.contextmanager
+def _locked(paths: Paths) -> Iterator[int]:
+    """The log, open for appending and locked: `expire` puts another file in its place."""
+    os.makedirs(os.path.dirname(path(paths)), exist_ok=True)
+    while True:
+        descriptor = os.open(path(paths), os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if _is_at(path(paths), descriptor):
+                yield descriptor
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _is_at(name: str, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(name), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def describe(operation: Operation) -> str:
+    """The operation in a few words, for messages."""
+    runs = [
+        change.ref.rpartition("/")[2][: layout.SHORT]
+        for change in operation.changes
+        if change.ref.startswith(layout.RUNS)
+    ]
+    return operation.command + (f" ({', '.join(runs[:3])}{', …' if len(runs) > 3 else ''})" if runs else "")
