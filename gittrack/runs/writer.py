@@ -1,0 +1,82 @@
+"""Who this clone is among all that annotate the same runs.
+
+A log of annotations has one writer, so two clones must never share an id. An id is therefore bound to what a copy
+cannot keep: the machine, the path and inode of the git directory, and the inode of the very file that the id is written
+in. A copied clone or a restored backup finds that it is not the one its file speaks of, takes a new id and goes on.
+"""
+
+import contextlib
+import json
+import os
+from typing import Any, NamedTuple
+
+from gittrack import errors
+from gittrack.git.discover import Paths
+from gittrack.recorder import process
+
+
+class Binding(NamedTuple):
+    """One place from which this clone is used: a bind mount in a container is another one than the host's."""
+
+    machine: str | None
+    path: str
+    inode: int
+
+
+def path(paths: Paths) -> str:
+    return os.path.join(paths.common_dir, "track", "writer.json")
+
+
+def here(paths: Paths) -> Binding:
+    return Binding(process.machine_id(), paths.common_dir, os.stat(paths.common_dir).st_ino)
+
+
+def known(paths: Paths) -> str | None:
+    """The writer id of this clone; None when it has none yet, or only one that was copied from elsewhere."""
+    return _bindings(path(paths)).get(here(paths))
+
+
+def writer_id(paths: Paths) -> str:
+    """The writer id of this clone, made at the first call. Raises CannotWrite."""
+    place = here(paths)
+    bindings = _bindings(path(paths))
+    if place not in bindings:
+        bindings[place] = os.urandom(8).hex()
+        try:
+            _save(path(paths), bindings)
+        except OSError as error:
+            raise errors.CannotWrite(
+                f"cannot write {path(paths)}: {error.strerror}", "make the repository's .git directory writable for you"
+            ) from error
+    return bindings[place]
+
+
+def _bindings(file: str) -> dict[Binding, str]:
+    """What the file says, unless it is a copy of the file that says it."""
+    try:
+        with open(file, "rb") as opened:
+            inode = os.fstat(opened.fileno()).st_ino
+            content: Any = json.loads(opened.read())
+            if content["file"] != inode:
+                return {}
+            return {Binding(one["machine"], one["path"], one["inode"]): one["writer"] for one in content["bindings"]}
+    except (OSError, ValueError, KeyError, TypeError):  # without a file that is whole, an id is made: it costs one ref
+        return {}
+
+
+def _save(file: str, bindings: dict[Binding, str]) -> None:
+    os.makedirs(os.path.dirname(file), exist_ok=True)
+    temporary = f"{file}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "w", encoding="utf-8") as opened:  # renamed, it keeps the inode that it names
+            content = {
+                "bindings": [{**place._asdict(), "writer": writer} for place, writer in bindings.items()],
+                "file": os.fstat(opened.fileno()).st_ino,
+            }
+            json.dump(content, opened, indent=1)
+            opened.flush()
+            os.fsync(opened.fileno())
+        os.replace(temporary, file)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
