@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from gittrack.compare.text import MISSING, cell, number
+from gittrack.compare.text import MISSING, cell, setting
 from gittrack.core import codec, fields, layout, moments
 from gittrack.errors import BadExpression
 from gittrack.runs.row import Row
@@ -79,11 +79,9 @@ def column(rows: Sequence[Row], key: str, now: float, short: int = layout.SHORT)
         return Column(key, key, [(getattr(row, key) or MISSING)[: layout.SHORT] for row in rows], keep=3)
     values = [fields.value(row, key, now) for row in rows]
     right = all(isinstance(value, (int, float)) or value is None for value in values)
-    return Column(key, _title(key), [_text(value) for value in values], right, keep=6 if _is_metric(rows, key) else 3)
-
-
-def _text(value: Any) -> str:
-    return number(value) if type(value) is float else clipped(cell(value))
+    if _is_metric(rows, key):
+        return Column(key, _title(key), list(map(cell, values)), right, keep=6)
+    return Column(key, _title(key), [clipped(setting(value)) for value in values], right, keep=3)
 
 
 def _title(key: str) -> str:

@@ -40,6 +40,13 @@ def number(value: float) -> str:
     return f"{value:.5g}"
 
 
+def setting(value: Any) -> str:
+    """A parameter: like `cell`, but a float that is short as it was written stays so, 0.300001 apart from 0.3."""
+    if type(value) is float and len(repr(value)) <= 10:
+        return repr(value)
+    return cell(value)
+
+
 def signed(value: float) -> str:
     """A difference, with its sign: `+0.25`, `-3`, `±0`."""
     return "±0" if value == 0 else ("+" if value > 0 else "") + number(value)
