@@ -1,0 +1,15 @@
+"""The floor of a command line: a typer application of one empty command that imports sqlite3."""
+
+import sqlite3  # noqa: F401
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def main() -> None:
+    pass
+
+
+app()
