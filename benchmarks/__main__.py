@@ -1,0 +1,73 @@
+"""Measure gittrack against its floors. usage: python -m benchmarks [--list] [--json FILE] [TOPIC...]
+
+Without topics everything is measured and docs/benchmarks.md is written.
+"""
+
+import argparse
+import json
+import sys
+import time
+import traceback
+
+from benchmarks import machine, report
+from benchmarks.harness import Line
+from benchmarks.scene import opened
+from gittrack.lazy import lazy
+
+TOPICS = {
+    "log": "benchmarks.rows.log:measure",
+    "run": "benchmarks.rows.run:measure",
+    "import": "benchmarks.rows.start:measure_import",
+    "version": "benchmarks.rows.start:measure_version",
+    "ls": "benchmarks.rows.ls:measure",
+    "ls-10000": "benchmarks.rows.ls_many:measure",
+    "fold": "benchmarks.rows.fold:measure",
+    "checkpoints": "benchmarks.rows.checkpoints:measure",
+    "session": "benchmarks.rows.session:measure",
+    "kills": "benchmarks.kills:measure",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure gittrack against its floors.")
+    parser.add_argument("topics", nargs="*", metavar="TOPIC", help=", ".join(TOPICS))
+    parser.add_argument("--list", action="store_true", help="name the topics")
+    parser.add_argument("--json", metavar="FILE", help="write every measured value there")
+    asked = parser.parse_args()
+    if asked.list:
+        print("\n".join(TOPICS))
+        return 0
+    for unknown in set(asked.topics) - set(TOPICS):
+        parser.error(f"{unknown!r} is not a topic: {', '.join(TOPICS)}")
+    begin = time.monotonic()
+    lines: list[Line] = []
+    failures: dict[str, str] = {}
+    with opened() as scene:
+        where = machine.describe(scene.root)
+        print(where, flush=True)
+        for topic in asked.topics or TOPICS:
+            module, _, function = TOPICS[topic].partition(":")
+            try:
+                for line in getattr(lazy(module), function)(scene):
+                    lines.append(line)
+                    print(report.text(line), flush=True)
+            except Exception as error:  # noqa: BLE001 - one topic that fails must not cost the figures of the others
+                traceback.print_exception(error)
+                failures[topic] = f"{type(error).__name__}: {error}"
+    if asked.json:
+        found = {"machine": where, "failures": failures, "lines": [_values(line) for line in lines]}
+        with open(asked.json, "w") as file:
+            json.dump(found, file, indent=1)
+    if not asked.topics:
+        with open(report.PAGE, "w") as page:
+            page.write(report.page(lines, failures, where, time.strftime("%d %B %Y"), time.monotonic() - begin))
+    return 1 if failures else 0
+
+
+def _values(line: Line) -> dict[str, object]:
+    plain = {"floor_took": line.floor_took and line.floor_took.values, "ours": line.ours.values}
+    return {**line._asdict(), **plain, "figure": line.figure, "reached": line.reached}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
