@@ -1,0 +1,41 @@
+"""Fold one long journal as a run's own process does: it grows, a cut falls due, it is committed; at the end, the rest.
+
+usage: fold_run.py JOURNAL CUTS (in a repository). Prints {"seconds": what folding took, without the copying}.
+"""
+
+import json
+import os
+import sys
+import time
+
+from gittrack.git.discover import discover
+from gittrack.git.open import open_repository
+from gittrack.runs import live
+from gittrack.runs.folding import Folder
+
+START = 1_760_000_000.0
+APART = 100_000.0  # seconds between the cuts by the clock that the fold is given: always long enough
+
+source, cuts = sys.argv[1], int(sys.argv[2])
+paths = discover(os.getcwd(), os.environ)
+run_id, directory = live.create(paths)
+repo = open_repository(paths, os.environ)
+folder = Folder.open(repo, directory)
+assert folder is not None
+seconds = 0.0
+with open(source, "rb") as given, open(os.path.join(directory, "run.jsonl"), "ab", buffering=0) as journal:
+    journal.write(b"".join(given.readline().replace(b"0" * 20, run_id.encode()) for _ in range(6)))
+    left = os.path.getsize(source) - given.tell()
+    for cut in range(cuts):
+        piece = given.read(left // cuts) + given.readline()
+        journal.write(piece)
+        del piece
+        begin = time.perf_counter()
+        folder.advance(START + cut * APART)
+        seconds += time.perf_counter() - begin
+    journal.write(given.read())
+begin = time.perf_counter()
+assert folder.finish(START + cuts * APART, "completed")
+folder.close()
+repo.close()
+print(json.dumps({"seconds": seconds + time.perf_counter() - begin}))
