@@ -14,8 +14,6 @@ from gittrack.errors import UsageError
 from gittrack.runs.row import Row
 
 _SEED = re.compile(r"(?:.*[._/-])?(?:seeds?|rng|random_?seed|random[._-]?state)\Z", re.IGNORECASE)
-    r"(?:.*[._/-])?(?:random_?|manual_?|rng_?|np_?|torch_?|data_?|global_?)*(?:seeds?|state|rng)\Z", re.I
-)
 
 
 class Group(NamedTuple):
