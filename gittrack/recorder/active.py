@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
+RUN_ID, RUN_DIR = "GITTRACK_RUN_ID", "GITTRACK_RUN_DIR"
+
 _GOALS = ("minimize", "maximize")
 _STATES = ("completed", "failed", "killed")
 _REASON = 2_000
@@ -91,6 +93,7 @@ class ActiveRun:
         self.log = journal.metrics  # not a method that calls it: that would cost 3 % more
         if params:
             self.params.update(params)
+        self._outer = None if joined else _announce(run_id, journal.dir)
         _open.append(self)
         atexit.register(self._at_exit)
 
@@ -109,6 +112,14 @@ class ActiveRun:
             complain("status", f"a run ends {', '.join(_STATES)}; {status!r:.80} was taken as completed")
             status = None
         self._end(status or "completed", None, None)
+
+    def describe(self, **facts: Any) -> None:
+        """Record what a script says of a run that was begun for it: name, tags, experiment."""
+        self._journal.event("describe", **{name: plain(value) for name, value in facts.items() if value})
+
+    def is_own(self) -> bool:
+        """Whether this process began the run, and so will end it."""
+        return not self.joined and self._pid == os.getpid()
 
     def __enter__(self) -> ActiveRun:
         return self
@@ -145,11 +156,13 @@ class ActiveRun:
     def _end(self, status: str, reason: str | None, signal: str | None) -> None:
         if self.status != "running":
             return
-        own = not self.joined and self._pid == os.getpid()
+        own = self.is_own()
         self.status = status if own else "left"
         if self in _open:
             _open.remove(self)
         try:
+            if self._outer is not None:
+                _withdraw(self.dir, self._outer)
             if own:
                 code = None if signal else int(status != "completed")
                 self._journal.event("end", code=code, reason=reason, signal=signal, status=status)
@@ -162,6 +175,23 @@ class ActiveRun:
 
 
 _open: list[ActiveRun] = []
+
+
+def _announce(run_id: str, run_dir: str) -> dict[str, str | None]:
+    """Let the processes that this one starts join the run. Returns what the environment said before."""
+    before = {name: os.environ.get(name) for name in (RUN_ID, RUN_DIR)}
+    os.environ[RUN_ID], os.environ[RUN_DIR] = run_id, run_dir
+    return before
+
+
+def _withdraw(run_dir: str, before: dict[str, str | None]) -> None:
+    if os.environ.get(RUN_DIR) != run_dir:
+        return
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def current() -> ActiveRun | None:

@@ -15,6 +15,15 @@ class WrongUse(ValueError):
     """What the caller passed cannot be recorded. Raised under GITTRACK_STRICT=1 only."""
 
 
+def say(text: str) -> None:
+    """Tell the user something that is no trouble."""
+    try:
+        sys.stderr.write(f"gittrack: {text}\n")
+        sys.stderr.flush()
+    except Exception:  # noqa: BLE001 - a closed or missing stderr (pythonw, daemons) must not end the training
+        pass
+
+
 def strict() -> bool:
     """Whether troubles are raised."""
     return os.environ.get("GITTRACK_STRICT", "0") not in ("", "0")
@@ -27,8 +36,4 @@ def complain(key: str, text: str, error: BaseException | None = None) -> None:
     if key in _said or len(_said) > 1000:
         return
     _said.add(key)
-    try:
-        sys.stderr.write(f"gittrack: {text}\n")
-        sys.stderr.flush()
-    except Exception:  # noqa: BLE001 - a closed or missing stderr (pythonw, daemons) must not end the training
-        pass
+    say(text)

@@ -49,14 +49,17 @@ def create(run_dir: str, given: str | None = None) -> File:
         line = _first_line(moment)
         if os.write(fd, line) != len(line):
             raise OSError(28, "No space left on device")
-        if given is None and is_over(run_dir):
-            raise RunOver("this run is over; what is logged now is not recorded")
         os.rename(path + ".new", path)
     except BaseException:
         close(fd)
         _unlink(path + ".new")
         raise
-    return File(fd, name, monotonic())
+    file = File(fd, name, monotonic())
+    # Locked first, then looked: whoever makes the final cut says so first, then looks for locks.
+    if given is None and is_over(run_dir):
+        discard(run_dir, file)
+        raise RunOver("this run is over; what is logged now is not recorded")
+    return file
 
 
 def reopen(run_dir: str, file: File) -> File:
