@@ -1,3 +1,96 @@
-"""gittrack: git-native experiment tracking. See `init`, `runs`, `current_run`."""
+"""gittrack: git-native experiment tracking.
+
+`init` begins a run, or joins the one that `git track run` began; `runs` reads them back; `current_run` is the one being
+recorded. Everything else is behind these and loaded when they are called: `import gittrack` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+from .lazy import lazy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from .recorder.active import ActiveRun
+
+__all__ = ["__version__", "current_run", "init", "runs"]
 
 __version__ = "0.1.0"
+
+
+def init(
+    params: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    tags: Iterable[str] = (),
+    experiment: str | None = None,
+    **options: Any,
+) -> ActiveRun:
+    """Begin a run, or join the one this process was started under, and record `params`.
+
+    The run is also a context manager; it ends with `run.finish()`, or with the program. Further options are those of
+    `gittrack.record.session.start`, and have no effect on a run that is joined.
+    """
+    labels = _checked(params, name, tags, experiment)
+    run: ActiveRun | None = lazy("gittrack.recorder.join").join(params, name, labels, experiment)
+    if run is None:
+        run = _session().start(params=params, name=name, tags=labels, experiment=experiment, **options)
+    return run
+
+
+def current_run() -> ActiveRun | None:
+    """The run that this process records, or could join; None when there is none."""
+    run: ActiveRun | None = lazy("gittrack.recorder.active").current() or lazy("gittrack.recorder.join").join(
+        quiet=True
+    )
+    return run
+
+
+def runs(where: str | None = None, repo: str = ".") -> Any:
+    """The runs of a repository, newest first, as a lazy sequence: `runs("params.lr > 0.01").to_pandas()`."""
+    return lazy("gittrack.compare.api").runs(where=where, repo=repo)
+
+
+def _checked(params: object, name: object, tags: object, experiment: object) -> tuple[str, ...]:
+    if params is not None and not (hasattr(params, "keys") and hasattr(params, "__getitem__")):
+        raise TypeError(f"gittrack.init: params is a dict, such as {{'lr': 0.1}}, not {params!r:.80}")
+    for what, value in (("name", name), ("experiment", experiment)):
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"gittrack.init: {what} is text, not {value!r:.80}")
+    labels = None if isinstance(tags, (str, bytes)) or not hasattr(tags, "__iter__") else tuple(tags)
+    if labels is None or not all(isinstance(label, str) for label in labels):
+        raise TypeError(f"gittrack.init: tags is a list of texts, such as ['baseline'], not {tags!r:.80}")
+    return labels
+
+
+def _session() -> ModuleType:
+    try:
+        return lazy("gittrack.record.session")
+    except ModuleNotFoundError as error:
+        raise RuntimeError(
+            f"gittrack can only join a run here, not begin one: {sys.executable} has no {error.name}. "
+            "Install gittrack in this environment, or start the program with `git track run`."
+        ) from error
+
+
+class _CallableModule(ModuleType):
+    """`gittrack.runs` is a function here and a package beside it. Once the package is imported, Python puts it under
+    that name; it must still answer to a call."""
+
+    def __call__(self, where: str | None = None, repo: str = ".") -> Any:
+        return _function(where=where, repo=repo)
+
+
+class _Package(ModuleType):
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "runs" and isinstance(value, ModuleType):
+            value.__class__ = _CallableModule
+        super().__setattr__(name, value)
+
+
+_function = runs
+sys.modules[__name__].__class__ = _Package
