@@ -1,0 +1,44 @@
+"""What is to be run and recorded, and how it went, as values that cross between the front process and the keeper."""
+
+from typing import Any, NamedTuple
+
+
+class Command(NamedTuple):
+    """What is started. Known before the keeper is made."""
+
+    file: str
+    argv: tuple[str, ...]
+    environ: dict[str, str]
+
+
+class Job(NamedTuple):
+    """What the keeper must know besides. Sent when the snapshot is there, so of values that the codec takes."""
+
+    run_id: str
+    bootstrap: str | None  # the recorder's folder on the child's path; None: the command is not looked into
+    goals: dict[str, str]
+    params_files: list[str]
+    metric_files: list[str]
+    system_metrics: bool
+    git_config: dict[str, str]
+
+
+class Final(NamedTuple):
+    """What the closed record says."""
+
+    status: str
+    duration: float
+    metrics: dict[str, Any]  # as in summary.json
+    primary: dict[str, Any] | None
+    warnings: list[str]
+
+
+class Outcome(NamedTuple):
+    """How it went. `final` is None while the run is not closed: then `error` says why, or processes are still there."""
+
+    run_id: str
+    code: int | None
+    signal: int | None
+    duration: float
+    final: Final | None
+    error: str | None
