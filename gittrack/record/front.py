@@ -1,0 +1,163 @@
+"""The process that the user's shell waits for: it streams the output, passes signals on, and ends as the command ends.
+
+It holds nothing that the record needs: killed at any moment, the keeper goes on without it, and the other way round.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from gittrack import errors
+from gittrack.lazy import lazy
+from gittrack.record import command, keeper, reaper, signals, terminal
+from gittrack.record.command import End
+from gittrack.record.console import Console, Redact
+from gittrack.record.job import Final, Job, Outcome
+from gittrack.record.keeper import Keeper, Site
+from gittrack.record.messages import Line
+from gittrack.record.pump import Pump, wait
+from gittrack.record.terminal import Source
+
+REAP_EVERY = 5.0
+
+Prepare = Callable[[], Job]
+
+
+class Front:
+    """Runs one command under a keeper."""
+
+    def __init__(self, site: Site, redact: Callable[[], Redact]) -> None:
+        self._site = site
+        self._redact = redact
+        self._line = Line()
+        self._pid: int | None = None
+        self._early: list[int] = []  # signals that came before the command was there
+        self._ended: dict[str, Any] | None = None
+        self._done: dict[str, Any] | None = None
+        self._drained = False
+        self._reaped: dict[int, int] = {}
+        self._began = (time.monotonic(), time.time())
+
+    def run(self, prepare: Prepare) -> Outcome:
+        """Start the keeper, prepare (the snapshot) meanwhile, then run the command to its end.
+
+        What `prepare` raises leaves no trace. Raises CannotStart.
+        """
+        guard = os.fork()
+        if guard == 0:
+            keeper.run(self._site, self._line, self._pump)
+        self._line.keep(0)
+        for descriptor in {self._site.wiring.out, self._site.wiring.err}:
+            os.close(descriptor)
+        try:
+            job = prepare()
+        except BaseException:  # whatever it was: the keeper must not wait for ever
+            self._line.close()
+            os.waitpid(guard, 0)
+            raise
+        return self._command(job)
+
+    def _command(self, job: Job) -> Outcome:
+        signals.Forwarder(self._signal, lambda: terminal.copy_size(self._site.wiring)).start()
+        self._began = (time.monotonic(), time.time())
+        self._line.send("start", job=list(job))
+        reaper.adopt_orphans()
+        pump = self._pump(self._site.wiring.sources, in_front=True)
+        while self._done is None:
+            if not self._step(pump):
+                return self._take_over(pump, job)
+        pump.finish()
+        final = self._done["final"]
+        return self._outcome(Final(*final) if final else None, self._done["error"])
+
+    def _step(self, pump: Pump) -> bool:
+        """Wait for one thing to happen. False: the keeper is gone."""
+        ready = wait([self._line.reader, *pump.readers], int(REAP_EVERY * 1000))
+        if not ready:
+            self._reaped.update(reaper.reap())
+        for reader in ready:
+            if reader != self._line.reader:
+                pump.take(reader)
+        for source in pump.broken:
+            self._line.send("broken", reader=source.reader)
+        pump.broken.clear()
+        if self._line.reader in ready:
+            messages = self._line.receive()
+            if messages is None:
+                return False
+            for message in messages:
+                self._hear(message, pump)
+        if self._ended and not self._drained and not pump.readers:
+            self._say_drained(pump)
+        return True
+
+    def _hear(self, message: dict[str, Any], pump: Pump) -> None:
+        kind = message["kind"]
+        if kind == "started":
+            self._pid = message["pid"]
+            for number in self._early:
+                self._signal(number)
+        elif kind == "refused":
+            raise command.CannotStart(f"{self._site.command.argv[0]}: {message['error']}", "", command.NOT_EXECUTABLE)
+        elif kind == "ended":
+            self._ended = {**message, "at": time.monotonic()}
+            pump.drain()
+            self._say_drained(pump)
+        elif kind == "done":
+            self._done = message
+
+    def _say_drained(self, pump: Pump) -> None:
+        """Tell the keeper how far the console is recorded. Said again when the last writer has gone."""
+        self._drained = not pump.readers
+        if self._drained:
+            pump.finish()
+        failed = f"the console was not recorded to its end: {pump.failed.strerror}" if pump.failed else None
+        self._line.send("drained", writers=bool(pump.readers), failed=failed)
+
+    def _signal(self, number: int) -> None:
+        """Pass a signal on to the command."""
+        if self._pid is None:
+            self._early.append(number)
+        elif self._ended is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self._pid, number)
+
+    def _take_over(self, pump: Pump, job: Job) -> Outcome:
+        """The keeper was killed: do its work here."""
+        self._line.close()
+        if self._pid is None:
+            raise errors.GittrackError("the recording process was killed before the command started", "run it again")
+        site = self._site
+        site.starter.mend()
+        recording = lazy("gittrack.record.recording").Recording(
+            site.paths, site.directory, site.starter, job, self._began[1]
+        )
+        second = Keeper((), recording, self._pid, lambda _: pump)
+        second.watch(self._end())
+        if self._ended is None:
+            self._ended = {"code": second.end.code, "signal": second.end.signal, "at": time.monotonic()}
+        closed = second.close(keeper.GRACE)
+        return self._outcome(recording.final() if closed else None, recording.error)
+
+    def _end(self) -> End | None:
+        """How the command ended, if the keeper still said it or we have seen it."""
+        if self._ended is not None:
+            return End(self._ended["code"], self._ended["signal"])
+        status = self._reaped.get(self._pid or 0)
+        return None if status is None else command.end_of(status)
+
+    def _outcome(self, final: Final | None, error: str | None) -> Outcome:
+        ended = self._ended or {"code": None, "signal": None, "at": time.monotonic()}
+        return Outcome(
+            os.path.basename(self._site.directory),
+            ended["code"],
+            ended["signal"],
+            ended["at"] - self._began[0],
+            final,
+            error,
+        )
+
+    def _pump(self, sources: tuple[Source, ...], in_front: bool = False) -> Pump:
+        return Pump(sources, Console(self._site.directory, self._redact()), in_front)

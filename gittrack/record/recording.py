@@ -1,0 +1,193 @@
+"""The recording side of one command: its events, its cuts, its last fold. The keeper's work, or the front's when the
+keeper is gone; whoever does it, the journal says all, so either can go on where the other stood.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+
+from gittrack import errors
+from gittrack.core import codec
+from gittrack.git.command import Git
+from gittrack.git.discover import Paths
+from gittrack.git.open import open_repository
+from gittrack.git.repository import Repository
+from gittrack.record import declared, environment
+from gittrack.record.command import End
+from gittrack.record.job import Final, Job
+from gittrack.record.signals import name_of
+from gittrack.record.starter import NAME, Starter
+from gittrack.record.system_metrics import Sampler
+from gittrack.recorder import files
+from gittrack.runs import folding, live, tail
+
+FIRST_LOOK = 0.15  # seconds: a command that is over by then is committed once, not twice
+LOOK_EVERY = 1.0
+FILES_EVERY = 10.0
+
+
+class Recording:
+    """One run being recorded. Its methods do not raise: what fails is tried again, and said in `error`."""
+
+    def __init__(self, paths: Paths, directory: str, starter: Starter, job: Job, since: float | None = None) -> None:
+        self.error: str | None = None
+        self.directory = directory
+        self.job = job
+        self._paths = paths
+        self._starter = starter
+        self._repo: Repository | None = None
+        self._folder: folding.Folder | None = None
+        root = paths.worktree or os.getcwd()
+        self._declared = declared.Watch(root, job.metric_files, job.params_files, since)
+        self._sampler: Sampler | None = None
+        self._end: tuple[End, tuple[float, float]] | None = None
+        self._next_look = time.monotonic() + FIRST_LOOK
+        self._next_files = time.monotonic() + FILES_EVERY
+        self._sizes: dict[str, int] = {}
+
+    def begin(self, pid: int) -> None:
+        """The command runs: say where."""
+        self._guard(self._describe)
+        if self.job.system_metrics:
+            self._sampler = Sampler(pid)
+
+    def look(self) -> float:
+        """Do what is due; seconds until something is due again."""
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._guard(self._advance)
+            self._next_look = time.monotonic() + LOOK_EVERY
+        if now >= self._next_files:
+            self._guard(self._read_declared)
+            self._next_files = time.monotonic() + FILES_EVERY
+        if self._sampler is not None and now >= self._sampler.due:
+            self._guard(self._sample)
+        due = min(self._next_look, self._next_files, *([self._sampler.due] if self._sampler else []))
+        return max(0.0, due - time.monotonic())
+
+    def ended(self, end: End) -> None:
+        """The command has ended."""
+        self._sampler = None
+        self._end = (end, self._starter.now())
+        self._guard(self._read_declared)
+        self._guard(self._miss_declared)
+
+    def settle(self) -> None:
+        """Put into the record how the command ended; no process can join the run after that. May be called twice."""
+        if self._end is None:
+            return
+        (end, at), self._end = self._end, None
+        if end.is_known and not files.has_ended(self.directory):
+            name = name_of(end.signal) if end.signal is not None else None
+            fields = {"code": end.code, "reason": None, "signal": name, "status": end.status}
+            self._guard(lambda: self._starter.event("end", fields, at))
+
+    def warn(self, text: str) -> None:
+        """Put a warning into the record."""
+        self._guard(lambda: self._starter.event("warning", {"text": text}))
+
+    def close(self) -> bool:
+        """Make the last cut and fold it. False while other processes of the run are alive, or when it failed."""
+        done: list[bool] = []
+        self.error = None
+        self._guard(lambda: done.append(self._finish()))
+        return done == [True]
+
+    def final(self) -> Final | None:
+        """What the closed record says."""
+        found: list[Final] = []
+        self._guard(lambda: found.append(self._read_final()))
+        return found[0] if found else None
+
+    def tidy(self) -> None:
+        """What nobody waits for: fold other runs that are dead, and git's housekeeping that our objects call for."""
+        self._guard(lambda: folding.fold_dead(self._repository(), time.time()))
+
+    def _guard(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except errors.GittrackError as error:
+            self.error = f"{error.message} ({error.hint})" if error.hint else error.message
+        except OSError as error:
+            self.error = f"{error.filename or self.directory}: {error.strerror or error}"
+        except Exception as error:  # noqa: BLE001 - a fault of ours must neither end the training nor hide its exit code
+            self.error = f"{type(error).__name__}: {error}"
+
+    def _describe(self) -> None:
+        git = Git(self._paths, os.environ)
+        for name, value in environment.describe(git, self.job.git_config):
+            self._starter.event("environment", {"name": name, "value": value})
+
+    def _repository(self) -> Repository:
+        if self._repo is None:
+            self._repo = open_repository(self._paths, os.environ)
+        return self._repo
+
+    def _fold(self) -> folding.Folder | None:
+        if self._folder is None:
+            self._folder = folding.Folder.open(self._repository(), self.directory)
+        return self._folder
+
+    def _advance(self) -> None:
+        sizes = {name: _size(self.directory, name) for name in live.process_files(self.directory)}
+        folder = self._fold()
+        if folder is not None and (sizes != self._sizes or self.error):
+            folder.advance(time.time())
+            self._sizes, self.error = sizes, None
+
+    def _read_declared(self) -> None:
+        for source, values in self._declared.params():
+            self._starter.event("params", {"source": source, "values": values})
+        for step, metrics in self._declared.metrics():
+            self._starter.metrics(metrics, step)
+        for text in self._declared.warnings():
+            self.warn(text)
+
+    def _miss_declared(self) -> None:
+        self._declared.missing()
+        for text in self._declared.warnings():
+            self.warn(text)
+
+    def _sample(self) -> None:
+        if self._sampler is not None:
+            number = self._sampler.count
+            values = self._sampler.sample()
+            if values:
+                self._starter.metrics(values, number)
+
+    def _finish(self) -> bool:
+        if live.held(self.directory, [name for name in live.process_files(self.directory) if name != NAME]):
+            return False
+        folder = self._fold()
+        if folder is None:
+            raise errors.RefConflict("another process is folding this run", "it will be complete when that has ended")
+        if tail.exists(self.directory):
+            tail.close(self.directory)
+        if not folder.finish(time.time(), "crashed", mine=(NAME,)):
+            return False
+        folder.close()
+        self._starter.close()
+        return True
+
+    def _read_final(self) -> Final:
+        repo = self._repository()
+        tip = next(iter(repo.refs(self._fold_ref()).values()))
+        status = codec.loads(repo.read_path(tip, "status.json") or b"{}")
+        summary = codec.loads(repo.read_path(tip, "summary.json") or b"{}")
+        return Final(
+            status.get("status", ""),
+            status.get("duration", 0.0),
+            summary.get("metrics", {}),
+            summary.get("primary"),
+            status.get("warnings", []),
+        )
+
+    def _fold_ref(self) -> str:
+        return self._folder.ref if self._folder is not None else ""
+
+
+def _size(directory: str, name: str) -> int:
+    with contextlib.suppress(OSError):
+        return os.stat(os.path.join(directory, name)).st_size
+    return 0
