@@ -141,6 +141,13 @@ def is_oid(text: str) -> bool:
     return _OID.fullmatch(text) is not None
 
 
+def whole(text: str) -> str:
+    """`text`, which must be a whole oid: git would also answer to a branch, and libgit2 to half an oid."""
+    if not is_oid(text):
+        raise ValueError(f"{text!r} is not an object id")
+    return text
+
+
 def unique(objects: Iterable[Object]) -> list[Object]:
     """Each object once, in the order of first appearance."""
     return list({found.oid: found for found in objects}.values())
