@@ -1,12 +1,13 @@
 """`git cat-file --batch`: one that is kept for single questions, one that is fed thousands of names at once."""
 
 import contextlib
+import os
 import re
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
-from typing import IO, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from gittrack import errors
 from gittrack.git.command import Git, failure
@@ -24,100 +25,124 @@ class CatFile:
 
     def __init__(self, git: Git, data: bool = True) -> None:
         self._git = git
-        self._args = ("cat-file", "--batch" if data else "--batch-check")
         self._data = data
-        self._process: subprocess.Popen[bytes] | None = None
-        self._said: IO[bytes] | None = None
+        self._process: _Process | None = None
 
     def ask(self, name: str) -> Found | None:
-        """None when there is no such object."""
+        """None when there is no such object. Raises DamagedRecord."""
         if "\n" in name:  # cannot be asked on a line
             return None
         for attempt in (1, 2):
-            process = self._running()
-            assert process.stdin is not None
-            assert process.stdout is not None
+            process = self._process = self._process or _Process(self._git, "--batch" if self._data else "--batch-check")
             try:
-                process.stdin.write(name.encode("utf-8", "surrogateescape") + b"\n")
-                process.stdin.flush()
-                return _answer(process.stdout, self._data)
+                process.ask(name)
+                found = process.answer(self._data)
             except (BrokenPipeError, EOFError):
-                code, said = self._ended(process)
+                self._process = None
+                code, said = process.end()
                 if attempt == 2 or code > 0:  # killed by somebody, it is started once more; a complaint is passed on
                     raise _broken(name, code, said, self._git) from None
+                continue
+            if found is None and process.complained():  # an object that does not decode is "missing", too
+                self._process = None
+                raise _broken(name, *process.end(), self._git)
+            return found
         raise AssertionError("not reached")
 
     def close(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            self._ended(process)
+            process.end()
 
-    def _running(self) -> "subprocess.Popen[bytes]":
-        if self._process is None:
-            self._said = tempfile.TemporaryFile()  # noqa: SIM115  a pipe that nobody reads would fill up one day
-            self._process = self._git.popen(*self._args, stdin=subprocess.PIPE, stderr=self._said, own_session=True)
-        return self._process
 
-    def _ended(self, process: "subprocess.Popen[bytes]") -> tuple[int, bytes]:
-        self._process = None
-        code = process.wait()
-        for pipe in (process.stdin, process.stdout):
+def many(git: Git, names: Sequence[str]) -> Iterator[Found | None]:
+    """The answers in order; None for what is not there or does not decode."""
+    at = 0
+    while at < len(names):
+        process = _Process(git, "--batch", "--buffer")
+        # A thread feeds the names, so that neither pipe fills up while the other waits.
+        feeder = threading.Thread(target=_feed, args=(process, names[at:]), daemon=True)
+        feeder.start()
+        code = 0
+        try:
+            while at < len(names):
+                found = process.answer(True)
+                at += 1
+                yield found
+        except EOFError:  # git stops at an object that turns out to be damaged halfway
+            code = process.wait()
+        finally:
+            said = process.end()[1]
+            feeder.join()
+        if at < len(names):
+            if b"unable to stream" not in said and b"corrupt" not in said:
+                raise _broken(names[at], code, said, git)
+            at += 1
+            yield None
+
+
+class _Process:
+    """A running `git cat-file`. Its complaints go to a file: a pipe that nobody reads would fill up one day."""
+
+    def __init__(self, git: Git, *args: str) -> None:
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        pipe = subprocess.PIPE
+        self._process = git.popen("cat-file", *args, stdin=pipe, stderr=self._said, own_session=True)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._in, self._out = self._process.stdin, self._process.stdout
+
+    def ask(self, *names: str) -> None:
+        self._in.write("".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape"))
+        self._in.flush()
+
+    def asked(self) -> None:
+        self._in.close()
+
+    def answer(self, data: bool) -> Found | None:
+        """None for `NAME missing` and `NAME ambiguous`. Raises EOFError when git is gone."""
+        head = self._out.readline()
+        if not head.endswith(b"\n"):
+            raise EOFError
+        match = _FOUND.match(head)
+        if match is None:
+            return None
+        if not data:
+            return Found(match[1].decode(), b"")
+        size = int(match[2])
+        body = self._out.read(size + 1)
+        if len(body) <= size:
+            raise EOFError
+        return Found(match[1].decode(), body[:size])
+
+    def complained(self) -> bool:
+        return os.fstat(self._said.fileno()).st_size > 0
+
+    def wait(self) -> int:
+        return self._process.wait()
+
+    def end(self) -> tuple[int, bytes]:
+        """Exit code, and what was complained of."""
+        if self._process.poll() is None:
+            self._process.kill()
+        code = self._process.wait()
+        for pipe in (self._in, self._out):
             with contextlib.suppress(BrokenPipeError):  # of what could not be written
-                if pipe is not None:
-                    pipe.close()
-        assert self._said is not None
+                pipe.close()
         with self._said as said:
             said.seek(0)
             return code, said.read()
 
 
-def many(git: Git, names: Iterable[str]) -> Iterator[Found | None]:
-    """The answers in order. A thread feeds the names, so that neither pipe fills up while the other waits."""
-    with git.popen("cat-file", "--batch", "--buffer", stdin=subprocess.PIPE, own_session=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        feeder = threading.Thread(target=_feed, args=(process.stdin, names := list(names)), daemon=True)
-        feeder.start()
-        try:
-            for name in names:
-                try:
-                    yield _answer(process.stdout, True)
-                except EOFError:
-                    raise _broken(name, process.wait(), process.stderr.read() if process.stderr else b"", git) from None
-        finally:
-            process.kill()
-            feeder.join()
-
-
-def _feed(stdin: IO[bytes], names: list[str]) -> None:
-    try:
+def _feed(process: _Process, names: Sequence[str]) -> None:
+    with contextlib.suppress(BrokenPipeError, ValueError):  # nobody reads on
         for start in range(0, len(names), 1000):
-            chunk = names[start : start + 1000]
-            stdin.write("".join(f"{name}\n" for name in chunk).encode("utf-8", "surrogateescape"))
-        stdin.close()
-    except (BrokenPipeError, ValueError):  # nobody reads on
-        pass
-
-
-def _answer(stdout: IO[bytes], data: bool) -> Found | None:
-    head = stdout.readline()
-    if not head.endswith(b"\n"):
-        raise EOFError
-    match = _FOUND.match(head)
-    if match is None:  # NAME missing, NAME ambiguous
-        return None
-    if not data:
-        return Found(match[1].decode(), b"")
-    size = int(match[2])
-    body = stdout.read(size + 1)
-    if len(body) <= size:
-        raise EOFError
-    return Found(match[1].decode(), body[:size])
+            process.ask(*(name if "\n" not in name else "" for name in names[start : start + 1000]))
+        process.asked()
 
 
 def _broken(name: str, code: int, said: bytes, git: Git) -> errors.GittrackError:
     text = said.decode("utf-8", "replace").strip()
-    if "corrupt" in text or "inflate" in text or "hash mismatch" in text or "unable to unpack" in text:
+    if any(sign in text for sign in ("corrupt", "inflate", "unable to unpack", "hash mismatch", "is empty")):
         return errors.DamagedRecord(f"{name} cannot be read: {text}", "run `git fsck`, then `git track doctor`")
     return failure(("cat-file",), code, said, git.paths)

@@ -24,17 +24,20 @@ def path_of(objects: str, oid: str) -> str:
     return f"{objects}/{oid[:2]}/{oid[2:]}"
 
 
-def freshen(objects: str, oid: str) -> bool:
-    """Whether the object is there; then it counts as new, so that no prune that is just running takes it.
+def freshen(objects: str, oid: str) -> bool | None:
+    """Whether there is a good file; then it counts as new, so that no prune that is just running takes it.
 
-    An empty file is what a power cut leaves of an object written without fsync: it is not there.
+    None: there is no file. False: write another in its place, since this one is empty (what a power cut leaves of an
+    object written without fsync), or another user's, which cannot be marked as new.
     """
     path = path_of(objects, oid)
     try:
         if os.stat(path).st_size == 0:
             return False
         os.utime(path)
-    except OSError:  # not there, or of another user: then a copy of our own takes its place
+    except FileNotFoundError:
+        return None
+    except OSError:
         return False
     return True
 

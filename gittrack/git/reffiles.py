@@ -6,7 +6,7 @@ that is moved meanwhile is seen in one place or the other.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gittrack.git.discover import Paths
 
@@ -22,6 +22,24 @@ def read(paths: Paths, prefix: str) -> dict[str, str]:
 def count_loose(paths: Paths, prefix: str) -> int:
     """How many loose refs there are, without reading them."""
     return sum(1 for _ in _files(paths.common_dir, prefix))
+
+
+def clash(paths: Paths, names: Sequence[str]) -> str:
+    """Says which packed ref stands in the way of creating one of `names`, as directory or as file; else empty."""
+    if not names:
+        return ""
+    try:
+        with open(os.path.join(paths.common_dir, "packed-refs"), "rb") as file:
+            packed = file.read()
+    except FileNotFoundError:
+        return ""
+    for name in names:
+        parts = name.split("/")
+        above = ["/".join(parts[:depth]) for depth in range(2, len(parts))]
+        for sign in (f" {name}/", *(f" {path}\n" for path in above)):
+            if os.fsencode(sign) in packed:
+                return f"{name} cannot be created: {sign.strip()} is in the way"
+    return ""
 
 
 def _packed(common: str, prefix: str) -> dict[str, str]:

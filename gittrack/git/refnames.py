@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from gittrack import errors
-from gittrack.git.objects import is_oid
+from gittrack.git.objects import whole
 from gittrack.git.repository import RefChange
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|[/.]\Z")
@@ -21,8 +21,8 @@ def check(changes: Sequence[RefChange]) -> None:
         if not is_valid(change.ref):
             raise ValueError(f"{change.ref!r} is not a valid ref name")
         for oid in (change.old, change.new):
-            if oid is not None and not is_oid(oid):
-                raise ValueError(f"{oid!r} is not an object id")
+            if oid is not None:
+                whole(oid)
     if len({change.ref for change in changes}) < len(changes):
         raise ValueError("a ref may change once in one update")
 
@@ -42,7 +42,7 @@ def moved(change: RefChange, found: str | None) -> errors.RefConflict:
 
 def in_the_way(said: str) -> errors.RefConflict:
     """The error for `a/b` where `a` is a ref, or the other way round."""
-    return errors.RefConflict(said, "another ref has this name as a directory: delete or rename it")
+    return errors.RefConflict(said, "delete or rename the ref that is in the way")
 
 
 def locked(place: str) -> errors.RefConflict:

@@ -29,12 +29,12 @@ def listed(git: Git, form: Format, prefix: str) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def update(git: Git, changes: Sequence[RefChange], durable: bool) -> None:
+def update(git: Git, changes: Sequence[RefChange], durable: bool, algorithm: str) -> None:
     """See Repository.update_refs. `changes` have passed refnames.check."""
     ordered = refnames.in_order(changes)
-    width = max((len(oid) for change in changes for oid in change[1:] if oid), default=40)
+    zero = "0" * (64 if algorithm == "sha256" else 40)
     # An explicit transaction: were we killed while we write, git would carry out an implicit one as far as it was read.
-    lines = ["start", *(_line(change, "0" * width) for change in ordered), "commit"]
+    lines = ["start", *(_line(change, zero) for change in ordered), "commit"]
     said = "".join(f"{line}\0" for line in lines).encode("utf-8", "surrogateescape")
     args = (*(("-c", "core.fsync=committed") if durable else ()), "update-ref", "--no-deref", "--stdin", "-z")
     with reflock.held(git.paths, [change.ref for change in changes]):
