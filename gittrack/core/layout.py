@@ -13,7 +13,7 @@ LOG = "refs/track/log/"
 
 ID_LENGTH = 20
 SHORT = 7
-PER_DIRECTORY = 100
+PER_DIRECTORY = 32
 
 _ID = re.compile(r"[0-9a-f]{20}\Z")
 

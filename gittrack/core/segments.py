@@ -9,7 +9,7 @@ from gittrack.core import layout
 
 Put = Callable[[str, bytes], None]
 
-OPEN_LIMIT = 16 * 1024
+OPEN_LIMIT = 4 * 1024
 CLOSE_AT = 1024 * 1024
 CONSOLE_LIMIT = 2 * 1024 * 1024
 

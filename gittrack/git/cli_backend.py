@@ -5,11 +5,12 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from gittrack.git import objects, refnames, refupdate
+from gittrack.git import refnames, refupdate
 from gittrack.git.catfile import CatFile, many
 from gittrack.git.command import Git
 from gittrack.git.discover import Format, Paths
-from gittrack.git.objects import Object
+from gittrack.git.objects import Object, whole
+from gittrack.git.pack import Bases
 from gittrack.git.repository import RefChange
 from gittrack.git.writer import Writer
 
@@ -30,30 +31,32 @@ class CliRepository:
         self._freshened = float("-inf")
 
     def read(self, oid: str) -> tuple[str, bytes]:
-        found = self._contents.ask(_whole(oid))
+        found = self._contents.ask(whole(oid))
         if found is None:
             raise KeyError(oid)
         return found
 
     def read_path(self, commit: str, path: str) -> bytes | None:
-        found = self._contents.ask(f"{_whole(commit)}:{path}")
+        found = self._contents.ask(f"{whole(commit)}:{path}")
         return found.data if found is not None and found.kind == "blob" else None
 
     def read_many(self, specs: Iterable[str]) -> Iterator[bytes | None]:
         asked = list(specs)
+        for spec in asked:
+            whole(spec.partition(":")[0])
         for spec, found in zip(asked, many(self.git, asked), strict=True):
             yield None if found is None or (":" in spec and found.kind != "blob") else found.data
 
     def read_files(self, commits: Sequence[str], paths: Sequence[str]) -> Iterator[tuple[bytes | None, ...]]:
-        answers = self.read_many(f"{_whole(commit)}:{path}" for commit in commits for path in paths)
+        answers = self.read_many(f"{commit}:{path}" for commit in commits for path in paths)
         for _ in commits:
             yield tuple([next(answers) for _ in paths])
 
     def exists(self, oid: str) -> bool:
-        return self._names.ask(_whole(oid)) is not None
+        return self._names.ask(whole(oid)) is not None
 
-    def write(self, objects: Sequence[Object], durable: bool = False) -> None:
-        self._writer.write(objects, durable)
+    def write(self, objects: Sequence[Object], durable: bool = False, bases: Bases | None = None) -> None:
+        self._writer.write(objects, durable, bases)
 
     def refs(self, prefix: str = "refs/") -> dict[str, str]:
         return refupdate.listed(self.git, self._format, prefix)
@@ -63,7 +66,7 @@ class CliRepository:
         for change in changes:
             if change.new is not None and not self.exists(change.new):
                 raise refnames.no_object(change)
-        refupdate.update(self.git, changes, durable)
+        refupdate.update(self.git, changes, durable, self.algorithm)
 
     def close(self) -> None:
         self._contents.close()
@@ -83,13 +86,6 @@ class CliRepository:
                 if entry.name.endswith(".pack"):
                     _touch(entry.path)
         self._freshened = time.monotonic()
-
-
-def _whole(oid: str) -> str:
-    """git would also answer to a branch name, or to half an oid."""
-    if not objects.is_oid(oid):
-        raise ValueError(f"{oid!r} is not an object id")
-    return oid
 
 
 def _touch(path: str) -> None:

@@ -14,10 +14,11 @@ from typing import Any
 import pygit2
 
 from gittrack import errors
-from gittrack.git import reflock, refnames, refupdate
+from gittrack.git import reffiles, reflock, refnames, refupdate
 from gittrack.git.command import Git
 from gittrack.git.discover import Format, Paths
-from gittrack.git.objects import Object
+from gittrack.git.objects import Object, whole
+from gittrack.git.pack import Bases
 from gittrack.git.repository import RefChange
 from gittrack.git.writer import Writer
 
@@ -52,7 +53,7 @@ class PygitRepository:
 
     def read(self, oid: str) -> tuple[str, bytes]:
         try:
-            kind, data = self._odb.read(oid)
+            kind, data = self._odb.read(whole(oid))
         except KeyError:
             raise KeyError(oid) from None
         except pygit2.GitError as error:
@@ -64,23 +65,25 @@ class PygitRepository:
 
     def read_many(self, specs: Iterable[str]) -> Iterator[bytes | None]:
         for spec in specs:
-            oid, _, path = spec.partition(":")
-            if path:
-                yield self.read_path(oid, path)
-            else:
-                found = self._get(oid)
-                yield None if found is None else found.read_raw()
+            oid, colon, path = spec.partition(":")
+            try:
+                yield self.read_path(oid, path) if colon else self.read(oid)[1]
+            except (KeyError, errors.DamagedRecord):
+                yield None
 
     def read_files(self, commits: Sequence[str], paths: Sequence[str]) -> Iterator[tuple[bytes | None, ...]]:
         for commit in commits:
-            tree = self._tree(commit)
-            yield tuple([_file(tree, path) for path in paths])
+            try:
+                tree = self._tree(commit)
+                yield tuple([_file(tree, path) for path in paths])
+            except errors.DamagedRecord:
+                yield tuple(self.read_many(f"{commit}:{path}" for path in paths))
 
     def exists(self, oid: str) -> bool:
-        return oid in self._odb
+        return whole(oid) in self._odb
 
-    def write(self, objects: Sequence[Object], durable: bool = False) -> None:
-        self._writer.write(objects, durable)
+    def write(self, objects: Sequence[Object], durable: bool = False, bases: Bases | None = None) -> None:
+        self._writer.write(objects, durable, bases)
 
     def refs(self, prefix: str = "refs/") -> dict[str, str]:
         return refupdate.listed(self.git, self._format, prefix)
@@ -91,7 +94,7 @@ class PygitRepository:
             if change.new is not None and not self.exists(change.new):
                 raise refnames.no_object(change)
         if not _TRANSACTIONS or sum(each.new is None for each in changes) >= _MANY:
-            refupdate.update(self.git, changes, durable)
+            refupdate.update(self.git, changes, durable, self.algorithm)
             return
         with reflock.held(self.paths, [change.ref for change in changes]), _syncing(durable):
             refupdate.retry(lambda: self._move(changes))
@@ -101,7 +104,7 @@ class PygitRepository:
 
     def _get(self, oid: str) -> Any:
         try:
-            return self._repo.get(oid)
+            return self._repo.get(whole(oid))
         except pygit2.GitError as error:
             raise _damaged(oid, error) from error
 
@@ -127,6 +130,9 @@ class PygitRepository:
                 found = self._target(change.ref)
                 if found != change.old:
                     raise refnames.moved(change, found)
+            clash = reffiles.clash(self.paths, [each.ref for each in changes if each.old is None])
+            if clash:  # libgit2 sees only those of loose refs
+                raise refnames.in_the_way(clash)
             for change in refnames.in_order(changes):
                 self._commit(change, locks[change.ref])
 

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from gittrack.git.command import Git
 from gittrack.git.discover import Paths
 from gittrack.git.objects import Object
+from gittrack.git.pack import Bases
 
 
 class RefChange(NamedTuple):
@@ -39,24 +40,34 @@ class Repository(Protocol):
         ...
 
     def read_path(self, commit: str, path: str) -> bytes | None:
-        """The file at `path` in the tree of `commit` (or in that tree, when given a tree); None when there is none."""
+        """The file at `path` in the tree of `commit` (or in that tree, when given a tree); None when there is none.
+
+        Raises DamagedRecord when an object on the way does not decode.
+        """
         ...
 
     def read_many(self, specs: Iterable[str]) -> Iterator[bytes | None]:
-        """The data of each `oid` or `oid:path`, in order; None for each that is not there. For thousands of them."""
+        """The data of each `oid`, or file at `oid:path`, in order. For thousands of them.
+
+        None for each that is not there or does not decode: one damaged record does not hide the others. `read` says
+        what is wrong with it.
+        """
         ...
 
     def read_files(self, commits: Sequence[str], paths: Sequence[str]) -> Iterator[tuple[bytes | None, ...]]:
-        """For each commit the files at `paths` (None: not there). The fast way to read many small records."""
+        """For each commit the files at `paths`, None as above. The fast way to read many small records."""
         ...
 
-    def exists(self, oid: str) -> bool: ...
+    def exists(self, oid: str) -> bool:
+        """Whether there is such an object. For this and all above, ValueError for what is not a whole oid."""
+        ...
 
-    def write(self, objects: Sequence[Object], durable: bool = False) -> None:
+    def write(self, objects: Sequence[Object], durable: bool = False, bases: Bases | None = None) -> None:
         """Put objects into the repository. May be given what is there already, and may be called again.
 
         When it returns, all of them can be read by every process. Killed at any point it leaves whole objects or
-        nothing, so the caller writes in any order but moves refs afterwards. `durable`: they are flushed to disk, and
+        nothing, so the caller writes in any order but moves refs afterwards. `bases` may say of an object which earlier
+        version of the same thing stands before it in `objects`: where many are written, it takes less space. `durable`: they are flushed to disk, and
         so is all that this Repository wrote before. Raises CannotWrite.
         """
         ...

@@ -8,10 +8,8 @@ from collections.abc import Callable
 
 from gittrack.git import objects
 
-DIRECTORY = 0o040000
-FILE = 0o100644
-
 ReadTree = Callable[[str], bytes]  # oid -> the tree object's data
+Emit = Callable[[objects.Object, str | None], None]  # a new object, and the oid of the version before it
 
 
 class TreeEditor:
@@ -20,31 +18,38 @@ class TreeEditor:
     def __init__(self, algorithm: str, read: ReadTree, oid: str | None = None) -> None:
         self._algorithm = algorithm
         self._read = read
+        self._oid = oid  # of the last version written, None when there is none
         self._entries = objects.parse_tree(read(oid), algorithm) if oid else {}
         self._children: dict[str, TreeEditor] = {}
+        self._changed = oid is None
 
-    def put(self, path: str, oid: str, mode: int = FILE) -> None:
-        """Set the file at `path` (components joined by "/")."""
+    def put(self, path: str, oid: str, mode: int = objects.FILE) -> str | None:
+        """Set the file at `path` (components joined by "/"). Returns the oid that stood there."""
+        self._changed = True
         name, _, rest = path.partition("/")
-        if not rest:
-            self._children.pop(name, None)
-            self._entries[name] = objects.Entry(mode, oid)
-        else:
-            self._child(name).put(rest, oid, mode)
+        if rest:
+            return self._child(name).put(rest, oid, mode)
+        before = self._entries.get(name)
+        self._children.pop(name, None)
+        self._entries[name] = objects.Entry(mode, oid)
+        return before.oid if before is not None else None
 
-    def write(self, emit: Callable[[objects.Object], None]) -> str:
+    def write(self, emit: Emit) -> str:
         """Give every changed tree to `emit`, the inner ones first. Returns the oid of this one."""
+        if not self._changed and self._oid is not None:
+            return self._oid
         for name, child in self._children.items():
-            self._entries[name] = objects.Entry(DIRECTORY, child.write(emit))
-        self._children.clear()
+            self._entries[name] = objects.Entry(objects.DIRECTORY, child.write(emit))
         tree = objects.tree(self._entries, self._algorithm)
-        emit(tree)
+        emit(tree, self._oid)
+        self._oid = tree.oid
+        self._changed = False
         return tree.oid
 
     def _child(self, name: str) -> "TreeEditor":
         child = self._children.get(name)
         if child is None:
             entry = self._entries.get(name)
-            inner = entry.oid if entry is not None and entry.mode == DIRECTORY else None
+            inner = entry.oid if entry is not None and entry.mode == objects.DIRECTORY else None
             child = self._children[name] = TreeEditor(self._algorithm, self._read, inner)
         return child

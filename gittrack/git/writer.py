@@ -26,18 +26,19 @@ class Writer:
         self._unsynced: list[str] = []
         self.packs: list[str] = []  # names of the packs that were made here
 
-    def write(self, objects: Sequence[Object], durable: bool) -> None:
-        missing = [each for each in unique(objects) if not self._known(each)]
-        if len(missing) >= PACK_FROM:
-            self.packs.append(pack.install(self._git, missing, self._algorithm))
+    def write(self, objects: Sequence[Object], durable: bool, bases: pack.Bases | None = None) -> None:
+        once = unique(objects)
+        if len(once) >= PACK_FROM:  # without asking what is there: each miss makes git look through its packs again
+            self.packs.append(pack.install(self._git, once, self._algorithm, bases))
         else:
-            self._unsynced += self._loose(missing, durable)
+            self._unsynced += self._loose([each for each in once if not self._known(each)], durable)
         if durable:
             loose.flush(self._unsynced)
             self._unsynced.clear()
 
     def _known(self, found: Object) -> bool:
-        return loose.freshen(self._objects, found.oid) or self._packed(found)
+        fresh = loose.freshen(self._objects, found.oid)
+        return self._packed(found) if fresh is None else fresh
 
     def _loose(self, objects: Sequence[Object], durable: bool) -> list[str]:
         big = [each for each in objects if len(each.data) >= BIG]

@@ -13,8 +13,9 @@ from gittrack.runs import live
 
 CHECKPOINT = b'{"e":"checkpoint"'
 PIECE = 4 * 1024 * 1024
+PROLOGUE = ("process", "start", "params", "environment", "warning")
 FIRST_INTERVAL = 60.0
-SHARE_OF_AGE = 0.05  # later cuts come further apart, so that a run of weeks has hundreds of commits, not tens of thousands
+SHARE_OF_AGE = 0.05  # later cuts come further apart: a run of weeks has hundreds of commits, not tens of thousands
 
 
 class Cutter:
@@ -30,9 +31,10 @@ class Cutter:
         return bool(self.cuts) and self.cuts[-1].reason == "final"
 
     def started(self, now: float) -> None:
-        """The first cut: the events that made the run."""
+        """The first cut: the events that made the run, up to its first point, however late it is made."""
         if not self.cuts:
-            self._append(self.ends(), "start", None, now)
+            end, w = self._prologue()
+            self._append([({events.STARTER: end}, w or now)], "start")
 
     def checkpoints(self) -> None:
         """A cut behind every checkpoint that is not covered yet, in the order in which they were made."""
@@ -40,8 +42,7 @@ class Cutter:
         for order, name in enumerate(live.process_files(self.directory)):
             for w, end in self._new_checkpoints(name):
                 found.append((w, order, end, name))
-        for w, _, end, name in sorted(found):
-            self._append({name: end}, "checkpoint", None, w)
+        self._append([({name: end}, w) for w, _, end, name in sorted(found)], "checkpoint")
 
     def in_time(self, now: float) -> None:
         """A cut of everything, when the last one is long enough ago and something is new."""
@@ -49,11 +50,11 @@ class Cutter:
             return
         interval = max(FIRST_INTERVAL, (now - self.cuts[0].w) * SHARE_OF_AGE)
         if now - self.cuts[-1].w >= interval and (ends := self.ends()) != dict(self.cuts[-1].files):
-            self._append(ends, "time", None, now)
+            self._append([(ends, now)], "time")
 
     def final(self, now: float, status: str | None) -> None:
         """The last cut, of everything. `status` counts only where no `end` event was written."""
-        self._append(self.ends(), "final", status, now)
+        self._append([(self.ends(), now)], "final", status)
 
     def ends(self) -> dict[str, int]:
         """Every file's size in whole lines; the console's in bytes."""
@@ -62,26 +63,43 @@ class Cutter:
             ends[events.CONSOLE] = size
         return {name: end for name, end in ends.items() if end}
 
-    def _append(self, moved: Mapping[str, int], reason: str, status: str | None, w: float) -> None:
-        """One cut more, flushed: a commit must never cover what a later fold would not find covered."""
+    def _prologue(self) -> tuple[int, float | None]:
+        """Where the starter's first metric or checkpoint line begins, and when the start event was written."""
+        end, w = 0, None
+        with open(os.path.join(self.directory, events.STARTER), "rb") as file:
+            for line in file:
+                event = events.parse_line(events.whole_lines(line)) or {}
+                if event.get("e") not in PROLOGUE:
+                    break
+                end += len(line)
+                w = event.get("w") if event["e"] == "start" else w
+        return end, w
+
+    def _append(self, moves: list[tuple[Mapping[str, int], float]], reason: str, status: str | None = None) -> None:
+        """One cut for each (files that moved, time), flushed: a ref must never say more than the cuts do."""
+        cuts: list[events.Cut] = []
         last = self.cuts[-1] if self.cuts else None
-        files = dict(last.files) if last else {}
-        for name, end in moved.items():
-            files[name] = max(end, files.get(name, 0))
-        cut = events.Cut(len(self.cuts), files, reason, status, max(w, last.w) if last else w)
-        descriptor = os.open(
-            os.path.join(self.directory, events.CUTS), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666
-        )
+        for moved, w in moves:
+            files = dict(last.files) if last else {}
+            files.update({name: max(end, files.get(name, 0)) for name, end in moved.items()})
+            last = events.Cut(len(self.cuts) + len(cuts), files, reason, status, max(w, last.w) if last else w)
+            cuts.append(last)
+        if cuts:
+            self._write(b"".join(map(events.cut_line, cuts)))
+            self.cuts += cuts
+
+    def _write(self, lines: bytes) -> None:
+        path = os.path.join(self.directory, events.CUTS)
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            line = events.cut_line(cut)
-            if not _ends_line(self.directory):
-                line = b"\n" + line
-            if os.write(descriptor, line) < len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), events.CUTS)
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":  # a kill in the middle of a write left half a line
+                lines = b"\n" + lines
+            if os.write(descriptor, lines) < len(lines):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        self.cuts.append(cut)
 
     def _new_checkpoints(self, name: str) -> list[tuple[float, int]]:
         """Time and end offset of the checkpoint lines that are new in one journal."""
@@ -136,16 +154,3 @@ def _checkpoints_in(piece: bytes) -> list[tuple[float, int]]:
             found.append((float(event.get("w") or 0.0), stop))
         at = text.find(b"\n" + CHECKPOINT, stop)
     return found
-
-
-def _ends_line(directory: str) -> bool:
-    """Whether cuts.jsonl ends with a whole line: a kill in the middle of a write may have left half a one."""
-    try:
-        with open(os.path.join(directory, events.CUTS), "rb") as file:
-            file.seek(0, os.SEEK_END)
-            if file.tell() == 0:
-                return True
-            file.seek(-1, os.SEEK_END)
-            return file.read(1) == b"\n"
-    except FileNotFoundError:
-        return True

@@ -50,6 +50,7 @@ class Folder:
         self._tree: TreeEditor | None = None
         self._pending: dict[str, objects.Object] = {}
         self._pending_bytes = 0
+        self._bases: dict[str, str] = {}  # pending object -> the version before it
 
     @classmethod
     def open(cls, repo: Repository, directory: str) -> "Folder | None":
@@ -85,9 +86,8 @@ class Folder:
         `mine` names journals whose lock the caller itself holds. `status` is for a run that wrote no `end` event.
         """
         with _disk_errors(self.directory):
-            if not self._cutter.closed:
-                if not self._close(now, status, mine):
-                    return False
+            if not self._cutter.closed and not self._close(now, status, mine):
+                return False
             self._commit()
             live.remove(self.directory)
         return True
@@ -113,7 +113,7 @@ class Folder:
             self._tip = self.repo.refs(self.ref).get(self.ref)
             done = self._committed(self._tip) if self._tip else 0
             for cut in cuts[self._folded : done]:  # on the ref already: only the state is needed
-                self._fold.advance(cut, self._read, lambda path, data: None)
+                self._fold.advance(cut, self._read, _nowhere)
             self._folded = max(self._folded, min(done, len(cuts)))
         old = tip = self._tip
         for cut in cuts[self._folded :]:
@@ -127,7 +127,7 @@ class Folder:
         if self._tree is None:
             self._tree = TreeEditor(self.repo.algorithm, self._read_object, self._tree_of(parent))
         tree = self._tree
-        commit = self._fold.advance(cut, self._read, lambda path, data: tree.put(path, self._blob(data)))
+        commit = self._fold.advance(cut, self._read, lambda path, data: self._put(tree, path, data))
         self._folded += 1
         made = objects.commit(
             tree.write(self._emit),
@@ -137,7 +137,7 @@ class Folder:
             commit.message,
             self.repo.algorithm,
         )
-        self._emit(made)
+        self._emit(made, None)
         return made.oid
 
     def _move(self, old: str | None, tip: str) -> str:
@@ -162,21 +162,23 @@ class Folder:
             if any(self.repo.refs(change.ref).get(change.ref) != change.new for change in changes):
                 raise  # another run of the same code may have made the code ref: that is no conflict
 
-    def _blob(self, data: bytes) -> str:
+    def _put(self, tree: TreeEditor, path: str, data: bytes) -> None:
         blob = objects.blob(data, self.repo.algorithm)
-        self._emit(blob)
+        self._emit(blob, tree.put(path, blob.oid))
         if self._pending_bytes > BATCH_BYTES:
             self._flush()  # objects without a ref are harmless; memory is bounded
-        return blob.oid
 
-    def _emit(self, made: objects.Object) -> None:
+    def _emit(self, made: objects.Object, before: str | None) -> None:
         if made.oid not in self._pending:
             self._pending[made.oid] = made
             self._pending_bytes += len(made.data)
+            if before is not None:
+                self._bases[made.oid] = before
 
     def _flush(self) -> None:
-        self.repo.write(list(self._pending.values()), durable=True)
+        self.repo.write(list(self._pending.values()), durable=True, bases=self._bases)
         self._pending.clear()
+        self._bases.clear()
         self._pending_bytes = 0
 
     def _read(self, name: str, start: int, end: int) -> bytes:
@@ -202,7 +204,7 @@ class Folder:
 
 
 def fold_dead(repo: Repository, now: float, force: bool = False) -> Dead:
-    """End and fold every run of this clone that nobody can be writing any more; with `force`, the undecided ones too."""
+    """End and fold every run of this clone that nobody can be writing any more; with `force`, the undecided too."""
     dead = Dead([], [])
     here = live.here()
     for run_id in live.ids(repo.paths):
@@ -212,11 +214,14 @@ def fold_dead(repo: Repository, now: float, force: bool = False) -> Dead:
             live.remove(directory)
         elif state == live.UNKNOWN and not force:
             dead.unknown.append(run_id)
-        elif state in (live.DEAD, live.FINAL, live.UNKNOWN):
-            if _fold_one(repo, directory, now):
-                dead.folded.append(run_id)
+        elif state in (live.DEAD, live.FINAL, live.UNKNOWN) and _fold_one(repo, directory, now):
+            dead.folded.append(run_id)
     _sweep(repo)
     return dead
+
+
+def _nowhere(_path: str, _data: bytes) -> None:
+    """Where files go that are on the ref already."""
 
 
 def _fold_one(repo: Repository, directory: str, now: float) -> bool:

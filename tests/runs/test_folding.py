@@ -37,7 +37,7 @@ def point(step):
 
 
 def checkpoint(step):
-    return {"e": "checkpoint", "m": {"loss": 1 / (step + 1)}, "primary": None, "s": step, "t": step / 10, "w": 1000 + step / 10}  # fmt: skip
+    return {"e": "checkpoint", **point(step), "primary": None}
 
 
 def lines(*values):
@@ -88,6 +88,17 @@ def test_a_live_run_is_cut_at_its_checkpoints_and_at_its_end(opened, git):
     assert not os.path.exists(directory)
     assert git("fsck", "--strict") == ""
     assert codec.loads(git("show", f"{layout.run_ref(ID)}:summary.json"))["metrics"]["loss"]["best"] == 0.25
+
+
+def test_a_run_that_is_folded_late_has_a_commit_for_each_checkpoint_all_the_same(opened, git):
+    folder(opened, header(), start(), point(1), checkpoint(1), point(2), checkpoint(2), point(3))
+    folding.fold_dead(opened, 2000.0)
+    assert story(git) == [
+        "start 0123456: train",
+        "checkpoint at step 1: loss 0.5",
+        "checkpoint at step 2: loss 0.33333",
+        "crashed after 0.3 s: loss 0.25",
+    ]
 
 
 def test_time_cuts_come_a_minute_apart_and_only_when_something_is_new(opened, git):
@@ -169,7 +180,9 @@ def test_a_torn_last_line_is_not_part_of_the_record(opened):
 
 def test_folding_in_two_clones_in_any_steps_gives_the_same_oids(opened, repo, tmp_path):
     directory = folder(opened, header(), start())
-    values = [value for step in range(40) for value in (point(step), checkpoint(step) if step % 7 == 0 else point(step))]
+    values = [
+        value for step in range(40) for value in (point(step), checkpoint(step) if step % 7 == 0 else point(step))
+    ]
     twin = tmp_path / "twin"
     subprocess.run(["git", "clone", "-q", str(repo), str(twin)], check=True)
     rng = random.Random(7)
