@@ -9,8 +9,8 @@ from gittrack import errors
 
 _WORDS = {"true": True, "false": False, "null": None, "none": None, "nan": float("nan"), "inf": float("inf")}
 _WORDS["-inf"] = -_WORDS["inf"]  # type: ignore[operator]
-_INT = re.compile(r"[+-]?(0|[1-9]\d*)\Z")
-_FLOAT = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+)([eE][+-]?\d+)?\Z")
+_INT = re.compile(r"[+-]?(0|[1-9]\d*)\Z", re.ASCII)
+_FLOAT = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 _LEADING_ZERO = re.compile(r"[+-]?0\d")
 
 
