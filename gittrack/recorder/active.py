@@ -10,7 +10,7 @@ import os
 import sys
 
 from .complain import complain
-from .journal import Journal
+from .opening import RUN_DIR, RUN_ID
 from .plain import plain, plain_params
 from .secret_names import clean_text
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-RUN_ID, RUN_DIR = "GITTRACK_RUN_ID", "GITTRACK_RUN_DIR"
+    from .journal import Journal
 
 _GOALS = ("minimize", "maximize")
 _STATES = ("completed", "failed", "killed")

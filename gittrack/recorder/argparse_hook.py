@@ -11,7 +11,7 @@ import sys
 from _thread import get_ident
 
 from .complain import complain
-from .join import open_journal
+from .opening import open_journal
 from .plain import plain_params
 
 TYPE_CHECKING = False

@@ -6,8 +6,6 @@ with time and step costs less than json.dumps of its values.
 
 from __future__ import annotations
 
-from operator import index
-
 from .complain import complain
 from .encode import number, quote
 
@@ -152,8 +150,8 @@ def plain_number(value: Any) -> Any:
 def integral(step: Any) -> int | None:
     """`step` as an int, or None with a warning: then the metrics count for themselves."""
     try:
-        return index(step)
-    except TypeError:
+        return int(step.__index__())
+    except (AttributeError, TypeError):
         pass
     try:
         value = plain_number(step)
