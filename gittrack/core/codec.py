@@ -99,4 +99,6 @@ def format_time(seconds: float) -> str:
 
 def parse_time(text: str) -> float:
     """Undo `format_time`. Raises ValueError for other text."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc).timestamp()
+    if len(text) != 27 or text[10] + text[19] + text[26] != "T.Z":
+        raise ValueError(f"not a time of this format: {text[:40]!r}")
+    return datetime.fromisoformat(text[:26] + "+00:00").timestamp()  # strptime takes 15 times as long
