@@ -9,6 +9,7 @@ listing of unchanged runs starts without it.
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -60,9 +61,10 @@ class Index:
         self._overlay = None
         self._names = self._live_names()  # before the refs: a run that ends meanwhile is then missed nowhere
         self._opener = opener
-        seen = stamp.stamp(self.paths)
-        if seen is None or self._guarded(_stamp_of) != seen:
-            self._guarded(lambda db: self._update(db, seen))
+        known = self._guarded(_stamp_of)
+        if not known or not stamp.is_unchanged(self.paths, known):
+            seen = stamp.take(self.paths, time.time())
+            self._guarded(lambda db: self._update(db, seen.text if seen.settled else None))
 
     def rows(
         self,
@@ -99,6 +101,10 @@ class Index:
         """These runs in this order, whatever their state; without those that are not there."""
         found = {**{row.id: row for row in self._stored(ids)}, **self._live()}
         return [found[run_id] for run_id in ids if run_id in found]
+
+    def row(self, run_id: str) -> Row | None:
+        """One run, whatever its state."""
+        return next(iter(self.by_id([run_id])), None)
 
     def count(self, *, deleted: bool = False, archived: bool = False) -> int:
         """How many runs `rows` would give without a limit."""

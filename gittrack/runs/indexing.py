@@ -36,10 +36,12 @@ class _News(NamedTuple):
 
 
 def update(db: sqlite3.Connection, repo: Repository, seen: str | None) -> None:
-    """Make the table say what the refs say. `seen` is the stamp of the refs, taken before this was called."""
+    """Make the table say what the refs say. `seen` is the stamp of the refs, taken before, if it can be relied on."""
     for last in [False] * (_TRIES - 1) + [True]:
         generation = _generation(db)
         news = _compare(db, repo)
+        if not news and seen is None:
+            return
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA cache_spill = OFF")  # spilling locks readers out before the commit
         db.execute("BEGIN IMMEDIATE")
