@@ -1,0 +1,250 @@
+"""One run, read whole: its record, series, checkpoints, console and environment.
+
+Of a live run the committed part is read from the record and the rest from the journals, from where the last commit
+ends, so that nothing is shown twice and nothing is missing. Series are streamed: a run may have millions of points.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, BinaryIO, NamedTuple
+
+from gittrack import errors
+from gittrack.core import codec, events, layout
+from gittrack.core.model import Point, Record
+from gittrack.git import objects
+from gittrack.git.repository import Repository
+from gittrack.runs import documents, live, overlay, segments
+
+PIECE = 4 * 1024 * 1024
+ALL = "all"  # as `rank`: the points of every process
+
+_CUT = re.compile(r"^Track-Cut: (\d+)$", re.MULTILINE)
+_METRICS, _CHECKPOINT, _ENVIRONMENT = b'{"m"', b'{"e":"checkpoint"', b'{"e":"environment"'
+_PLAIN = re.compile(r"[ !#-.0-[\]-~]+\Z")  # characters that every JSON writer leaves as they are
+
+
+class Checkpoint(NamedTuple):
+    """A moment that was kept. `t` and `w` as in Point."""
+
+    step: int | None
+    metrics: Mapping[str, Any]
+    t: float
+    w: float
+
+
+def read(repo: Repository, run_id: str) -> Record:
+    """The run as of now. Raises RunNotFound, DamagedRecord, NewerFormat."""
+    ref = layout.run_ref(run_id)
+    directory = live.folder(repo.paths, run_id)
+    before = os.path.isdir(directory)  # asked before the ref is read: a run that is folded meanwhile is on its ref
+    tip = repo.refs(ref).get(ref)
+    committed = at(repo, run_id, tip) if tip else None
+    now = overlay.record(directory, committed) if before else None
+    if before and now is None and (again := repo.refs(ref).get(ref)) != tip and again:
+        return at(repo, run_id, again)
+    found = now or committed
+    if found is None:
+        raise errors.RunNotFound(f"there is no run {run_id} here", "`git track ls` lists the runs of this repository")
+    return found
+
+
+def at(repo: Repository, run_id: str, tip: str) -> Record:
+    """The record as the commit `tip` has it."""
+    return documents.decode(run_id, tip, next(iter(repo.read_files([tip], documents.FILES))))
+
+
+def series(repo: Repository, record: Record, metric: str, rank: int | str | None = None) -> list[Point]:
+    """All points of a metric, in the record's order. See `points`."""
+    return list(points(repo, record, metric, rank))
+
+
+def points(repo: Repository, record: Record, metric: str, rank: int | str | None = None) -> Iterator[Point]:
+    """The points of a metric: of one rank, of ALL, or (None) as the summary takes them: of rank 0 where it has any."""
+    any_found = False
+    for point in _every_point(repo, record, metric):
+        if rank == ALL or point.rank == (rank or 0):
+            any_found = True
+            yield point
+    if rank is None and not any_found:
+        yield from _every_point(repo, record, metric)
+
+
+def lines(repo: Repository, record: Record) -> Iterator[events.Metrics]:
+    """Every metric line, decoded: for tables of all metrics at once."""
+    for block in _blocks(repo, record, "metrics", _METRICS, None):
+        for event in _parsed(block):
+            found = events.metrics_of(event)
+            if found is not None:
+                yield found._replace(values=codec.decode(found.values))
+
+
+def checkpoints(repo: Repository, record: Record) -> list[Checkpoint]:
+    """All checkpoints, in order."""
+    blocks = _blocks(repo, record, "checkpoints", _CHECKPOINT, None)
+    found = (codec.decode(event) for block in blocks for event in _parsed(block))
+    return [Checkpoint(one.get("s"), one.get("m") or {}, one.get("t") or 0.0, one.get("w") or 0.0) for one in found]
+
+
+def checkpoint(repo: Repository, record: Record, point: int | str) -> Checkpoint:
+    """The checkpoint at a step, the `best` or the `latest` one. Raises RunNotFound, naming the steps that there are."""
+    every = checkpoints(repo, record)
+    step: Any = point
+    if point == "latest" and every:
+        return every[-1]
+    if point == "best":
+        step = ((record.summary.get("checkpoints") or {}).get("best") or {}).get("step", point)
+    found = [one for one in every if one.step == step]
+    if found:
+        return found[-1]
+    short = record.id[: layout.SHORT]
+    if not every:
+        raise errors.RunNotFound(f"run {short} has no checkpoints", "a run makes them with run.checkpoint(step=…)")
+    if point == "best":
+        raise errors.RunNotFound(
+            f"run {short} has no best checkpoint: none of them has a primary metric",
+            'name it when a checkpoint is made: run.checkpoint(…, primary_metric=("loss", "minimize"))',
+        )
+    steps = sorted({one.step for one in every if one.step is not None}, key=lambda one: abs(one - int(point)))[:5]
+    nearest = ", ".join(map(str, sorted(steps)))
+    raise errors.RunNotFound(f"run {short} has no checkpoint at step {point}", f"the nearest ones are at: {nearest}")
+
+
+def console(repo: Repository, record: Record) -> Iterator[bytes]:
+    """What the run printed, piece by piece."""
+    source = _Source.open(repo, record)
+    try:
+        if source.tip:
+            yield from segments.read(repo, source.tip, "console")
+        for file in source.files:
+            while source.is_console(file) and (data := file.read(PIECE)):
+                yield data
+    finally:
+        source.close()
+
+
+def environment(repo: Repository, record: Record) -> dict[str, bytes]:
+    """The files of `environment/`: name -> content."""
+    found: dict[str, bytes] = {}
+    source = _Source.open(repo, record)
+    try:
+        for block in source.blocks(_ENVIRONMENT):
+            for event in _parsed(block):
+                name, value = str(event.get("name")).replace("/", "_"), event.get("value")
+                data = codec.dumps(value) if name.endswith(".json") else str(value).encode(errors="replace")
+                found.setdefault(name, data)
+        if source.tip:  # what is committed came first, and the first of a name stays
+            found.update(segments.directory(repo, source.tip, "environment"))
+    finally:
+        source.close()
+    return found
+
+
+class _Source:
+    """Where the parts of a run are: the commit, and its journals opened at the place where that commit ends.
+
+    Open files outlive the folder, so a run that is folded while it is read is read to its end.
+    """
+
+    def __init__(self, tip: str | None, files: list[BinaryIO]) -> None:
+        self.tip = tip
+        self.files = files
+
+    @classmethod
+    def open(cls, repo: Repository, record: Record) -> "_Source":
+        directory = live.folder(repo.paths, record.id)
+        files: list[BinaryIO] = []
+        try:
+            names = live.process_files(directory)
+            ends = _ends(repo, directory, record.tip) if names else {}
+            for name in [*names, events.CONSOLE] if names else []:
+                path = os.path.join(directory, name)
+                if name != events.CONSOLE or os.path.exists(path):
+                    files.append(open(path, "rb"))  # noqa: SIM115 - closed by close()
+                    files[-1].seek(ends.get(name, 0))
+        except FileNotFoundError:  # folded since the record was read: now its ref says all
+            names = []
+        if not names:
+            ref = layout.run_ref(record.id)
+            return cls(repo.refs(ref).get(ref, record.tip) if _was_live(record) else record.tip, [])
+        return cls(record.tip, files)
+
+    def blocks(self, sign: bytes, needle: bytes | None = None) -> Iterator[bytes]:
+        """The lines of the journals that begin with `sign` and hold `needle`."""
+        for file in self.files:
+            if not self.is_console(file):
+                for piece in _pieces(file):
+                    yield _picked(piece, sign, needle)
+
+    def is_console(self, file: BinaryIO) -> bool:
+        return os.path.basename(file.name) == events.CONSOLE
+
+    def close(self) -> None:
+        for file in self.files:
+            file.close()
+
+
+def _was_live(record: Record) -> bool:
+    return record.tip is None or record.status.get("status") not in ("completed", "failed", "killed", "crashed")
+
+
+def _ends(repo: Repository, directory: str, tip: str | None) -> Mapping[str, int]:
+    """Up to where each journal is covered by the commit `tip`."""
+    if tip is None:
+        return {}
+    numbers = _CUT.findall(objects.parse_commit(repo.read(tip)[1]).message)
+    cuts = live.read_cuts(directory)
+    if not numbers or int(numbers[-1]) >= len(cuts):
+        return {}
+    return cuts[int(numbers[-1])].files
+
+
+def _blocks(repo: Repository, record: Record, root: str, sign: bytes, needle: bytes | None) -> Iterator[bytes]:
+    """Lines of a series, committed ones and then those that are only in the journals."""
+    source = _Source.open(repo, record)
+    try:
+        if source.tip:
+            for segment in segments.read(repo, source.tip, root):
+                yield _picked(segment, sign, needle)
+        yield from source.blocks(sign, needle)
+    finally:
+        source.close()
+
+
+def _every_point(repo: Repository, record: Record, metric: str) -> Iterator[Point]:
+    needle = f'"{metric}"'.encode() if _PLAIN.match(metric) else None
+    for block in _blocks(repo, record, "metrics", _METRICS, needle):
+        for event in _parsed(block):
+            value = (event.get("m") or {}).get(metric)
+            if value is not None:
+                value = codec.decode(value) if type(value) is dict else value
+                yield Point(event["s"], value, event.get("t", 0.0), event.get("w", 0.0), event.get("r", 0))
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    """The rest of a journal in whole lines, without a torn one at its end."""
+    rest = b""
+    while data := file.read(PIECE):
+        whole = events.whole_lines(rest + data)
+        rest = (rest + data)[len(whole) :]
+        if whole:
+            yield whole
+
+
+def _picked(data: bytes, sign: bytes, needle: bytes | None) -> bytes:
+    if sign == _METRICS and needle is None and data.count(b"\n" + sign) + data.startswith(sign) == data.count(b"\n"):
+        return data
+    picked = (line for line in data.split(b"\n") if line.startswith(sign) and (needle is None or needle in line))
+    return b"".join(line + b"\n" for line in picked)
+
+
+def _parsed(block: bytes) -> Iterable[dict[str, Any]]:
+    """The objects of whole lines, their `$` forms as they stand; in one parse where all lines are sound."""
+    if not block:
+        return []
+    try:
+        found: list[dict[str, Any]] = json.loads(b"[" + block[:-1].replace(b"\n", b",") + b"]")
+    except ValueError:
+        return events.parse_lines(block)
+    return found
