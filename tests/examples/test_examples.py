@@ -1,0 +1,113 @@
+"""Every example is run as its README says, in a repository of its own, and its runs are looked at."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def example(repo, git):
+    """Copy an example into the repository and commit it."""
+
+    def copy(name: str) -> None:
+        shutil.copytree(ROOT / "examples" / name, repo, dirs_exist_ok=True)
+        git("add", ".")
+        git("commit", "-q", "-m", f"Example {name}")
+
+    return copy
+
+
+@pytest.fixture
+def runs(track):
+    """The recorded runs as `ls --json` gives them, newest first."""
+
+    def read(*args: str) -> list[dict]:
+        return json.loads(track("ls", "--json", *args).stdout)
+
+    return read
+
+
+def test_iris_logs_metrics_and_checkpoints(example, track, runs):
+    pytest.importorskip("torch")
+    example("iris")
+    for lr in ("0.01", "0.1"):
+        track("run", "python", "train.py", "--lr", lr, "--epochs", "30")
+    newest, oldest = runs()
+    assert (oldest["params"]["lr"], newest["params"]["lr"]) == (0.01, 0.1)
+    assert newest["params"]["epochs"] == 30
+    assert newest["metrics"]["accuracy"]["last"] > 0.8
+    assert newest["checkpoints"] == 3
+    assert newest["status"] == "completed"
+    table = track("compare").stdout
+    assert "lr" in table
+    assert "val_loss" in table
+
+
+def test_iris_trains_alone_too_and_is_then_its_own_run(example, repo, runs):
+    pytest.importorskip("torch")
+    example("iris")
+    subprocess.run([sys.executable, "train.py", "--epochs", "2"], cwd=repo, check=True, capture_output=True)
+    assert [run["params"]["epochs"] for run in runs()] == [2]
+
+
+def test_iris_plain_needs_no_line_of_code(example, track, runs):
+    pytest.importorskip("sklearn")
+    example("iris_plain")
+    track("run", "python", "train.py", "--lr", "0.05", "--epochs", "5")
+    [run] = runs()
+    assert run["params"] == {"lr": 0.05, "epochs": 5, "seed": 0}
+    assert run["metrics"]["accuracy"]["last"] > 0.5
+    assert run["metrics"]["val_loss"]["best"] > 0
+
+
+def test_any_command_can_be_tracked(example, track, runs):
+    example("shell")
+    track("run", "-p", "x=2", "./train.sh", "2")
+    [run] = runs()
+    assert run["params"]["x"] == 2
+    assert run["metrics"]["error"]["last"] < 1e-9
+    assert "guess 1.4142135" in track("logs", "latest").stdout
+
+
+def test_a_sweep_in_one_process_is_several_runs_of_one_snapshot(example, repo, runs):
+    pytest.importorskip("torch")
+    example("digits")
+    done = subprocess.run(
+        [sys.executable, "sweep.py", "--lr", "0.01", "0.1", "--epochs", "1"], cwd=repo, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "best: {" in done.stdout
+    found = runs("--where", "experiment = 'digits'")
+    assert [run["params"]["lr"] for run in found] == [0.1, 0.01]
+    assert len({run["snapshot"] for run in found}) == 1
+
+
+def test_the_notebook_runs_from_top_to_bottom(example, repo, runs, sealed):
+    nbclient = pytest.importorskip("nbclient")
+    nbformat = pytest.importorskip("nbformat")
+    example("notebook")
+    notebook = nbformat.read(repo / "track.ipynb", as_version=4)
+    client = nbclient.NotebookClient(
+        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(repo)}}
+    )
+    client.execute()
+    table = notebook.cells[2].outputs[0]["data"]
+    assert "decay" in table["text/html"]
+    assert [run["experiment"] for run in runs()] == ["notebook"]
+
+
+def test_the_demo_tells_its_story(tmp_path):
+    pytest.importorskip("torch")
+    done = subprocess.run(
+        ["bash", str(ROOT / "scripts" / "demo"), str(tmp_path)], capture_output=True, text=True, env=os.environ
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for expected in ("git track ls", "0.001", "tanh", "+    model = nn.Sequential(", "nn.Tanh()", "val_loss"):
+        assert expected in done.stdout
