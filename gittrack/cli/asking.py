@@ -2,19 +2,25 @@
 
 import sys
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gittrack.cli.context import Workplace, here
 from gittrack.cli.render import say
 from gittrack.compare.selection import Selection, select
-from gittrack.core.moments import Clock, Fields
+from gittrack.lazy import lazy
+
+if TYPE_CHECKING:
+    from gittrack.core.moments import Clock
 
 
-def clock() -> Clock:
+def clock() -> "Clock":
     """Now, in the zone of this machine."""
-    return Clock(time.time(), _seconds, time.localtime)
+    found: Clock = lazy("gittrack.core.moments").Clock(time.time(), _seconds, time.localtime)
+    return found
 
 
-def _seconds(fields: Fields) -> float:
+def _seconds(fields: Sequence[int]) -> float:
     year, month, day, hour, minute, second = fields[:6]
     return time.mktime((year, month, day, hour, minute, second, 0, 0, -1))
 
@@ -28,7 +34,7 @@ def fresh() -> Workplace:
 
 def chosen(where: list[str] | None, sort: str | None, limit: int | None, deleted: bool = False) -> Selection:
     """The runs that a command's options ask for."""
-    return select(fresh().index, clock(), where or (), sort, limit, deleted)
+    return select(fresh().index, clock, where or (), sort, limit, deleted)
 
 
 def nothing(where: list[str] | None) -> None:

@@ -1,13 +1,14 @@
 """`git track ls`: the list of runs. Called more than anything else here, so it loads what a table needs and no more."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import typer
 
 from gittrack.cli import render
-from gittrack.cli.asking import chosen, clock, fresh, nothing
+from gittrack.cli.asking import chosen, fresh, nothing
 from gittrack.cli.context import here, output_colour
 from gittrack.compare import listing
 from gittrack.compare.selection import Selection
@@ -68,7 +69,7 @@ def ls(
         return _pieces(listing.json_lines(found.rows))
     if as_csv:
         keys = listing.column_keys(columns, _known(found)) if columns else listing.csv_keys(found.rows)
-        lazy("csv").writer(sys.stdout, lineterminator="\n").writerows(listing.csv_rows(found.rows, keys, clock().now))
+        lazy("csv").writer(sys.stdout, lineterminator="\n").writerows(listing.csv_rows(found.rows, keys, time.time()))
         return None
     if not found.rows:
         return nothing(where) if not found.total else None
@@ -83,7 +84,7 @@ def _pieces(pieces: Iterator[str]) -> None:
 
 
 def _table(found: Selection, wanted: str | None) -> None:
-    now = clock().now
+    now = time.time()
     short = listing.short_ids(row.id for row in found.rows)
     columns = listing.default_columns(found.rows, now, short) if wanted is None or wanted.startswith("+") else []
     if wanted is not None:

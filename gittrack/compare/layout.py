@@ -10,7 +10,7 @@ from gittrack.compare import groups as groups_
 from gittrack.compare.grid import Cell, Grid
 from gittrack.compare.listing import clipped, time_text
 from gittrack.compare.text import MISSING, cell, line, number, setting, signed
-from gittrack.core import layout, moments
+from gittrack.core import layout, spans
 
 ARROWS = {"minimize": " ↓", "maximize": " ↑"}
 
@@ -54,7 +54,7 @@ def _text(kind: str, name: str, value: Any) -> str:
     if value is None or kind == frames.METRICS:
         return clipped(cell(value))
     if name == "duration":
-        return moments.format_duration(value)
+        return spans.format_duration(value)
     if name == "created":
         return time_text(value)
     return str(value)[: layout.SHORT] if name in ("snapshot", "base") else clipped(cell(value))

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from gittrack.compare.text import MISSING, cell, setting
-from gittrack.core import codec, fields, layout, moments
+from gittrack.core import fields, layout, spans
 from gittrack.errors import BadExpression
+from gittrack.lazy import lazy
 from gittrack.runs.row import Row
 
 WIDEST = 40  # characters of one cell: the rest of a 10,000-character parameter is for `show` and --json
@@ -55,7 +56,7 @@ def column_keys(text: str, known: fields.Known) -> list[str]:
         raise BadExpression("--columns names no column", "write for example `--columns id,params.lr,loss.best`")
     for key in keys:
         if key not in known:
-            raise fields.unknown(key, known)
+            raise _unknown(key, known)
     return keys
 
 
@@ -124,8 +125,17 @@ def differing(rows: Sequence[Row]) -> list[str]:
     return sorted(found)
 
 
+def _unknown(key: str, known: fields.Known) -> BadExpression:
+    error: BadExpression = lazy("gittrack.core.query").unknown(key, known)
+    return error
+
+
+def _codec() -> Any:
+    return lazy("gittrack.core.codec")
+
+
 def age(created: float | None, now: float) -> str:
-    return MISSING if created is None else moments.format_age(now - created)
+    return MISSING if created is None else spans.format_age(now - created)
 
 
 def duration(row: Row, now: float) -> float | None:
@@ -136,7 +146,7 @@ def duration(row: Row, now: float) -> float | None:
 
 
 def _length(seconds: float | None) -> str:
-    return MISSING if seconds is None else moments.format_duration(seconds)
+    return MISSING if seconds is None else spans.format_duration(seconds)
 
 
 def tags(row: Row) -> list[str]:
@@ -146,7 +156,7 @@ def tags(row: Row) -> list[str]:
 
 
 def time_text(seconds: float | None) -> str:
-    return MISSING if seconds is None else codec.format_time(seconds)[:19] + "Z"
+    return MISSING if seconds is None else _codec().format_time(seconds)[:19] + "Z"
 
 
 def clipped(text: str) -> str:
@@ -167,7 +177,7 @@ def document(row: Row) -> dict[str, Any]:
     """A run for --json: every column whole, times as text (docs/format.md §6)."""
     found: dict[str, Any] = {name: value for name, value in row._asdict().items() if name not in ("given", "heartbeat")}
     for name in TIMES:
-        found[name] = None if found[name] is None else codec.format_time(found[name])
+        found[name] = None if found[name] is None else _codec().format_time(found[name])
     found["primary"] = {"metric": row.primary[0], "goal": row.primary[1]} if row.primary else None
     return found
 
@@ -176,7 +186,7 @@ def json_lines(rows: Iterable[Row]) -> Iterator[str]:
     """A JSON list, one run a line."""
     before = "["
     for row in rows:
-        yield before + "\n" + codec.dumps(document(row)).decode().rstrip("\n")
+        yield before + "\n" + _codec().dumps(document(row)).decode().rstrip("\n")
         before = ","
     yield "[]\n" if before == "[" else "\n]\n"
 
@@ -200,9 +210,9 @@ def csv_rows(rows: Sequence[Row], keys: Sequence[str], now: float) -> Iterator[l
 
 def _flat(key: str, value: Any) -> Any:
     if key in TIMES and value is not None:
-        return codec.format_time(value)
+        return _codec().format_time(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (dict, list, tuple)):
-        return codec.dumps(value).decode().rstrip("\n") if isinstance(value, dict) else ",".join(map(str, value))
+        return _codec().dumps(value).decode().rstrip("\n") if isinstance(value, dict) else ",".join(map(str, value))
     return "" if value is None else value

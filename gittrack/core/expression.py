@@ -29,7 +29,7 @@ class Name(NamedTuple):
     text: str
 
     def __str__(self) -> str:
-        plain = _PLAIN.match(self.text) and self.text.lower() not in KEYWORDS
+        plain = _PLAIN.match(self.text) and self.text.lower() not in KEYWORDS and number(self.text) is None
         return self.text if plain else "`" + self.text.replace("`", "``") + "`"
 
 

@@ -5,10 +5,11 @@ named in FIELDS, `params` (name -> value) and `metrics` (name -> {"last", "best"
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from gittrack.core import expression, query
-from gittrack.errors import BadExpression
+if TYPE_CHECKING:
+    from gittrack.core.expression import Lookup
+    from gittrack.core.query import SortKey
 
 FIELDS: Mapping[str, str] = {
     "id": "id", "name": "name", "status": "status", "state": "status", "created": "created", "started": "started",
@@ -60,7 +61,7 @@ def metric(metrics: Mapping[str, Mapping[str, Any]], name: str) -> Any:
     return None if found is None else found.get(statistic)
 
 
-def lookup(row: Fielded, now: float = 0.0) -> expression.Lookup:
+def lookup(row: Fielded, now: float = 0.0) -> "Lookup":
     """`value` of one run, as expressions want it."""
     return lambda name: value(row, name, now)
 
@@ -97,19 +98,7 @@ class Known:
                 yield from (name, kind + name)
 
 
-def check(question: query.Expression, known: Known) -> None:
-    """Raise BadExpression for a name in `question` that no run has, with the nearest known one."""
-    for name, at in question.places:
-        if name not in known:
-            raise unknown(name, known, question.text, at)
-
-
-def unknown(name: str, known: Known, text: str = "", at: int = 0) -> BadExpression:
-    """The error for a name that nothing answers to. `text` and `at` show where it stood."""
-    return query.unknown(name, known, text, at)
-
-
-def order(rows: Iterable[Any], keys: Iterable[query.SortKey], now: float = 0.0) -> list[Any]:
+def order(rows: Iterable[Any], keys: "Iterable[SortKey]", now: float = 0.0) -> list[Any]:
     """`rows` sorted by `keys`, the first one first; a run that lacks a value, or has NaN, comes last either way."""
     ordered = list(rows)
     for key in reversed(list(keys)):

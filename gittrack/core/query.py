@@ -17,12 +17,15 @@ What the comparisons mean is in `expression`; which names exist is in `fields`.
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gittrack.core import expression as ex
 from gittrack.core import moments
 from gittrack.errors import BadExpression
 from gittrack.lazy import lazy
+
+if TYPE_CHECKING:
+    from gittrack.core.fields import Known
 
 TIMES = frozenset({"created", "started", "ended"})
 PREFIXES = ("params.", "metrics.", "summary.")
@@ -96,6 +99,13 @@ def parse_sort(text: str) -> list[SortKey]:
             )
         keys.append(SortKey(name.strip("`"), direction == "desc"))
     return keys
+
+
+def check(question: Expression, known: "Known") -> None:
+    """Raise BadExpression for a name in `question` that no run has, with the nearest known one."""
+    for name, at in question.places:
+        if name not in known:
+            raise unknown(name, known, question.text, at)
 
 
 def unknown(name: str, known: Iterable[str], text: str = "", at: int = 0) -> BadExpression:
