@@ -1,0 +1,177 @@
+"""From what people type to the run they mean, or to the words that help them type it better."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gittrack import errors
+from gittrack.core import layout, select
+from gittrack.lazy import lazy
+from gittrack.runs.index import Index
+from gittrack.runs.row import Row
+
+LISTED = 8  # matches shown of an ambiguous selector
+
+_Brief = tuple[str, str | None, float | None, bool]  # what Index.brief gives
+
+
+class Target(NamedTuple):
+    """A run, and the step of the checkpoint that was asked for (None: the run as a whole)."""
+
+    id: str
+    step: int | None
+    row: Row
+
+
+def resolve(
+    index: Index, text: str, now: float, *, goals: Mapping[str, str] | None = None, deleted: bool = False
+) -> Target:
+    """The run that `text` selects. The index must be fresh. `goals` are those of the settings; `deleted`: look among
+    deleted runs too.
+
+    Raises AmbiguousSelector, RunNotFound, and UsageError for `best` where no goal is known.
+    """
+    runs = index.brief()
+    problem: errors.GittrackError | None = None
+    for reading in select.parse_selector(text):
+        try:
+            found = _find(index, reading, runs, goals or {}, deleted, now)
+        except errors.GittrackError as error:  # `best:map@50` may fail as a metric and be a checkpoint
+            problem = problem or error
+            continue
+        if found is not None:
+            row = index.row(found)
+            if row is not None:
+                return Target(found, _step(row, reading.point), row)
+    raise problem or _not_found(text, runs)
+
+
+def resolve_all(
+    index: Index, texts: Iterable[str], now: float, *, goals: Mapping[str, str] | None = None, deleted: bool = False
+) -> list[Target]:
+    """`resolve` for each of them, in order."""
+    return [resolve(index, text, now, goals=goals, deleted=deleted) for text in texts]
+
+
+def _find(
+    index: Index,
+    reading: select.Selector,
+    runs: Sequence[_Brief],
+    goals: Mapping[str, str],
+    deleted: bool,
+    now: float,
+) -> str | None:
+    eligible = runs if deleted else [run for run in runs if not run[3]]
+    if reading.kind == "latest":
+        return _latest(eligible, reading.back)
+    if reading.kind == "best":
+        return _best(index.rows(archived=True, deleted=deleted), reading.metric, goals)
+    at = 0 if reading.kind == "prefix" else 1
+    exact = [run for run in eligible if run[at] == reading.text]
+    found = exact or [run for run in eligible if at == 0 and run[0].startswith(reading.text)]
+    if len(found) > 1:
+        raise _ambiguous(reading, found, now)
+    return found[0][0] if found else None
+
+
+def _latest(runs: Sequence[_Brief], back: int) -> str:
+    if back < len(runs):
+        return runs[back][0]
+    if not runs:
+        raise errors.RunNotFound("there are no runs here yet", "make one: git track run python train.py")
+    raise errors.RunNotFound(f"there are only {len(runs)} runs", f"the oldest is latest~{len(runs) - 1}")
+
+
+def _best(rows: Sequence[Row], metric: str | None, goals: Mapping[str, str]) -> str:
+    """`rows` are the newest first: of equal runs the newest is the best."""
+    name, goal = _measure(rows, metric, goals)
+    side, sign = ("min", 1) if goal == "minimize" else ("max", -1)
+    values = [(sign * value, row.id) for row in rows if (value := (row.metrics.get(name) or {}).get(side)) is not None]
+    if not values:
+        raise errors.RunNotFound(f"no run has a value of {name} that is not NaN", _known_metrics(rows, name))
+    return min(values, key=lambda one: one[0])[1]
+
+
+def _measure(rows: Sequence[Row], metric: str | None, goals: Mapping[str, str]) -> tuple[str, str]:
+    """The metric and goal that decide: those of the newest run that has any, else those of the settings."""
+    if metric is None:
+        for row in rows:
+            if row.primary is not None:
+                return row.primary
+        if len(goals) == 1:
+            return next(iter(goals.items()))
+        raise errors.UsageError("no run says which metric decides what is best", "say it: best:METRIC; " + _how("loss"))
+    if not any(metric in row.metrics for row in rows):
+        raise errors.RunNotFound(f"no run has a metric {metric!r}", _known_metrics(rows, metric))
+    goal = goals.get(metric) or next((row.goals[metric] for row in rows if metric in row.goals), None)
+    if goal is None:
+        raise errors.UsageError(f"nobody said whether a high or a low {metric} is best", _how(metric))
+    return metric, goal
+
+
+def _how(metric: str) -> str:
+    return f"put `goals: {{{metric}: minimize}}` (or maximize) into gittrack.yaml"
+
+
+def _step(row: Row, point: str | int | None) -> int | None:
+    if point is None or isinstance(point, int):
+        return point
+    checkpoint: Mapping[str, Any] | None = row.best_checkpoint if point == "best" else row.latest_checkpoint
+    step = (checkpoint or {}).get("step")
+    if step is None:
+        short = row.id[: layout.SHORT]
+        how = "run.checkpoint(step=…, metrics=…, primary_metric=(NAME, GOAL)) makes one"
+        raise errors.RunNotFound(f"run {short} has no {point} checkpoint", how)
+    return int(step)
+
+
+def _ambiguous(reading: select.Selector, found: Sequence[_Brief], now: float) -> errors.AmbiguousSelector:
+    lines = [f"  {_distinct(run[0], found)}  {run[1] or '-'}  {age(run[2], now)}" for run in found[:LISTED]]
+    more = [f"  … and {len(found) - LISTED} more"] if len(found) > LISTED else []
+    what = "is the beginning of" if reading.kind == "prefix" else "is the name of"
+    return errors.AmbiguousSelector(
+        "\n".join([f"{reading.text!r} {what} {len(found)} runs:", *lines, *more]), "give one of these ids"
+    )
+
+
+def _distinct(run_id: str, others: Sequence[_Brief]) -> str:
+    """The shortest prefix, of the usual length at least, that none of the others has."""
+    length = layout.SHORT
+    while length < len(run_id) and sum(other[0].startswith(run_id[:length]) for other in others) > 1:
+        length += 1
+    return run_id[:length]
+
+
+def _not_found(text: str, runs: Sequence[_Brief]) -> errors.RunNotFound:
+    base = text.rpartition("@")[0] or text
+    gone = [
+        run for run in runs if run[3] and (run[1] in (text, base) or run[0].startswith((text.lower(), base.lower())))
+    ]
+    if gone:
+        short = gone[0][0][: layout.SHORT]
+        return errors.RunNotFound(f"run {short} ({text}) was deleted", f"bring it back: git track restore {short}")
+    names = _nearest(text, {run[1] for run in runs if run[1] and not run[3]})
+    hint = f"did you mean {' or '.join(names)}?" if names else "`git track ls` lists the runs of this repository"
+    return errors.RunNotFound(f"no run is called {text!r} or has an id that begins so", hint)
+
+
+def _known_metrics(rows: Sequence[Row], metric: str) -> str:
+    names = {name: None for row in rows for name in row.metrics}
+    shown = _nearest(metric, names) or list(names)[:LISTED]
+    return f"metrics that there are: {', '.join(shown)}" if shown else "no run has logged a metric yet"
+
+
+def _nearest(text: str, names: Iterable[str]) -> list[str]:
+    found: list[str] = lazy("difflib").get_close_matches(text, sorted(names), n=3, cutoff=0.5)
+    return found
+
+
+def age(created: float | None, now: float) -> str:
+    """`3 hours ago`: for messages."""
+    if created is None:
+        return "of unknown age"
+    seconds = max(0, int(now - created))
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        count = seconds // length
+        if count or unit == "second":
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    raise AssertionError
