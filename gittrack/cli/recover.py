@@ -26,8 +26,8 @@ def recover(
 
     Their journals are folded into commits, with every point that was logged, and they are listed as crashed or killed.
     Other commands do the same by themselves; this one says what it did, and what it cannot decide: a run that was
-    started on another machine or in another container, over a shared file system. When you know that it is dead, --force
-    closes it. When it is not, its process goes on without being recorded.
+    started on another machine or in another container, over a shared file system. When you know that it is dead,
+    --force closes it. When it is not, its process goes on without being recorded.
 
     Examples:
       git track recover
