@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 
-from gittrack.git import loose, pack
+from gittrack.git import loose, ownpacks, pack
 from gittrack.git.command import Git
 from gittrack.git.objects import Object, unique
 
@@ -24,12 +24,11 @@ class Writer:
         self._packed = packed
         self._objects = os.path.join(git.paths.common_dir, "objects")
         self._unsynced: list[str] = []
-        self.packs: list[str] = []  # names of the packs that were made here
 
     def write(self, objects: Sequence[Object], durable: bool, bases: pack.Bases | None = None) -> None:
         once = unique(objects)
         if len(once) >= PACK_FROM:  # without asking what is there: each miss makes git look through its packs again
-            self.packs.append(pack.install(self._git, once, self._algorithm, bases))
+            ownpacks.add(self._git.paths.common_dir, [pack.install(self._git, once, self._algorithm, bases)])
         else:
             self._unsynced += self._loose([each for each in once if not self._known(each)], durable)
         if durable:

@@ -1,0 +1,114 @@
+"""Which packs are ours: a list in track/packs, since nothing in a pack tells who made it.
+
+A pack of ours that is missing from the list is treated like the user's: left alone. A listed one that is gone was
+merged by the user's gc, and is forgotten.
+"""
+
+import contextlib
+import fcntl
+import os
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+_SUFFIXES = (".idx", ".rev", ".bitmap", ".pack")  # without an index git does not look at the pack any more
+
+
+class OwnPack(NamedTuple):
+    name: str  # pack-<hash>
+    path: str  # without suffix
+    size: int  # number of objects
+
+
+def add(common: str, names: Iterable[str]) -> None:
+    """These packs were made by us."""
+    with contextlib.suppress(OSError):  # a list that cannot be written costs a merge, not a record
+        _edit(common, lambda lines: [*lines, *names])
+
+
+def of(common: str) -> list[OwnPack]:
+    """Our packs that are still there, superseded ones excepted; the smallest first."""
+    found = []
+    for line in _read(common):
+        words = line.split()
+        if len(words) == 1:
+            path = f"{common}/objects/pack/{words[0]}"
+            with contextlib.suppress(OSError, struct.error):
+                found.append(OwnPack(words[0], path, _count(path)))
+    return sorted(found, key=lambda pack: pack.size)
+
+
+def to_merge(packs: Sequence[OwnPack], more: int) -> list[OwnPack]:
+    """The smallest ones (`packs` begins with them), so that with `more` new objects each is twice the one before."""
+    pairs = range(1, len(packs))
+    split = max((number + 1 for number in pairs if packs[number].size < 2 * packs[number - 1].size), default=0)
+    total = more + sum(pack.size for pack in packs[:split])
+    while split < len(packs) and packs[split].size < 2 * total:
+        total += packs[split].size
+        split += 1
+    return list(packs[:split])
+
+
+def replace(common: str, old: Sequence[OwnPack], new: Sequence[str]) -> None:
+    """The objects of `old` are in `new` now: the next call of remove_superseded may remove them."""
+    gone = {pack.name for pack in old} - set(new)
+    superseded = [f"{name} in {new[0]}" for name in sorted(gone)] if len(new) == 1 else []
+    _edit(common, lambda lines: [*(line for line in lines if line not in gone or not superseded), *new, *superseded])
+
+
+def remove_superseded(common: str) -> int:
+    """Remove what an earlier call has replaced, if the replacement is still there."""
+    gone = [line.split() for line in _read(common) if " in " in line]
+    removed = 0
+    for name, _, kept in gone:
+        path = f"{common}/objects/pack/"
+        if os.path.exists(f"{path}{kept}.pack") and os.path.exists(f"{path}{kept}.idx"):
+            removed += _remove(path + name)
+    if gone:
+        names = {words[0] for words in gone}
+        _edit(common, lambda lines: [line for line in lines if line.split()[0] not in names])
+    return removed
+
+
+def _remove(path: str) -> bool:
+    if os.path.exists(path + ".keep"):  # somebody wants it
+        return False
+    existed = os.path.exists(path + ".pack")
+    for suffix in _SUFFIXES:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path + suffix)
+    return existed
+
+
+def _count(path: str) -> int:
+    """The number of objects: the last entry of the fan-out table of an index, version 2."""
+    with open(path + ".idx", "rb") as file:
+        return int(struct.unpack(">L", file.read(1032)[1028:])[0])
+
+
+def _read(common: str) -> list[str]:
+    try:
+        with open(f"{common}/track/packs", encoding="ascii", errors="replace") as file:
+            return [line for line in file.read().split("\n") if line.startswith("pack-")]
+    except FileNotFoundError:
+        return []
+
+
+def _edit(common: str, change: Callable[[list[str]], list[str]]) -> None:
+    with _locked(common):
+        lines = list(dict.fromkeys(change(_read(common))))
+        temporary = f"{common}/track/packs.new"
+        with open(temporary, "w", encoding="ascii") as file:
+            file.write("".join(f"{line}\n" for line in lines))
+        os.replace(temporary, f"{common}/track/packs")
+
+
+@contextlib.contextmanager
+def _locked(common: str) -> Iterator[None]:
+    os.makedirs(f"{common}/track", exist_ok=True)
+    with open(f"{common}/track/packs.lock", "w", encoding="ascii") as file:
+        with contextlib.suppress(OSError):  # no flock here: a lost line costs a merge
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_UN)
