@@ -1,4 +1,4 @@
-"""What a terminal would show in the end: progress bars rewrite their line a thousand times, the record keeps the last state.
+"""What a terminal would show in the end: of a line that was rewritten a thousand times, the last state.
 
 Bytes in, bytes out, a piece at a time. Colours and other escape sequences stay; what is resolved is a carriage return
 (the line starts anew) and "cursor up" (bars that stand below each other, live tables).

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gittrack import errors
+from gittrack.recorder import opening
 
+BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(opening.__file__)), "bootstrap")
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # what every shell answers
 
 
@@ -46,13 +48,17 @@ def start(file: str, argv: Sequence[str], out: int, err: int, environ: Mapping[s
         return _start("/bin/sh", ["/bin/sh", file, *argv[1:]], out, err, environ)  # a script without #!, as shells do
 
 
-def environment(environ: Mapping[str, str], run_id: str, directory: str, bootstrap: str | None) -> dict[str, str]:
+def environment(environ: Mapping[str, str], run_id: str, directory: str, autolog: bool) -> dict[str, str]:
     """The user's environment plus what makes a process of the command join the run."""
-    child = dict(environ)
-    child["GITTRACK_RUN_ID"] = run_id
-    child["GITTRACK_RUN_DIR"] = directory
-    if bootstrap is not None:
-        child["PYTHONPATH"] = bootstrap + os.pathsep + environ["PYTHONPATH"] if environ.get("PYTHONPATH") else bootstrap
+    child = {**environ, opening.RUN_ID: run_id, opening.RUN_DIR: directory}
+    paths = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path != BOOTSTRAP]
+    if autolog:
+        child["PYTHONPATH"] = os.pathsep.join([BOOTSTRAP, *paths] if any(paths) else [BOOTSTRAP])
+    else:
+        child["GITTRACK_AUTOLOG"] = "0"
+        child["PYTHONPATH"] = os.pathsep.join(paths)  # a run around this one may have put it there
+        if "PYTHONPATH" not in environ:
+            del child["PYTHONPATH"]
     return child
 
 

@@ -28,9 +28,9 @@ Prepare = Callable[[], Job]
 class Front:
     """Runs one command under a keeper."""
 
-    def __init__(self, site: Site, redact: Callable[[], Redact]) -> None:
+    def __init__(self, site: Site) -> None:
+        self.redact: Callable[[], Redact] = lambda: bytes  # to be set by `prepare`
         self._site = site
-        self._redact = redact
         self._line = Line()
         self._pid: int | None = None
         self._early: list[int] = []  # signals that came before the command was there
@@ -160,4 +160,4 @@ class Front:
         )
 
     def _pump(self, sources: tuple[Source, ...], in_front: bool = False) -> Pump:
-        return Pump(sources, Console(self._site.directory, self._redact()), in_front)
+        return Pump(sources, Console(self._site.directory, self.redact()), in_front)

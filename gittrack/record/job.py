@@ -15,8 +15,7 @@ class Job(NamedTuple):
     """What the keeper must know besides. Sent when the snapshot is there, so of values that the codec takes."""
 
     run_id: str
-    bootstrap: str | None  # the recorder's folder on the child's path; None: the command is not looked into
-    goals: dict[str, str]
+    autolog: bool  # whether the command is looked into
     params_files: list[str]
     metric_files: list[str]
     system_metrics: bool

@@ -1,8 +1,8 @@
 """The end of a console that is too long to keep whole: the last bytes, in a file of fixed size beside console.log.
 
 console.log only ever grows and is folded as it grows, so the end of a long output cannot stand in it before the output
-is over. Until then the newest bytes go round in `console.tail` as they came; `close` appends them to console.log, at the
-end of the run or, when everybody was killed, before the final cut of whoever folds it.
+is over. Until then the newest bytes go round in `console.tail` as they came; `close` appends them to console.log, at
+the end of the run or, when everybody was killed, before the final cut of whoever folds it.
 """
 
 import os

@@ -51,7 +51,7 @@ def test_a_long_output_keeps_its_start_and_its_end(tmp_path: Path, small: None) 
         record.feed(lines[at : at + 97])
     assert len(text(tmp_path)) <= 1000
     record.finish()
-    start, marker, end = text(tmp_path).partition(b"[gittrack: ")
+    start, _, end = text(tmp_path).partition(b"[gittrack: ")
     number, _, end = end.partition(b" bytes of output left out here]\n")
     assert lines.startswith(start) and len(start) > 980
     assert lines.endswith(end) and 980 < len(end) <= 1000

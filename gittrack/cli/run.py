@@ -1,0 +1,210 @@
+"""`git track run`."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gittrack import errors
+from gittrack.cli import context
+from gittrack.core import codec
+from gittrack.core.layout import SHORT
+from gittrack.lazy import lazy
+
+if TYPE_CHECKING:
+    from gittrack.record.supervise import Result, Wish
+
+SHOWN_METRICS = 6
+SHOWN_LEFT_OUT = 5
+
+
+def run(
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND...", help="The command and its arguments.")],
+    name: Annotated[str | None, typer.Option(help="Name the run.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Tag the run. May be given several times.")] = None,
+    note: Annotated[str | None, typer.Option(help="Add a note to the run.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="Group the run with others of that experiment.")] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", metavar="KEY=VALUE", help="Record a parameter. May be given several times."),
+    ] = None,
+    no_snapshot: Annotated[bool, typer.Option("--no-snapshot", help="Do not keep the code.")] = False,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="Keep this file although it is ignored, large or looks secret."),
+    ] = None,
+    no_autolog: Annotated[
+        bool,
+        typer.Option(
+            "--no-autolog", help="Do not look into the command: no argparse parameters or system metrics."
+        ),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Run nothing; show what the snapshot would hold.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing of our own.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="When the command has ended, print one JSON object on standard output.")
+    ] = False,
+) -> int:
+    """Run a command and record it as a run.
+
+    The work tree is kept as a snapshot, uncommitted and untracked files included, without touching your index, branch
+    or files. Then the command runs as it would without git track: its output, its terminal, signals and exit code
+    pass through. Recorded are console, parameters, metrics, environment and how it ended.
+
+    Options of git track stand before COMMAND; what follows belongs to the command.
+
+    Examples:
+      git track run python train.py --lr 0.1
+      git track run --name baseline --tag sweep -p data=v2 ./train.sh
+      git track run --dry-run python train.py
+    """
+    supervise = lazy("gittrack.record.supervise")
+    place = context.here()
+    wish: Wish = supervise.Wish(
+        command,
+        supervise.Labels(name, tag or (), note, experiment),
+        lazy("gittrack.record.parameters").parse(param or ()),
+        not no_snapshot,
+        include or (),
+        False if no_autolog else None,
+    )
+    if dry_run:
+        _show_plan(supervise.plan(wish, place.paths, os.environ), json)
+        return 0
+    begun = _nothing if quiet or json else _say_begun
+    result: Result = supervise.run(wish, place.paths, os.environ, begun)
+    if json:
+        sys.stdout.write(codec.dumps(_document(result)).decode())
+    elif not quiet:
+        _say("".join(line + "\n" for line in _summary(result)))
+    sys.stdout.flush()
+    if result.outcome.signal is not None:
+        lazy("gittrack.record.signals").die_of(result.outcome.signal)
+    return result.outcome.code if result.outcome.code is not None else errors.GittrackError.exit_code
+
+
+def _nothing(run_id: str) -> None:
+    pass
+
+
+def _say_begun(run_id: str) -> None:
+    _say(f"gittrack: run {run_id[:SHORT]}\n")
+
+
+def _say(text: str) -> None:
+    """Nothing of ours is worth failing for: the terminal may be gone by now."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        pass
+
+
+def _summary(result: "Result") -> list[str]:
+    """How it went: one line, and one more for each thing that the user should know."""
+    outcome, final = result.outcome, result.outcome.final
+    short = outcome.run_id[:SHORT]
+    lines = [f"gittrack: run {short} {_how(result)}{_metrics(final.metrics, final.primary) if final else ''}"]
+    if outcome.error is not None:
+        lines.append(f"  not closed yet: {outcome.error}; nothing is lost, `git track recover` closes it")
+    elif final is None:
+        lines.append("  processes that it started still run; they are recorded until they end")
+    lines += _left_out(result.facts["left_out"])
+    lines += [f"  note: {text}" for text in (final.warnings if final else result.notes)]
+    lines.append(f"  see: git track show {short}")
+    return lines
+
+
+def _how(result: "Result") -> str:
+    outcome, final = result.outcome, result.outcome.final
+    duration = lazy("gittrack.core.story").duration(final.duration if final else outcome.duration)
+    if outcome.signal is not None:
+        return f"killed by {lazy('gittrack.record.signals').name_of(outcome.signal)} after {duration}"
+    if outcome.code:
+        return f"failed with exit code {outcome.code} after {duration}"
+    return f"completed in {duration}" if outcome.code == 0 else f"ended after {duration}, nobody knows how"
+
+
+def _metrics(metrics: dict[str, Any], primary: dict[str, Any] | None) -> str:
+    names = [name for name in metrics if not name.startswith("system/")]
+    if primary and primary["metric"] in names:
+        names.remove(primary["metric"])
+        names.insert(0, primary["metric"])
+    shown = [
+        f"{name} {metrics[name]['last']:.5g}" for name in names[:SHOWN_METRICS] if metrics[name]["last"] is not None
+    ]
+    more = len(names) - SHOWN_METRICS
+    return ": " + ", ".join(shown) + (f" and {more} more" if more > 0 else "") if shown else ""
+
+
+def _left_out(left: list[dict[str, Any]]) -> list[str]:
+    lines = [f"  left out: {each['path']} ({each['reason']})" for each in left[:SHOWN_LEFT_OUT]]
+    if len(left) > SHOWN_LEFT_OUT:
+        lines.append(f"  left out: {len(left) - SHOWN_LEFT_OUT} more")
+    if left:
+        lines.append(f"  to keep such a file: git track run --include {left[0]['path']} ...")
+    return lines
+
+
+def _document(result: "Result") -> dict[str, Any]:
+    """What `--json` prints. The same names as in the record."""
+    outcome, final = result.outcome, result.outcome.final
+    return {
+        "id": outcome.run_id,
+        "status": final.status if final else "running",
+        "exit_code": outcome.code,
+        "signal": lazy("gittrack.record.signals").name_of(outcome.signal) if outcome.signal is not None else None,
+        "duration": round(final.duration if final else outcome.duration, 6),
+        "snapshot": result.facts["snapshot"],
+        "metrics": {key: each["last"] for key, each in final.metrics.items()} if final else {},
+        "left_out": result.facts["left_out"],
+        "warnings": final.warnings if final else list(result.notes),
+        "error": outcome.error,
+    }
+
+
+def _show_plan(plan: Any, json: bool) -> None:
+    """What `--dry-run` prints."""
+    if json:
+        document = {
+            "base": plan.base,
+            "state": plan.state,
+            "size": plan.size,
+            "files": [{"path": each.path, "kind": each.kind, "size": each.size} for each in plan.entries],
+            "left_out": [
+                {"path": each.path, "size": each.size, "reason": each.reason, "include": each.include}
+                for each in plan.left_out
+            ],
+            "notes": list(plan.notes),
+        }
+        sys.stdout.write(codec.dumps(document).decode())
+        return
+    sys.stdout.write("".join(line + "\n" for line in _plan_lines(plan)))
+
+
+def _plan_lines(plan: Any) -> list[str]:
+    base = f"on {plan.base[:SHORT]}" if plan.base else "no commit yet"
+    if not plan.entries:
+        lines = [f"The work tree is as committed ({base}): that commit is the snapshot."]
+    else:
+        lines = [f"The snapshot ({base}) would differ in {len(plan.entries)} files, {_size(plan.size)} to read:"]
+        lines += [f"  {each.kind:<10} {_size(each.size):>9}  {each.path}" for each in plan.entries]
+    if plan.left_out:
+        lines.append("Left out:")
+        for each in plan.left_out:
+            size = _size(each.size) if each.size is not None else ""
+            lines.append(f"  {each.reason:<24} {size:>9}  {each.path}")
+        wanted = next((each.path for each in plan.left_out if each.include), None)
+        if wanted is not None:
+            lines.append(f"To keep such a file: git track run --include {wanted} ...")
+    lines += [f"Note: {note}" for note in plan.notes]
+    return lines
+
+
+def _size(number: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"

@@ -1,0 +1,86 @@
+"""The facts of a run that is about to start: run.json."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gittrack import __version__
+from gittrack.core import codec
+from gittrack.core.redact import Redactor
+from gittrack.git.discover import Paths
+from gittrack.git.snapshot_values import Snapshot
+from gittrack.record.command import text_of
+from gittrack.recorder import opening
+
+
+class Labels(NamedTuple):
+    """What the user says of the run as it starts."""
+
+    name: str | None = None
+    tags: Sequence[str] = ()
+    note: str | None = None
+    experiment: str | None = None
+
+
+def facts(
+    run_id: str,
+    argv: Sequence[str],
+    labels: Labels,
+    snapshot: Snapshot,
+    user: Mapping[str, str],
+    redactor: Redactor,
+    place: Mapping[str, Any],
+    now: float,
+) -> dict[str, Any]:
+    """run.json. `place`: cwd, parent, notebook, writer and continues, as far as there are any."""
+    clean = redactor.argv(argv)
+    return {
+        "id": run_id,
+        "command": text_of(clean),
+        "argv": clean,
+        "cwd": place.get("cwd", "."),
+        "created": codec.format_time(now),
+        "user": dict(user),
+        "host": os.uname().nodename,
+        "base": snapshot.base,
+        "snapshot": snapshot.oid,
+        "state": snapshot.state,
+        "branch": snapshot.branch,
+        "experiment": labels.experiment,
+        "name": labels.name,
+        "tags": list(dict.fromkeys(labels.tags)),
+        "note": redactor.text(labels.note) if labels.note else None,
+        "left_out": [
+            {"path": left.path, "size": left.size, "reason": left.reason, "sha256": left.sha256}
+            for left in snapshot.left_out
+        ],
+        "parent": place.get("parent"),
+        "continues": place.get("continues"),
+        "notebook": place.get("notebook"),
+        "writer": place.get("writer"),
+        "gittrack": __version__,
+    }
+
+
+def user_of(config: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Who runs it, as git would name the author of a commit; never a refusal: training goes on without a name."""
+    login = environ.get("USER") or environ.get("LOGNAME") or str(os.getuid())
+    name = environ.get("GIT_AUTHOR_NAME") or config.get("author.name") or config.get("user.name")
+    email = environ.get("GIT_AUTHOR_EMAIL") or config.get("author.email") or config.get("user.email")
+    return {"name": name or login, "email": email or environ.get("EMAIL") or f"{login}@{os.uname().nodename}"}
+
+
+def relative_cwd(paths: Paths, cwd: str) -> str:
+    """The directory below the top of the work tree, `.` for the top; absolute where it is not in one."""
+    here = os.path.realpath(cwd)
+    if paths.worktree is None or os.path.commonpath([paths.worktree, here]) != paths.worktree:
+        return here
+    return os.path.relpath(here, paths.worktree)
+
+
+def parent_of(environ: Mapping[str, str]) -> str | None:
+    """The run that this one is started in, if that is still open: an environment outlives its run."""
+    directory = environ.get(opening.RUN_DIR)
+    if directory and opening.is_open(directory):
+        return environ.get(opening.RUN_ID) or os.path.basename(directory)
+    return None

@@ -1,0 +1,141 @@
+"""`git track run`: snapshot, start, stream, record. The order in which things happen is here, and nothing else."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gittrack import errors
+from gittrack.git import snapshot
+from gittrack.git.discover import Paths
+from gittrack.git.snapshot import Plan, Snapshot
+from gittrack.record import command, facts, terminal
+from gittrack.record.facts import Labels
+from gittrack.record.front import Front
+from gittrack.record.job import Command, Job, Outcome
+from gittrack.record.keeper import Site
+from gittrack.record.starter import Starter
+from gittrack.record.surroundings import Surroundings, look
+from gittrack.runs import live, writer
+
+
+class Wish(NamedTuple):
+    """What the user asked for."""
+
+    argv: Sequence[str]
+    labels: Labels
+    params: Mapping[str, Any]
+    snapshot: bool = True
+    include: Sequence[str] = ()
+    autolog: bool | None = None  # None: as the settings say
+
+
+class Result(NamedTuple):
+    """A run that was made, and how it went."""
+
+    outcome: Outcome
+    facts: Mapping[str, Any]
+    notes: Sequence[str]
+
+
+Begun = Callable[[str], None]
+
+
+def run(wish: Wish, paths: Paths, environ: Mapping[str, str], begun: Begun = lambda _: None) -> Result:
+    """Run and record a command. `begun` hears the run's id when the command is about to start.
+
+    Nothing is left behind when it cannot start. Raises CannotStart, NotARepository, BadConfig, GitFailed, CannotWrite.
+    """
+    terminal.ensure_standard_streams()
+    file = command.find(wish.argv[0], environ)
+    run_id, starter = _begin(paths)
+    made: dict[str, Any] = {}
+
+    def prepare() -> Job:
+        around = look(paths, environ)
+        kept = take(around, wish)
+        front.redact = around.redactor.stream
+        made.update(facts=_facts(run_id, wish, paths, environ, around, kept), notes=kept.notes)
+        _write_start(starter, wish, around, made["facts"], kept)
+        begun(run_id)
+        return _job(run_id, wish, around)
+
+    try:
+        wiring = terminal.connect()
+        front = Front(Site(paths, starter.directory, starter, Command(file, tuple(wish.argv), dict(environ)), wiring))
+        outcome = front.run(prepare)
+    except BaseException:  # no command was started, so there is no run
+        starter.close()
+        live.remove(starter.directory)
+        raise
+    return Result(outcome, made["facts"], made["notes"])
+
+
+def plan(wish: Wish, paths: Paths, environ: Mapping[str, str]) -> Plan:
+    """What the snapshot of such a run would hold."""
+    return look(paths, environ).plan(_from_top(paths, wish.include))
+
+
+def take(around: Surroundings, wish: Wish) -> Snapshot:
+    """The snapshot that is wished for. Raises UsageError for an `--include` that fits nothing."""
+    if not wish.snapshot:
+        return around.without_snapshot()
+    plan_ = around.plan(_from_top(around.git.paths, wish.include))
+    if plan_.unmatched:
+        raise errors.UsageError(
+            f"--include {plan_.unmatched[0]}: no such file in the work tree",
+            "paths are relative to the current directory",
+        )
+    return snapshot.take(around.git, plan_)
+
+
+def _from_top(paths: Paths, given: Sequence[str]) -> list[str]:
+    """Paths as given in the current directory, relative to the top of the work tree."""
+    top = paths.worktree or "/"
+    here = os.path.realpath(os.getcwd())
+    return [os.path.relpath(os.path.normpath(os.path.join(here, path)), top) for path in given]
+
+
+def _begin(paths: Paths) -> tuple[str, Starter]:
+    try:
+        run_id, directory = live.create(paths)
+        return run_id, Starter(directory)
+    except OSError as error:
+        raise errors.CannotWrite(
+            f"cannot write {live.root(paths)}: {error.strerror}",
+            "make the .git directory writable for you",
+        ) from error
+
+
+def _facts(
+    run_id: str, wish: Wish, paths: Paths, environ: Mapping[str, str], around: Surroundings, kept: Snapshot
+) -> dict[str, Any]:
+    labels = wish.labels._replace(experiment=wish.labels.experiment or around.settings.experiment)
+    place = {
+        "cwd": facts.relative_cwd(paths, os.getcwd()),
+        "parent": facts.parent_of(environ),
+        "writer": writer.writer_id(paths),
+    }
+    user = facts.user_of(around.git_config, environ)
+    return facts.facts(run_id, wish.argv, labels, kept, user, around.redactor, place, time.time())
+
+
+def _write_start(starter: Starter, wish: Wish, around: Surroundings, run: Mapping[str, Any], kept: Snapshot) -> None:
+    starter.event("start", {"run": run, "goals": dict(around.settings.goals)})
+    if wish.params:
+        starter.event("params", {"source": "command", "values": around.redactor.mapping(wish.params)})
+    for note in kept.notes:
+        starter.event("warning", {"text": note})
+
+
+def _job(run_id: str, wish: Wish, around: Surroundings) -> Job:
+    settings = around.settings
+    autolog = settings.autolog if wish.autolog is None else wish.autolog
+    return Job(
+        run_id,
+        autolog,
+        list(settings.params),
+        list(settings.metrics),
+        settings.system_metrics and autolog,
+        {key: around.redactor.text(value) for key, value in around.git_config.items()},
+    )
