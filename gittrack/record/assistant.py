@@ -1,0 +1,97 @@
+"""The process that folds a long run of `gittrack.init()` while it goes on, so that training never waits for git.
+
+It is started when the run is a minute old. It reads its standard input: a line says that the run has ended, the end of
+the stream that the training is gone, whatever became of it. Then it makes the final cut.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+
+from gittrack import errors
+from gittrack.core import events
+from gittrack.git.discover import Paths
+from gittrack.git.open import open_repository
+from gittrack.record.pump import wait
+from gittrack.runs import folding, live
+
+DELAY = 60.0
+LOOK_EVERY = 1.0
+PATIENCE = 60.0  # seconds for the last fold, before a program that wants to end leaves it to the helper
+
+
+class Assistant:
+    """Belongs to one run in the training's process."""
+
+    def __init__(self, paths: Paths, directory: str) -> None:
+        self._paths = paths
+        self._directory = directory
+        self._pid = os.getpid()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = threading.Timer(DELAY, self._start)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def finish(self) -> bool:
+        """Have the helper close the run. False when there is none: then the caller does."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            process = self._process
+        if process is None or self._pid != os.getpid():
+            return False
+        with contextlib.suppress(subprocess.TimeoutExpired, OSError):
+            process.communicate(b"ended\n", PATIENCE)  # it closes its output when it has tried
+        return process.poll() in (None, 0)
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._timer is None or self._pid != os.getpid():
+                return
+            self._process = start(self._paths, self._directory)
+
+
+def start(paths: Paths, directory: str) -> "subprocess.Popen[bytes] | None":
+    """Start the helper process; None where that is impossible (no interpreter of our own, no more processes)."""
+    if not sys.executable:
+        return None
+    code = f"import sys; sys.path[:0] = {[_HOME]!r}; from gittrack.record.assistant import main; main()"
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-c", code, directory, paths.git_dir, paths.common_dir, paths.worktree or ""],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env={**os.environ, "GITTRACK_AUTOLOG": "0"},
+        )
+    except OSError:
+        return None
+
+
+def main() -> None:
+    """The helper process."""
+    directory, git_dir, common_dir, worktree = sys.argv[1:5]
+    repo = open_repository(Paths(git_dir, common_dir, worktree or None), os.environ)
+    folder = folding.Folder.open(repo, directory)
+    if folder is None:
+        sys.exit(1)
+    told = False
+    while not told:
+        with contextlib.suppress(errors.GittrackError):  # a full disk: tried again
+            folder.advance(time.time())
+        told = bool(wait([0], int(LOOK_EVERY * 1000)))
+    mine = (events.STARTER,) if os.read(0, 100) else ()  # its children may hold the lock of a program that has ended
+    closed = folder.finish(time.time(), "crashed", mine)
+    os.close(1)
+    while not closed:
+        time.sleep(LOOK_EVERY)
+        closed = folder.finish(time.time(), "crashed", mine)
+
+
+_HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(live.__file__))))

@@ -1,0 +1,181 @@
+"""Runs that a program begins by itself: `gittrack.init()` without `git track run`.
+
+The program is the training: nothing here may slow it. Git, settings and environment are looked at once per process, the
+work tree is kept again only when it changed, and what is folded before the end is folded by a helper process.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gittrack import errors
+from gittrack.core import layout
+from gittrack.git import snapshot
+from gittrack.git.discover import Paths, discover
+from gittrack.git.open import open_repository
+from gittrack.git.repository import RefChange, Repository
+from gittrack.git.snapshot import Plan, Snapshot
+from gittrack.record import environment, facts, notebook, surroundings
+from gittrack.record.assistant import Assistant
+from gittrack.record.facts import Labels
+from gittrack.record.surroundings import Surroundings
+from gittrack.recorder import active, packages
+from gittrack.recorder.active import ActiveRun
+from gittrack.recorder.journal import Journal
+from gittrack.runs import folding, live, writer
+
+STARTER = "run.jsonl"
+
+
+def start(
+    params: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    tags: Sequence[str] = (),
+    experiment: str | None = None,
+    note: str | None = None,
+    snapshot: bool = True,
+    include: Sequence[str] = (),
+) -> ActiveRun:
+    """Begin a run of this process. A run that it began before is finished: a notebook's cell is run again and again.
+
+    Raises NotARepository, BadConfig, GitFailed, CannotWrite.
+    """
+    previous = active.current()
+    if previous is not None and previous.is_own():
+        previous.finish()
+    session = _session(discover_here(os.environ))
+    return session.begin(params, Labels(name, tags, note, experiment), snapshot, include)
+
+
+def discover_here(environ: Mapping[str, str]) -> Paths:
+    """The repository of the current directory; failing that, of the program's file."""
+    try:
+        return discover(os.getcwd(), environ)
+    except errors.NotARepository as error:
+        script = getattr(sys.modules.get("__main__"), "__file__", None)
+        if not script or not script.endswith(".py") or os.path.realpath(script).startswith(sys.prefix + os.sep):
+            raise
+        try:
+            return discover(os.path.dirname(os.path.abspath(script)), environ)
+        except errors.NotARepository:
+            raise error from None
+
+
+class Session:
+    """What this process knows of one repository."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+        self.pid = os.getpid()
+        self._around: Surroundings | None = None
+        self._repository: Repository | None = None
+        self._plan: Plan | None = None
+        self._snapshot: Snapshot | None = None
+        self._environment: list[tuple[str, Any]] | None = None
+
+    def begin(
+        self, params: Mapping[str, Any] | None, labels: Labels, keep_code: bool, include: Sequence[str]
+    ) -> ActiveRun:
+        around = self._look()
+        kept = self._take(around, include) if keep_code else around.without_snapshot()
+        self._keep(kept.oid)
+        run_id, journal = self._journal()
+        labels = labels._replace(experiment=labels.experiment or around.settings.experiment)
+        book = notebook.path()
+        run = facts.facts(
+            run_id,
+            [os.path.basename(book)] if book else sys.orig_argv,
+            labels,
+            kept,
+            facts.user_of(around.git_config, os.environ),
+            around.redactor,
+            {
+                "cwd": facts.relative_cwd(self.paths, os.getcwd()),
+                "notebook": facts.relative_cwd(self.paths, book) if book else None,
+                "parent": facts.parent_of(os.environ),
+                "writer": writer.writer_id(self.paths),
+            },
+            time.time(),
+        )
+        journal.event("start", run=run, goals=dict(around.settings.goals))
+        for text in kept.notes:
+            journal.event("warning", text=text)
+        for file, value in self._describe(around):
+            journal.event("environment", name=file, value=value)
+        assistant = Assistant(self.paths, journal.dir)
+        return ActiveRun(journal, run_id, False, params, lambda run: self._finish(run, assistant))
+
+    def _look(self) -> Surroundings:
+        if self._around is None:
+            self._around = surroundings.look(self.paths, os.environ)
+        return self._around
+
+    def _take(self, around: Surroundings, include: Sequence[str]) -> Snapshot:
+        """The snapshot of the work tree, taken anew only when that differs from last time."""
+        plan = around.plan(include, self._plan)
+        if self._snapshot is None or plan is not self._plan:
+            self._snapshot = snapshot.take(around.git, plan)
+            self._plan = plan
+        return self._snapshot
+
+    def _repo(self) -> Repository:
+        if self._repository is None:
+            self._repository = open_repository(self.paths, os.environ)
+        return self._repository
+
+    def _keep(self, oid: str | None) -> None:
+        """The code's ref comes before the run: from now on no `git gc` can take the snapshot away."""
+        if oid is None:
+            return
+        ref = layout.code_ref(oid)
+        if not self._repo().refs(ref).get(ref):
+            try:
+                self._repo().update_refs([RefChange(ref, None, oid)])
+            except errors.RefConflict:  # another process of the same sweep was faster
+                if self._repo().refs(ref).get(ref) != oid:
+                    raise
+
+    def _journal(self) -> tuple[str, Journal]:
+        try:
+            run_id, directory = live.create(self.paths)
+            journal = Journal(directory, STARTER)
+            journal.open()
+        except OSError as error:
+            raise errors.CannotWrite(
+                f"cannot write {live.root(self.paths)}: {error.strerror}", "make the .git directory writable for you"
+            ) from error
+        return run_id, journal
+
+    def _describe(self, around: Surroundings) -> list[tuple[str, Any]]:
+        """The files of environment/, worked out once."""
+        if self._environment is None:
+            self._environment = [
+                *environment.describe(around.git, around.redactor.mapping(around.git_config)),
+                ("python.json", packages.interpreter()),
+                ("requirements.txt", packages.requirements(sys.path)),
+            ]
+        return self._environment
+
+    def _finish(self, run: ActiveRun, assistant: Assistant) -> None:
+        """Make the last cut and fold it, here or by the helper that has been folding so far."""
+        if assistant.finish():
+            return
+        folder = folding.Folder.open(self._repo(), run.dir)
+        if folder is None:  # another command is folding this run
+            return
+        try:
+            folder.finish(time.time(), "crashed", mine=(STARTER,))
+        finally:
+            folder.close()
+
+
+_sessions: dict[Paths, Session] = {}
+
+
+def _session(paths: Paths) -> Session:
+    session = _sessions.get(paths)
+    if session is None or session.pid != os.getpid():  # a forked process opens everything for itself
+        session = _sessions[paths] = Session(paths)
+    return session
