@@ -1,0 +1,94 @@
+"""Every setting there is: name, kind, default, meaning. The one table behind loading, messages and documentation."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from gittrack.config import values
+
+
+class Key(NamedTuple):
+    name: str
+    parse: Callable[[Any], Any]  # what YAML or a text gives -> the value; ValueError says what is expected
+    default: Any
+    form: str  # how it is written
+    meaning: str
+
+    @property
+    def git_name(self) -> str:
+        """As in `git config`: camelCase, which git folds."""
+        first, *rest = self.name.split("_")
+        return "track." + first + "".join(word.capitalize() for word in rest)
+
+    @property
+    def variable(self) -> str:
+        """As an environment variable."""
+        return "GITTRACK_" + self.name.upper()
+
+
+KEYS = (
+    Key("experiment", values.text, None, "text", "Name under which runs are grouped when `--experiment` is not given."),
+    Key(
+        "metrics",
+        values.metrics,
+        (),
+        "list of files, or metric: goal",
+        "JSON, YAML or CSV files that the command writes its metrics to.",
+    ),
+    Key(
+        "goals",
+        values.goals,
+        {},
+        "metric: minimize or maximize",
+        "Which way is better; without it there is no best value.",
+    ),
+    Key(
+        "params", values.texts, (), "list of files", "YAML, JSON or TOML files whose content are parameters of the run."
+    ),
+    Key(
+        "large",
+        values.size,
+        10_000_000,
+        "size",
+        "A new or changed file above this size is left out of the snapshot, and named.",
+    ),
+    Key(
+        "untracked",
+        values.size,
+        200_000_000,
+        "size",
+        "All untracked files of a snapshot together; above it the heaviest directory is left out, and named.",
+    ),
+    Key(
+        "include",
+        values.texts,
+        (),
+        "list of patterns",
+        "Ignored files to capture all the same, whatever their size or name.",
+    ),
+    Key("exclude", values.texts, (), "list of patterns", "Files not to capture."),
+    Key(
+        "autolog",
+        values.flag,
+        True,
+        "true or false",
+        "Whether argparse parameters and system metrics are recorded without a line of code.",
+    ),
+    Key(
+        "system_metrics", values.flag, True, "true or false", "Whether CPU, memory and GPU use are recorded as series."
+    ),
+    Key(
+        "env",
+        values.texts,
+        (),
+        "list of names",
+        "Environment variables to record besides those that are known to change results.",
+    ),
+    Key(
+        "redact",
+        values.redact,
+        values.Redact(),
+        "patterns: and allow: lists",
+        "Regular expressions of further secrets; texts, or names of rules, that are none.",
+    ),
+)
+BY_NAME = {key.name: key for key in KEYS}
