@@ -1,0 +1,26 @@
+"""What of a work tree is captured: sizes and patterns of the settings, file names and secret rules of the core."""
+
+from typing import NamedTuple
+
+from gittrack.core import secret_paths
+from gittrack.core.redact import Redactor
+
+
+class FilePolicy(NamedTuple):
+    """Answers what `git.snapshot` asks. Equal ones judge alike."""
+
+    max_file: int
+    max_total: int
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    redactor: Redactor
+    max_files: int = 50_000
+    max_digest: int = 1_000_000_000
+
+    def refuse_path(self, path: str, /) -> str | None:
+        """Why an untracked file of this name is left out, or None."""
+        return secret_paths.reason(path)
+
+    def find_secrets(self, path: str, content: bytes, /) -> frozenset[tuple[str, bytes]]:
+        """(kind, secret) of all secrets in the content of a file."""
+        return secret_paths.find(self.redactor, path, content)
