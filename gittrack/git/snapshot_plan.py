@@ -11,7 +11,7 @@ from typing import NamedTuple
 from gittrack import errors
 from gittrack.git import hidden, untracked
 from gittrack.git.command import Git
-from gittrack.git.snapshot_values import Entry, Found, LeftOut, Plan, Policy
+from gittrack.git.snapshot_values import Entry, Found, LeftOut, Plan, Policy, Rules
 from gittrack.git.status import Change, Status, operation, status
 
 _BINARY_PROBE = 8000  # git's own measure: a NUL in the first 8000 bytes makes a file binary
@@ -29,7 +29,7 @@ class _Listing(NamedTuple):
     stamps: dict[str, Stamp]
 
 
-def plan(git: Git, policy: Policy | None = None, include: Sequence[str] = (), previous: Plan | None = None) -> Plan:
+def plan(git: Git, policy: Rules | None = None, include: Sequence[str] = (), previous: Plan | None = None) -> Plan:
     """What a snapshot taken now would hold. `include`: paths or patterns, relative to the top of the work tree.
 
     `previous` itself comes back when nothing changed since: then its snapshot can be used again.
@@ -38,7 +38,7 @@ def plan(git: Git, policy: Policy | None = None, include: Sequence[str] = (), pr
     worktree = git.paths.worktree
     if worktree is None:
         return _without_work_tree(git, policy)
-    listing = _list(git, worktree, include)
+    listing = _list(git, worktree, (*include, *policy.include))
     state = operation(git.paths.git_dir)
     marks = tuple(sorted(listing.marked))
     key = (listing.status.raw, listing.untracked, marks, tuple(listing.stamps.items()), state, index_stamp(git))
@@ -66,7 +66,7 @@ def stamp_of(path: str) -> Stamp | None:
     return (found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
-def _without_work_tree(git: Git, policy: Policy) -> Plan:
+def _without_work_tree(git: Git, policy: Rules) -> Plan:
     head = git.run("rev-parse", "--verify", "-q", "HEAD", check=False).decode().strip() or None
     note = "the repository is bare: there is no work tree to capture"
     return Plan(head, None, None, (), (), (note,), (), (), frozenset(), (head,), policy, ())
@@ -107,7 +107,7 @@ def _add_hidden(git: Git, marked: tuple[str, ...], changes: dict[str, Change]) -
 class _Judge:
     """Collects the plan; one pass over what was listed."""
 
-    def __init__(self, git: Git, worktree: str, policy: Policy, listing: _Listing) -> None:
+    def __init__(self, git: Git, worktree: str, policy: Rules, listing: _Listing) -> None:
         self.git = git
         self.worktree = worktree
         self.policy = policy
@@ -122,18 +122,20 @@ class _Judge:
     def plan(self, state: str | None, key: tuple[object, ...], include: tuple[str, ...]) -> Plan:
         names = self.listing.untracked
         still_there = set(names.paths)
+        wanted = (*include, *self.policy.include)
         for change in self.listing.changes.values():
             if change.path not in still_there:
-                self.change(change, include)
+                self.change(change, wanted)
         for path in names.paths:
             self.other(path)
         self.limit_total()
         self.whole_entries()
         self.remark(state)
         head = self.listing.status
+        unmatched = tuple(pattern for pattern in names.unmatched if pattern in include)
         return Plan(
             head.head, head.branch, state, tuple(self.entries), tuple(self.left_out), tuple(self.notes),
-            names.unmatched, tuple(self.resets), frozenset(self.digests), key, self.policy, include,
+            unmatched, tuple(self.resets), frozenset(self.digests), key, self.policy, include,
         )  # fmt: skip
 
     def change(self, change: Change, include: tuple[str, ...]) -> None:
@@ -209,9 +211,9 @@ class _Judge:
         if kind not in (_FILE, _LINK):
             return LeftOut(path, None, "not a regular file", include=False)
         if not wanted:
-            reason = self.policy.exclude(path)
-            if change is None:
-                reason = reason or self.policy.refuse_path(path)
+            if any(untracked.matches(pattern, path) for pattern in self.policy.exclude):
+                return LeftOut(path, size, "excluded in the settings")
+            reason = self.policy.refuse_path(path) if change is None else None
             if reason:
                 return LeftOut(path, size, reason)
         if kind == _LINK:

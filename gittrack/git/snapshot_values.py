@@ -1,7 +1,7 @@
 """What a snapshot is decided by, what it will hold, what it holds: plain values, so that a plan can be printed."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 Found = frozenset[tuple[str, bytes]]  # (name of the rule, the secret)
 
@@ -14,18 +14,39 @@ def _find_nothing(_path: str, _content: bytes) -> Found:
     return frozenset()
 
 
-class Policy(NamedTuple):
+class Rules(Protocol):
     """What may go into a snapshot. git knows no settings and no secret rules: they come in as values and functions.
 
-    Only what would have to be added is judged. What HEAD already has, however large, costs nothing.
+    Only what would have to be added is judged. What HEAD already has, however large, costs nothing. Two that are equal
+    must judge alike. `Policy` has the defaults.
     """
+
+    @property
+    def max_file(self) -> int: ...
+    @property
+    def max_total(self) -> int: ...
+    @property
+    def max_files(self) -> int: ...
+    @property
+    def max_digest(self) -> int: ...
+    @property
+    def include(self) -> tuple[str, ...]: ...
+    @property
+    def exclude(self) -> tuple[str, ...]: ...
+    def refuse_path(self, path: str, /) -> str | None: ...
+    def find_secrets(self, path: str, content: bytes, /) -> Found: ...
+
+
+class Policy(NamedTuple):
+    """`Rules` as plain values."""
 
     max_file: int = 10_000_000  # bytes of one file
     max_total: int = 200_000_000  # bytes of all untracked files together
     max_files: int = 50_000  # untracked files
     max_digest: int = 1_000_000_000  # bytes to hash, all left-out files of a snapshot together
+    include: tuple[str, ...] = ()  # patterns of ignored files that are wanted, as far as there are any
+    exclude: tuple[str, ...] = ()  # patterns of files that are not wanted
     refuse_path: Callable[[str], str | None] = _accept  # an untracked path -> why it is left out
-    exclude: Callable[[str], str | None] = _accept  # any path -> why it is left out
     find_secrets: Callable[[str, bytes], Found] = _find_nothing  # path, content
 
 
@@ -62,7 +83,7 @@ class Plan(NamedTuple):
     resets: tuple[tuple[str, str, str], ...]  # (mode, oid, path) to set in the index copy first
     digests: frozenset[str]  # paths of `left_out` whose sha256 is wanted
     key: tuple[object, ...]
-    policy: Policy
+    policy: Rules
     include: tuple[str, ...]
 
     @property
