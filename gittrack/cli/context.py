@@ -6,6 +6,7 @@ asked for. One `Workplace` serves one call; the frame closes it.
 
 import os
 import sys
+import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from gittrack.config.settings import Settings
     from gittrack.git.command import Git
     from gittrack.git.repository import Repository
+    from gittrack.runs.annotations import Author
     from gittrack.runs.index import Index
+
+LONGEST_COMMAND = 200  # characters of a command line that the log of operations keeps
 
 
 class Workplace:
@@ -53,10 +57,20 @@ class Workplace:
 
     @cached_property
     def git_config(self) -> dict[str, str]:
-        """git's own configuration, keys in lower case but for the middle part, as `git config --list` prints them."""
-        listed = self.git.run("config", "--list", "-z").decode(errors="surrogateescape")
-        pairs = (entry.partition("\n") for entry in listed.split("\0") if entry)
-        return {key: value for key, _, value in pairs}
+        """git's own configuration."""
+        found: dict[str, str] = lazy("gittrack.git.command").config(self.git)
+        return found
+
+    @cached_property
+    def author(self) -> "Author":
+        """Who changes something, when, and by which command line."""
+        user = lazy("gittrack.record.facts").user_of(self.git_config, os.environ)
+        words = ["git", "track", *sys.argv[1:]]
+        command = " ".join(lazy("shlex").join(words).split())
+        author: Author = lazy("gittrack.runs.annotations").Author(
+            f"{user['name']} <{user['email']}>", time.time(), command[:LONGEST_COMMAND]
+        )
+        return author
 
     def close(self) -> None:
         """Close what was opened. May be called twice."""
