@@ -19,7 +19,8 @@ from gittrack.git.discover import Paths
 from gittrack.git.repository import RefChange, Repository
 
 KEEP = "refs/track-undo/"
-EXPIRY = 90 * 86400.0  # seconds after which an operation can no longer be undone
+EXPIRY = 90 * 86400.0  # seconds after which an operation may be forgotten, and can no longer be undone
+LONG = 1024 * 1024  # bytes of log from which on it is looked at whether there is something to forget
 
 DONE, FAILED, INTERRUPTED = "done", "failed", "interrupted"
 
@@ -72,6 +73,8 @@ def apply(
         _outcome(repo.paths, op_id, FAILED)
         raise
     _outcome(repo.paths, op_id, DONE)
+    if _is_long(repo.paths, now):
+        expire(repo, now)
     return op_id
 
 
@@ -177,6 +180,15 @@ def _append(paths: Paths, line: dict[str, Any]) -> None:
 def _outcome(paths: Paths, op_id: str, outcome: str) -> None:
     with contextlib.suppress(errors.CannotWrite):  # the refs know as well, see `log`
         _append(paths, {"op": op_id, "outcome": outcome})
+
+
+def _is_long(paths: Paths, now: float) -> bool:
+    """Whether half of what could be forgotten is long due: a log is rewritten once in months, not at each operation."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError), open(path(paths), "rb") as file:
+        if os.fstat(file.fileno()).st_size > LONG:
+            first: float = json.loads(file.readline())["w"]
+            return first < now - 2 * EXPIRY
+    return False
 
 
 def _encoded(line: dict[str, Any]) -> bytes:

@@ -1,0 +1,122 @@
+"""Taking back an operation: refs go back to where they were, annotations are taken back by one more annotation.
+
+An undo is an operation itself, so an undo can be undone. A log of annotations is never shortened: others may have read
+it, and what was said since then must stay.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gittrack import errors
+from gittrack.core import annotations, layout
+from gittrack.core.annotations import Op
+from gittrack.git.repository import RefChange, Repository
+from gittrack.runs import annotations as saying
+from gittrack.runs import live, logs, operations, segments
+from gittrack.runs.annotations import Author, Saying
+from gittrack.runs.operations import DONE, Operation
+
+
+class Undone(NamedTuple):
+    """What was taken back, and the id of the operation that did it."""
+
+    operations: list[Operation]
+    by: str
+
+    @property
+    def what(self) -> str:
+        return operations.describe(self.operations[0])
+
+
+def undo(repo: Repository, author: Author, op: str | None = None) -> Undone:
+    """Take back the last operation, or the one whose id begins with `op`; all operations of a run together.
+
+    Raises RunNotFound when there is none, RefConflict when what it changed has changed again since.
+    """
+    every = [one for one in operations.log(repo) if one.outcome == DONE]
+    chosen = _chosen(every, op)
+    _refuse_live(repo, chosen)
+    _refuse_undone(every, chosen)
+    by = saying.attempt(repo, lambda: _changes(repo, every, chosen, author), author, chosen[0].id)
+    return Undone(chosen, by)
+
+
+def _chosen(every: Sequence[Operation], op: str | None) -> list[Operation]:
+    """The operation that is meant, with those of its group. A group stands where it began."""
+    groups: dict[str, list[Operation]] = {}
+    for one in every:
+        groups.setdefault(one.group or one.id, []).append(one)
+    found = [group for group in groups.values() if op is None or any(one.id.startswith(op) for one in group)]
+    if not found:
+        what = f"there is no operation {op!r}" if op else "there is nothing to undo"
+        raise errors.RunNotFound(what, "`git track undo --list` shows what can be undone")
+    if op is not None and len(found) > 1:
+        shown = "\n".join(f"  {group[0].id}  {operations.describe(group[0])}" for group in found)
+        raise errors.AmbiguousSelector(f"{op!r} begins several operations:\n{shown}", "give more of its id")
+    return found[-1]
+
+
+def _refuse_undone(every: Sequence[Operation], chosen: Sequence[Operation]) -> None:
+    undone: dict[str, Operation] = {}  # operations that are taken back now, and by which one
+    for one in every:
+        if one.undoes:
+            undone[one.undoes] = one
+            undone.pop(next((key for key, by in undone.items() if by.id == one.undoes), ""), None)
+    by = undone.get(chosen[0].id)
+    if by is not None:
+        raise errors.UsageError(
+            f"`{operations.describe(chosen[0])}` was undone already", f"to have it back: git track undo {by.id}"
+        )
+
+
+def _changes(
+    repo: Repository, every: Sequence[Operation], chosen: Sequence[Operation], author: Author
+) -> list[RefChange]:
+    """Where the refs have to go."""
+    current = repo.refs("refs/")
+    back: list[RefChange] = []
+    said: list[Op] = []
+    for change in operations.net(chosen).values():
+        if change.ref.startswith(layout.LOG):
+            said += _added(repo, change)
+        elif change.ref.startswith(layout.CODE) and change.old is None:
+            continue  # other runs of the same code may rely on it
+        elif current.get(change.ref) == change.new:
+            back.append(RefChange(change.ref, change.new, change.old))
+        else:
+            raise _moved(change.ref, every, chosen)
+    kept = {operations.keep_ref(one.old): one.old for one in back if one.old and one.new}
+    back += [RefChange(ref, None, oid) for ref, oid in kept.items() if ref not in current]
+    if said:
+        runs = {op.run: [one.id for one in said if one.run == op.run] for op in said}
+        back.append(saying.append(repo, [Saying(run, "undo", ids) for run, ids in runs.items()], author)[0])
+    if not back:
+        raise errors.RunNotFound("that operation changed nothing that can be taken back", "`git track undo --list`")
+    return back
+
+
+def _refuse_live(repo: Repository, chosen: Sequence[Operation]) -> None:
+    for operation in chosen:
+        if operation.group and os.path.isdir(live.folder(repo.paths, operation.group)):
+            raise errors.UsageError(
+                f"run {operation.group[: layout.SHORT]} is still going: its recording cannot be undone yet",
+                "stop it first, or name an earlier operation: git track undo --list",
+            )
+
+
+def _added(repo: Repository, change: RefChange) -> list[Op]:
+    """The annotations that a log has got between two commits."""
+    if change.new is None:
+        return []
+    before = b"".join(segments.read(repo, change.old, logs.ROOT)) if change.old else b""
+    after = b"".join(segments.read(repo, change.new, logs.ROOT))
+    return annotations.parse(after[len(before) :], change.ref[len(layout.LOG) :])
+
+
+def _moved(ref: str, every: Sequence[Operation], chosen: Sequence[Operation]) -> errors.RefConflict:
+    """The refusal, naming the operation that would have to be undone first."""
+    later = [one for one in every[every.index(chosen[-1]) + 1 :] if any(change.ref == ref for change in one.changes)]
+    since = f" by `{operations.describe(later[-1])}`" if later else ", not by this clone's git track"
+    hint = f"undo that first: git track undo {later[-1].id}" if later else f"`git log -3 {ref}` shows where it is now"
+    return errors.RefConflict(f"cannot undo `{operations.describe(chosen[0])}`: {ref} was moved since{since}", hint)
