@@ -21,9 +21,9 @@ _SHORTEST_VALUE = 8  # a shorter value of an environment variable would be found
 _TITLE = rb"[A-Z0-9 ]*? ?PRIVATE KEY(?: BLOCK)?(?:-----)?"
 _BODY = rb"(?:(?:\s|\\[nr])*(?:[A-Za-z0-9+/=]{16,}|(?:Proc-Type|DEK-Info|Version|Comment): [^\n\\]*))*"
 _KEY = rb"(?s)(?:-----)?BEGIN " + _TITLE + rb"(?:.{0,16384}?END " + _TITLE + rb"|" + _BODY + rb")"
-_KEY_REST = (
-    rb"(?:[A-Za-z0-9+/=]*\s*\n|(?:Proc-Type|DEK-Info|Version|Comment): .*\n)*(?:(?:-----)?END " + _TITLE + rb"\n?)?"
-)
+_KEY_LINES = rb"(?:[A-Za-z0-9+/=]*[ \t\r]*\n|(?:Proc-Type|DEK-Info|Version|Comment): [^\n]*\n)*"
+_KEY_REST = _KEY_LINES + rb"(?:(?:-----)?END " + _TITLE + rb"\n?)?"
+_KEY_OPEN = rb"-----BEGIN " + _TITLE + rb"[ \t\r]*\n" + _KEY_LINES + rb"\Z"
 _KEY_NAME = "Private Key"
 
 _LOGIN = r"([A-Za-z][A-Za-z0-9+.-]*://)([^/?#\s\"'@]*)@"
@@ -134,9 +134,10 @@ class _Stream:
             seen = rest[0] if rest else b""
             self._open = len(seen) == len(data) and b"END " not in seen
             data = data[len(seen) :]
-        if b"PRIVATE KEY" in data:
-            last = [match for match in re.finditer(_KEY, data) if b"-----BEGIN" in match[0]][-1:]
-            self._open = any(b"END " not in key[0] and not data[key.end() :].strip() for key in last)
+        begun = re.search(_KEY_OPEN, data) if b"PRIVATE KEY" in data else None
+        if begun:
+            self._open = True
+            data = data[: begun.start()] + _MARK + b"\n"
         return self._redactor.bytes(data)
 
 
