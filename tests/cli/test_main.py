@@ -9,7 +9,7 @@ import pytest
 from gittrack import __version__, errors
 from gittrack.cli import commands, frame, main
 
-HEAVY = ("pygit2", "pandas", "numpy", "rich", "yaml", "sqlite3", "psutil", "detect_secrets")
+HEAVY = ("pygit2", "pandas", "numpy", "rich", "yaml", "psutil", "detect_secrets")
 
 
 def loaded_by(*argv: str) -> set[str]:
