@@ -1,0 +1,145 @@
+"""Make a golden repository: `python tests/golden/make.py v1`. Run once per format version, never again for an old one.
+
+It folds a hand-written journal (journal-<version>/) and keeps the refs as a git bundle. The journal has all that the
+format knows: two ranks, torn and damaged lines, NaN and infinities, a parameter that is not UTF-8, unicode names, a long
+series, console with two megabytes in one line, a background process, a crash.
+"""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from gittrack.git.discover import discover
+from gittrack.git.open import open_repository
+from gittrack.runs import folding, live
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+COMPLETED, CRASHED = "c0ffee00c0ffee00c0ff", "dead00beef00dead00be"
+OTHER = "1760000001000-4243-0a1b.jsonl"
+T0 = 1760000000.0
+
+
+def line(value):
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def process(rank=0, pid=4242, t=0.0):
+    facts = {"boot": "golden", "format": 1, "host": "atlas", "machine": None, "pid": pid, "pidns": 1, "ppid": 1}
+    return line({"e": "process", **facts, "rank": rank, "started": 5, "t": t, "w": T0 + t})
+
+
+def start(run_id, snapshot, **more):
+    facts = {
+        "id": run_id, "command": "python train.py --lr 0.1", "argv": ["python", "train.py", "--lr", "0.1"], "cwd": ".",
+        "created": "2025-10-09T08:53:20.000000Z", "user": {"name": "Ada Exämple", "email": "ada@example.org"},
+        "host": "atlas", "base": snapshot, "snapshot": snapshot, "state": None, "experiment": "iris", "name": "first",
+        "tags": ["golden"], "note": "läuft ✓", "left_out": [{"path": ".env", "size": 12, "reason": "secret", "sha256": None}],
+        "parent": None, "continues": None, "notebook": None, "writer": "0123456789abcdef", "gittrack": "0.1.0",
+        "a field of tomorrow": {"kept": True}, **more,
+    }  # fmt: skip
+    return line({"e": "start", "run": facts, "goals": {"loss": "minimize"}, "t": 0.001, "w": T0})
+
+
+def point(step, t, rank=0, **values):
+    place = {"r": rank} if rank else {}
+    return line({"m": values, **place, "s": step, "t": t, "w": T0 + t})
+
+
+def journal(directory, snapshot):
+    """Both runs' journals, from a fixed seed."""
+    rng = random.Random(1)
+    done = os.path.join(directory, COMPLETED)
+    os.makedirs(done)
+    with open(os.path.join(done, "run.jsonl"), "wb") as file:
+        file.write(process() + start(COMPLETED, snapshot))
+        file.write(line({"e": "params", "source": "command", "values": {"lr": 0.1}, "t": 0.1, "w": T0}))
+        odd = {
+            "path": {"$": "bytes", "b64": "Y2Fm6Q=="},
+            "long": "x" * 10_000,
+            "größe": 3,
+            "inf": {"$": "inf"},
+            "a.b/c": None,
+        }
+        file.write(line({"e": "params", "source": "code", "values": odd, "t": 0.1, "w": T0}))
+        file.write(line({"e": "environment", "name": "python.json", "value": {"version": "3.11.7"}, "t": 0.2, "w": T0}))
+        file.write(
+            line({"e": "environment", "name": "requirements.txt", "value": "torch==2.13.0\n", "t": 0.2, "w": T0})
+        )
+        file.write(line({"e": "a kind of tomorrow", "t": 0.2, "w": T0}))
+        for step in range(30_000):
+            file.write(point(step, 1 + step / 100, loss=round(1 / (step + 1) + rng.random() / 9, 6)))
+            if step % 5_000 == 4_999:
+                file.write(point(step, 1 + step / 100, **{"val/acc": step / 30_000, "nan.x": {"$": "nan"}}))
+                primary = ["val/acc", "maximize"]
+                event = {"e": "checkpoint", "m": {"val/acc": step / 30_000}, "primary": primary, "s": step}
+                file.write(line({**event, "t": 1 + step / 100, "w": T0 + 1 + step / 100}))
+        file.write(line({"e": "warning", "text": "results.json was not written", "t": 301, "w": T0 + 301}))
+        end = {
+            "e": "end",
+            "code": 0,
+            "reason": None,
+            "signal": None,
+            "status": "completed",
+            "t": 302.5,
+            "w": T0 + 302.5,
+        }
+        file.write(line(end))
+    with open(os.path.join(done, OTHER), "wb") as file:
+        file.write(process(rank=1, pid=4243, t=1.0))
+        file.write(b'{"m":{"loss":0.\n')  # a full disk
+        file.write(b"".join(point(step, 2 + step, rank=1, loss=2.0, only=float(step)) for step in range(20)))
+        file.write(b'{"m":{"loss":0.5},"s":2')  # killed in the middle of a write
+    with open(os.path.join(done, "console.log"), "wb") as file:
+        file.write(b"epoch 1\n" + b"=" * (2 * 1024 * 1024 + 5) + b"\ncaf\xe9 \xe2\x9c\x93\nno line end")
+    dead = os.path.join(directory, CRASHED)
+    os.makedirs(dead)
+    with open(os.path.join(dead, "run.jsonl"), "wb") as file:
+        file.write(process() + start(CRASHED, snapshot, name=None, tags=[]) + point(0, 3.0, loss=0.5))
+
+
+def repository(path):
+    """A work tree with one commit that is the same on every machine."""
+    who = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org", "GIT_AUTHOR_DATE": "1759999999 +0000"}
+    env = {**os.environ, **who, **{key.replace("AUTHOR", "COMMITTER"): value for key, value in who.items()}}
+    subprocess.run(["git", "init", "-q", "-b", "main", path], check=True)
+    with open(os.path.join(path, "train.py"), "w") as file:
+        file.write("print('golden')\n")
+    for argv in (["add", "."], ["-c", "commit.gpgSign=false", "commit", "-q", "-m", "Golden"]):
+        subprocess.run(["git", "-C", path, *argv], check=True, env=env)
+    return subprocess.check_output(["git", "-C", path, "rev-parse", "HEAD"], text=True).strip()
+
+
+def fold(path, now):
+    """Fold what lies in the clone's live folders; every time is the journal's or `now`."""
+    repo = open_repository(discover(path, os.environ), os.environ)
+    try:
+        return folding.fold_dead(repo, now, force=True)
+    finally:
+        repo.close()
+
+
+def build(path):
+    """The golden repository in the empty folder `path`."""
+    snapshot = repository(path)
+    journal(live.root(discover(path, os.environ)), snapshot)
+    fold(path, T0 + 400)
+
+
+def main(version):
+    scratch = tempfile.mkdtemp()
+    try:
+        build(scratch)
+        bundle = os.path.join(HERE, f"{version}.bundle")
+        refs = ["--glob=refs/track/*", "main"]
+        subprocess.run(["git", "-C", scratch, "repack", "-qadf"], check=True)
+        subprocess.run(["git", "-C", scratch, "bundle", "create", "-q", bundle, *refs], check=True)
+    finally:
+        shutil.rmtree(scratch)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
