@@ -1,8 +1,8 @@
 """Make a golden repository: `python tests/golden/make.py v1`. Run once per format version, never again for an old one.
 
-It folds a hand-written journal (journal-<version>/) and keeps the refs as a git bundle. The journal has all that the
-format knows: two ranks, torn and damaged lines, NaN and infinities, a parameter that is not UTF-8, unicode names, a long
-series, console with two megabytes in one line, a background process, a crash.
+It folds a journal that is written here line by line and keeps the refs as a git bundle. The journal has all that the
+format knows: two ranks, torn and damaged lines, NaN and infinities, a parameter that is not UTF-8, unicode names, a
+long series, a console with two megabytes in one line, a crash.
 """
 
 import json
@@ -33,11 +33,12 @@ def process(rank=0, pid=4242, t=0.0):
 
 
 def start(run_id, snapshot, **more):
+    secret = {"path": ".env", "size": 12, "reason": "secret", "sha256": None}
     facts = {
         "id": run_id, "command": "python train.py --lr 0.1", "argv": ["python", "train.py", "--lr", "0.1"], "cwd": ".",
         "created": "2025-10-09T08:53:20.000000Z", "user": {"name": "Ada Exämple", "email": "ada@example.org"},
         "host": "atlas", "base": snapshot, "snapshot": snapshot, "state": None, "experiment": "iris", "name": "first",
-        "tags": ["golden"], "note": "läuft ✓", "left_out": [{"path": ".env", "size": 12, "reason": "secret", "sha256": None}],
+        "tags": ["golden"], "note": "läuft ✓", "left_out": [secret],
         "parent": None, "continues": None, "notebook": None, "writer": "0123456789abcdef", "gittrack": "0.1.0",
         "a field of tomorrow": {"kept": True}, **more,
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Repositories that older versions wrote: they must stay readable, and their journals must still fold to the same oids."""
+"""Repositories that older versions wrote must stay readable, and their journals must fold to the same oids."""
 
 import json
 import os
