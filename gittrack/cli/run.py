@@ -36,9 +36,7 @@ def run(
     ] = None,
     no_autolog: Annotated[
         bool,
-        typer.Option(
-            "--no-autolog", help="Do not look into the command: no argparse parameters or system metrics."
-        ),
+        typer.Option("--no-autolog", help="Do not look into the command: no argparse parameters or system metrics."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Run nothing; show what the snapshot would hold.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing of our own.")] = False,
@@ -59,6 +57,7 @@ def run(
       git track run --name baseline --tag sweep -p data=v2 ./train.sh
       git track run --dry-run python train.py
     """
+    _ensure_streams()
     supervise = lazy("gittrack.record.supervise")
     place = context.here()
     wish: Wish = supervise.Wish(
@@ -82,6 +81,13 @@ def run(
     if result.outcome.signal is not None:
         lazy("gittrack.record.signals").die_of(result.outcome.signal)
     return result.outcome.code if result.outcome.code is not None else errors.GittrackError.exit_code
+
+
+def _ensure_streams() -> None:
+    """A closed stdout or stderr (`>&-`) becomes /dev/null: its descriptor must not be taken by a file of ours."""
+    lazy("gittrack.record.terminal").ensure_standard_streams()
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _nothing(run_id: str) -> None:

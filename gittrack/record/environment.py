@@ -5,7 +5,7 @@ The interpreter and its packages are recorded by the training's own process, whi
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gittrack.git import command
@@ -27,14 +27,21 @@ _CHECKOUT = (
 )  # fmt: skip
 
 
-def describe(git: Git, settings: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def describe(
+    git: Git, settings: Mapping[str, str], variables: Mapping[str, str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Name and content of each file of `environment/` that the starter writes."""
-    yield "system.json", system(git.environ)
+    yield "system.json", system(variables)
     yield "git.json", {"version": ".".join(map(str, command.version(git))), **git_settings(settings)}
 
 
-def system(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Machine, operating system, CPU, memory, GPUs, and the variables of VARIABLES that are set."""
+def variables(environ: Mapping[str, str], more: Sequence[str] = ()) -> dict[str, str]:
+    """Those of the known variables, and of `more`, that are set."""
+    return {name: environ[name] for name in sorted({*VARIABLES, *more}) if name in environ}
+
+
+def system(variables: Mapping[str, str]) -> dict[str, Any]:
+    """Machine, operating system, CPU, memory, GPUs, and the variables."""
     uname = os.uname()
     return {
         "architecture": uname.machine,
@@ -43,7 +50,7 @@ def system(environ: Mapping[str, str]) -> dict[str, Any]:
         "gpus": lazy("gittrack.record.nvidia").describe() if has_nvidia() else [],
         "memory": _memory(),
         "os": {"name": uname.sysname, "release": uname.release, "text": _distribution()},
-        "variables": {name: environ[name] for name in VARIABLES if name in environ},
+        "variables": dict(variables),
     }
 
 
@@ -98,7 +105,7 @@ def _container() -> str | None:
         return "podman"
     if os.path.exists("/.dockerenv"):
         return "docker"
-    return "kubernetes" if "KUBERNETES_SERVICE_HOST" in os.environ else None
+    return "kubernetes" if os.path.exists("/var/run/secrets/kubernetes.io") else None
 
 
 def _lines(path: str) -> list[str]:

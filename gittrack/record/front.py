@@ -29,7 +29,7 @@ class Front:
     """Runs one command under a keeper."""
 
     def __init__(self, site: Site) -> None:
-        self.redact: Callable[[], Redact] = lambda: bytes  # to be set by `prepare`
+        self.redact: Callable[[], Redact] = lambda: _redact_anew(site)  # `prepare` has a better one
         self._site = site
         self._line = Line()
         self._pid: int | None = None
@@ -161,3 +161,8 @@ class Front:
 
     def _pump(self, sources: tuple[Source, ...], in_front: bool = False) -> Pump:
         return Pump(sources, Console(self._site.directory, self.redact()), in_front)
+
+
+def _redact_anew(site: Site) -> Redact:
+    redact: Redact = lazy("gittrack.record.surroundings").stream_redactor(site.paths, site.command.environ)
+    return redact

@@ -20,6 +20,7 @@ class Job(NamedTuple):
     metric_files: list[str]
     system_metrics: bool
     git_config: dict[str, str]
+    variables: dict[str, str]  # of the environment, as far as they are recorded
 
 
 class Final(NamedTuple):

@@ -5,15 +5,16 @@ keeper is gone; whoever does it, the journal says all, so either can go on where
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from gittrack import errors
 from gittrack.core import codec
+from gittrack.git import maintenance
 from gittrack.git.command import Git
 from gittrack.git.discover import Paths
 from gittrack.git.open import open_repository
 from gittrack.git.repository import Repository
-from gittrack.record import declared, environment
+from gittrack.record import declared, environment, surroundings
 from gittrack.record.command import End
 from gittrack.record.job import Final, Job
 from gittrack.record.signals import name_of
@@ -30,11 +31,20 @@ FILES_EVERY = 10.0
 class Recording:
     """One run being recorded. Its methods do not raise: what fails is tried again, and said in `error`."""
 
-    def __init__(self, paths: Paths, directory: str, starter: Starter, job: Job, since: float | None = None) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        directory: str,
+        starter: Starter,
+        job: Job,
+        environ: Mapping[str, str],
+        since: float | None = None,
+    ) -> None:
         self.error: str | None = None
         self.directory = directory
         self.job = job
         self._paths = paths
+        self._environ = environ
         self._starter = starter
         self._repo: Repository | None = None
         self._folder: folding.Folder | None = None
@@ -103,6 +113,7 @@ class Recording:
     def tidy(self) -> None:
         """What nobody waits for: fold other runs that are dead, and git's housekeeping that our objects call for."""
         self._guard(lambda: folding.fold_dead(self._repository(), time.time()))
+        self._guard(lambda: maintenance.tidy(Git(self._paths, self._environ)))
 
     def _guard(self, work: Callable[[], object]) -> None:
         try:
@@ -115,13 +126,13 @@ class Recording:
             self.error = f"{type(error).__name__}: {error}"
 
     def _describe(self) -> None:
-        git = Git(self._paths, os.environ)
-        for name, value in environment.describe(git, self.job.git_config):
+        git = Git(self._paths, self._environ)
+        for name, value in environment.describe(git, self.job.git_config, self.job.variables):
             self._starter.event("environment", {"name": name, "value": value})
 
     def _repository(self) -> Repository:
         if self._repo is None:
-            self._repo = open_repository(self._paths, os.environ)
+            self._repo = open_repository(self._paths, self._environ)
         return self._repo
 
     def _fold(self) -> folding.Folder | None:
@@ -162,8 +173,8 @@ class Recording:
         folder = self._fold()
         if folder is None:
             raise errors.RefConflict("another process is folding this run", "it will be complete when that has ended")
-        if tail.exists(self.directory):
-            tail.close(self.directory)
+        if tail.exists(self.directory):  # whoever recorded the console was killed, or could not write
+            tail.close(self.directory, surroundings.stream_redactor(self._paths, self._environ))
         if not folder.finish(time.time(), "crashed", mine=(NAME,)):
             return False
         folder.close()

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gittrack import errors
+from gittrack.config.environment import current
 from gittrack.core import layout
 from gittrack.git import snapshot
 from gittrack.git.discover import Paths, discover
@@ -45,7 +46,7 @@ def start(
     previous = active.current()
     if previous is not None and previous.is_own():
         previous.finish()
-    session = _session(discover_here(os.environ))
+    session = _session(discover_here(current()))
     return session.begin(params, Labels(name, tags, note, experiment), snapshot, include)
 
 
@@ -69,6 +70,7 @@ class Session:
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
         self.pid = os.getpid()
+        self._environ = current()
         self._around: Surroundings | None = None
         self._repository: Repository | None = None
         self._plan: Plan | None = None
@@ -89,12 +91,12 @@ class Session:
             [os.path.basename(book)] if book else sys.orig_argv,
             labels,
             kept,
-            facts.user_of(around.git_config, os.environ),
+            facts.user_of(around.git_config, self._environ),
             around.redactor,
             {
                 "cwd": facts.relative_cwd(self.paths, os.getcwd()),
                 "notebook": facts.relative_cwd(self.paths, book) if book else None,
-                "parent": facts.parent_of(os.environ),
+                "parent": facts.parent_of(current()),
                 "writer": writer.writer_id(self.paths),
             },
             time.time(),
@@ -109,7 +111,7 @@ class Session:
 
     def _look(self) -> Surroundings:
         if self._around is None:
-            self._around = surroundings.look(self.paths, os.environ)
+            self._around = surroundings.look(self.paths, self._environ)
         return self._around
 
     def _take(self, around: Surroundings, include: Sequence[str]) -> Snapshot:
@@ -122,7 +124,7 @@ class Session:
 
     def _repo(self) -> Repository:
         if self._repository is None:
-            self._repository = open_repository(self.paths, os.environ)
+            self._repository = open_repository(self.paths, self._environ)
         return self._repository
 
     def _keep(self, oid: str | None) -> None:
@@ -151,8 +153,9 @@ class Session:
     def _describe(self, around: Surroundings) -> list[tuple[str, Any]]:
         """The files of environment/, worked out once."""
         if self._environment is None:
+            variables = around.redactor.mapping(environment.variables(self._environ, around.settings.env))
             self._environment = [
-                *environment.describe(around.git, around.redactor.mapping(around.git_config)),
+                *environment.describe(around.git, around.redactor.mapping(around.git_config), variables),
                 ("python.json", packages.interpreter()),
                 ("requirements.txt", packages.requirements(sys.path)),
             ]

@@ -9,7 +9,7 @@ from gittrack import errors
 from gittrack.git import snapshot
 from gittrack.git.discover import Paths
 from gittrack.git.snapshot import Plan, Snapshot
-from gittrack.record import command, facts, terminal
+from gittrack.record import command, environment, facts, terminal
 from gittrack.record.facts import Labels
 from gittrack.record.front import Front
 from gittrack.record.job import Command, Job, Outcome
@@ -46,7 +46,6 @@ def run(wish: Wish, paths: Paths, environ: Mapping[str, str], begun: Begun = lam
 
     Nothing is left behind when it cannot start. Raises CannotStart, NotARepository, BadConfig, GitFailed, CannotWrite.
     """
-    terminal.ensure_standard_streams()
     file = command.find(wish.argv[0], environ)
     run_id, starter = _begin(paths)
     made: dict[str, Any] = {}
@@ -58,7 +57,7 @@ def run(wish: Wish, paths: Paths, environ: Mapping[str, str], begun: Begun = lam
         made.update(facts=_facts(run_id, wish, paths, environ, around, kept), notes=kept.notes)
         _write_start(starter, wish, around, made["facts"], kept)
         begun(run_id)
-        return _job(run_id, wish, around)
+        return _job(run_id, wish, around, environ)
 
     try:
         wiring = terminal.connect()
@@ -128,7 +127,7 @@ def _write_start(starter: Starter, wish: Wish, around: Surroundings, run: Mappin
         starter.event("warning", {"text": note})
 
 
-def _job(run_id: str, wish: Wish, around: Surroundings) -> Job:
+def _job(run_id: str, wish: Wish, around: Surroundings, environ: Mapping[str, str]) -> Job:
     settings = around.settings
     autolog = settings.autolog if wish.autolog is None else wish.autolog
     return Job(
@@ -137,5 +136,6 @@ def _job(run_id: str, wish: Wish, around: Surroundings) -> Job:
         list(settings.params),
         list(settings.metrics),
         settings.system_metrics and autolog,
-        {key: around.redactor.text(value) for key, value in around.git_config.items()},
+        around.redactor.mapping(around.git_config),
+        around.redactor.mapping(environment.variables(environ, settings.env)),
     )

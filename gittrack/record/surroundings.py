@@ -1,22 +1,17 @@
-"""What a run starts from: git, its configuration, the settings, rules for secrets. Both ways to start one use it."""
+"""What a run starts from: git, its configuration, settings, rules for secrets. Both ways to start one use it."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
+from gittrack import errors
+from gittrack.config import settings
+from gittrack.config.file_policy import FilePolicy
+from gittrack.config.settings import Settings
 from gittrack.core.redact import Redactor, secret_values
 from gittrack.git import command, snapshot
 from gittrack.git.command import Git
 from gittrack.git.discover import Paths
-from gittrack.git.snapshot import Plan, Policy, Snapshot
-
-
-class Defaults(NamedTuple):
-    experiment: str | None = None
-    goals: Mapping[str, str] = {}
-    params: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ()
-    autolog: bool = True
-    system_metrics: bool = True
+from gittrack.git.snapshot import Plan, Snapshot
 
 
 class Surroundings(NamedTuple):
@@ -24,9 +19,9 @@ class Surroundings(NamedTuple):
 
     git: Git
     git_config: dict[str, str]
-    settings: Any
+    settings: Settings
     redactor: Redactor
-    policy: Policy
+    policy: FilePolicy
 
     def plan(self, include: Sequence[str] = (), previous: Plan | None = None) -> Plan:
         """What a snapshot would hold now; `previous` itself when nothing has changed since."""
@@ -43,4 +38,14 @@ def look(paths: Paths, environ: Mapping[str, str]) -> Surroundings:
     """Raises BadConfig, GitFailed."""
     git = Git(paths, environ)
     config = command.config(git)
-    return Surroundings(git, config, Defaults(), Redactor((), secret_values(environ)), Policy())
+    found = settings.load(paths, environ, config)
+    redactor = found.redactor(environ)
+    return Surroundings(git, config, found, redactor, found.policy(redactor))
+
+
+def stream_redactor(paths: Paths, environ: Mapping[str, str]) -> Callable[[bytes], bytes]:
+    """For a process that takes over a console in the middle: settings that have become unreadable must not stop it."""
+    try:
+        return look(paths, environ).redactor.stream()
+    except errors.GittrackError:
+        return Redactor((), secret_values(environ)).stream()
