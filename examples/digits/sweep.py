@@ -20,7 +20,7 @@ def network() -> nn.Module:
     )  # fmt: skip
 
 
-def train(run: gittrack.ActiveRun, images: torch.Tensor, labels: torch.Tensor) -> None:
+def train(run, images: torch.Tensor, labels: torch.Tensor) -> None:
     torch.manual_seed(run.params["seed"])
     model, loss_of = network(), nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=run.params["lr"], momentum=0.9)
