@@ -148,7 +148,7 @@ def _commit(run: Journal, emit: Callable[[objects.Object], None]) -> str:
         emit(made)
         tree.put(path, made.oid)
 
-    def keep(made: objects.Object) -> None:
+    def keep(made: objects.Object, _before: str | None) -> None:
         trees[made.oid] = made.data
         emit(made)
 

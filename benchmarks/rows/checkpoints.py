@@ -11,6 +11,7 @@ from benchmarks.harness import Line, Spread, in_turns, process
 from benchmarks.scene import Scene, program, size
 
 POINTS_BETWEEN = 10
+AT_ONCE = 10  # checkpoints that one look at the journal finds
 MB = 1024 * 1024
 
 
@@ -21,12 +22,12 @@ def measure(scene: Scene) -> Iterator[Line]:
     def fold(count: int) -> float:
         repo = scene.repository("checkpoints")
         before = size(os.path.join(repo, ".git"))
-        sample = process(program("fold_run.py", journals[count], "10"), repo, scene.env)
+        sample = process(program("fold_run.py", journals[count], str(count // AT_ONCE)), repo, scene.env)
         shutil.rmtree(os.path.join(repo, ".git", "track"), ignore_errors=True)
         growth[count].append((size(os.path.join(repo, ".git")) - before) / MB)
         return float(json.loads(sample.output)["seconds"])
 
-    half, whole = in_turns(3, lambda: fold(5_000), lambda: fold(10_000), discard=0)
+    half, whole = in_turns(2, lambda: fold(5_000), lambda: fold(10_000), discard=0)
     bytes_half, bytes_whole = (Spread(tuple(taken)) for taken in growth.values())
     work, floor = "10,000 checkpoints of one run, ten points between two", "5,000 checkpoints"
     yield Line("checkpoints/time", f"{work}: fold and commit", floor, half, whole, "s", 2.0)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 
 from benchmarks import population
@@ -15,7 +14,6 @@ MB = 1024 * 1024
 
 
 def measure(scene: Scene) -> Iterator[Line]:
-    repo = scene.repository("fold")
     journal = os.path.join(scene.folder("journal"), "run.jsonl")
     head = population.start("0" * 20, population.START, None, {"lr": 0.1})
     population.write(journal, head)
@@ -25,10 +23,10 @@ def measure(scene: Scene) -> Iterator[Line]:
     growth: list[float] = []
 
     def gzip() -> float:
-        return process(["sh", "-c", f"gzip -6 < {journal} > {zipped}"], repo, scene.env).wall
+        return process(["sh", "-c", f"gzip -6 < {journal} > {zipped}"], scene.root, scene.env).wall
 
     def fold() -> float:
-        shutil.rmtree(os.path.join(repo, ".git", "track"), ignore_errors=True)
+        repo = scene.repository("fold")
         before = size(os.path.join(repo, ".git"))
         sample = process(program("fold_run.py", journal, str(CUTS)), repo, scene.env)
         memory.append(sample.rss / MB)
