@@ -1,0 +1,64 @@
+"""`git track show`: everything about one run, or one checkpoint of it."""
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gittrack.cli import render, render_page
+from gittrack.cli.asking import find, fresh
+from gittrack.compare import card
+from gittrack.compare.listing import time_text
+from gittrack.compare.text import cell
+from gittrack.core import layout
+from gittrack.runs import reader
+
+if TYPE_CHECKING:
+    from gittrack.runs.selectors import Target
+
+
+def show(
+    run: Annotated[str, typer.Argument(metavar="RUN[@STEP]", help="The run, or a checkpoint of it.")] = "latest",
+    everything: Annotated[bool, typer.Option("--all", "-a", help="Show system metrics too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: the record, annotations, environment.")] = False,
+) -> None:
+    """Show one run.
+
+    Says how it ended, where its code is and the git commands that get it, its parameters and where each came from, its
+    metrics, checkpoints, environment, files that were left out of the snapshot, and warnings. Without RUN, the latest.
+
+    RUN is an id or the beginning of one, a name, latest, latest~2, best, or best:METRIC; RUN@STEP, RUN@best and
+    RUN@latest are checkpoints.
+
+    Examples:
+      git track show
+      git track show best:val/acc
+      git track show 7c21f@2000
+      git track show latest --json
+    """
+    target = find(run, deleted=True)
+    repo = fresh().repository
+    record = reader.read(repo, target.id)
+    if target.step is not None:
+        return _checkpoint(target, reader.checkpoint(repo, record, target.step), as_json)
+    environment = reader.environment(repo, record)
+    if as_json:
+        return render.write(card.pretty(card.whole(target.row, record, environment)))
+    render.write(render_page.title(f"run {target.id}"))
+    for part in card.parts(target.row, record, environment, time.time(), everything):
+        render.write(render_page.part(part, target.row.status))
+    return None
+
+
+def _checkpoint(target: "Target", found: reader.Checkpoint, as_json: bool) -> None:
+    if as_json:
+        document: dict[str, Any] = {"id": target.id, "metrics": dict(found.metrics), "step": found.step}
+        return render.write(card.pretty(document | {"time": time_text(found.w), "seconds": found.t}))
+    render.write(render_page.title(f"checkpoint at step {found.step} of run {target.id}"))
+    lines = [("kept", f"{time_text(found.w)}, {found.t:.1f} s after the start")]
+    snapshot = target.row.snapshot
+    lines += [("code", f"git worktree add --detach DIR {snapshot[:10]}")] if snapshot else []
+    lines += [("record", f"git log --grep 'step {found.step}:' {layout.run_ref(target.id)}")] if target.row.tip else []
+    render.write(render_page.part(card.Part("", lines)))
+    rows = [(cell(name), cell(value)) for name, value in sorted(found.metrics.items())]
+    return render.write(render_page.part(card.Part("metrics", titles=("name", "value"), rows=rows, right=(1,))))
