@@ -12,6 +12,7 @@ from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
     from gittrack.core.moments import Clock
+    from gittrack.runs.selectors import Target
 
 
 def clock() -> "Clock":
@@ -47,3 +48,17 @@ def nothing(where: list[str] | None) -> None:
 
 def to_terminal() -> bool:
     return sys.stdout.isatty()
+
+
+def find(text: str, deleted: bool = False) -> "Target":
+    """The run, or checkpoint of a run, that a selector means."""
+    return find_all([text], deleted)[0]
+
+
+def find_all(texts: Sequence[str], deleted: bool = False) -> "list[Target]":
+    """`find` for each."""
+    place = fresh()
+    goals = place.settings.goals if any(text.startswith("best") for text in texts) else {}
+    selectors = lazy("gittrack.runs.selectors")
+    found: list[Target] = selectors.resolve_all(place.index, texts, time.time(), goals=goals, deleted=deleted)
+    return found

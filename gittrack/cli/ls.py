@@ -91,7 +91,7 @@ def _table(found: Selection, wanted: str | None) -> None:
         columns += [listing.column(found.rows, key, now, short) for key in listing.column_keys(wanted, _known(found))]
     colour = output_colour()
     shown = [
-        render.Column(column.title, column.texts, column.right, _style(column.key) if colour else None, column.keep)
+        render.Column(column.title, column.texts, column.right, style_of(column.key) if colour else None, column.keep)
         for column in columns
     ]
     text, left_out = render.table(shown, render.terminal_width(), colour)
@@ -103,7 +103,8 @@ def _table(found: Selection, wanted: str | None) -> None:
         render.say(f"{more:,} more: --all shows all runs, -n N the newest N")
 
 
-def _style(key: str) -> Callable[[str], str] | None:
+def style_of(key: str) -> Callable[[str], str] | None:
+    """The style of a column's texts."""
     if key == "id":
         return lambda _: "yellow"
     if key in ("state", "status"):
