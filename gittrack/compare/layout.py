@@ -61,9 +61,7 @@ def _text(kind: str, name: str, value: Any) -> str:
 
 
 def _delta(value: Any) -> str:
-    return (
-        "" if value is None or value != value else f" ({signed(value) if isinstance(value, float) else f'{value:+}'})"
-    )
+    return "" if value is None or value != value else f" ({signed(value)})"
 
 
 def of_groups(

@@ -49,6 +49,8 @@ def setting(value: Any) -> str:
 
 def signed(value: float) -> str:
     """A difference, with its sign: `+0.25`, `-3`, `±0`."""
+    if type(value) is int:
+        return f"{value:+}" if value else "±0"
     return "±0" if value == 0 else ("+" if value > 0 else "") + number(value)
 
 

@@ -1,0 +1,111 @@
+"""`git track diff`: two runs side by side, and the git diff of their code."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gittrack.cli import render, render_page
+from gittrack.cli.asking import find_all, fresh
+from gittrack.compare import card
+from gittrack.compare import diff as diffs
+from gittrack.core import layout
+from gittrack.core.model import Record
+from gittrack.errors import GitFailed
+from gittrack.runs import reader
+
+if TYPE_CHECKING:
+    from gittrack.cli.context import Workplace
+
+
+def diff(
+    first: Annotated[str, typer.Argument(metavar="A", help="The run to compare with.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The run that is compared.")] = "latest",
+    paths: Annotated[
+        list[str] | None, typer.Argument(metavar="[PATH]...", help="Show the code of these paths only.")
+    ] = None,
+    stat: Annotated[bool, typer.Option("--stat", help="Of the code, show only which files differ.")] = False,
+    code: Annotated[bool, typer.Option("--code", help="Show the code alone.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; of the code, the files that differ.")] = False,
+) -> None:
+    """Show what differs between two runs, code included.
+
+    First facts, parameters, last metrics, packages and environment, differences only; then the git diff of the two
+    snapshots, with the pager and the colours that git diff has here. B is the latest run when not given.
+
+    Examples:
+      git track diff best latest
+      git track diff 7c21f 9e0aa --stat
+      git track diff latest~1 latest --code -- train.py
+    """
+    targets = find_all([first, second], deleted=True)
+    place = fresh()
+    before, after = (reader.read(place.repository, target.id) for target in targets)
+    files = [{}, {}] if code else [reader.environment(place.repository, record) for record in (before, after)]
+    found = diffs.between(before, after, *files)
+    if as_json:
+        document: dict[str, Any] = {"from": before.id, "to": after.id}
+        document |= {} if code else diffs.document(found)
+        return render.write(card.pretty(document | {"code": _code(place, before, after, paths or [])}))
+    with render_page.paged(place.git, "diff") as out:
+        if not code:
+            names = f"{before.id[: layout.SHORT]} → {after.id[: layout.SHORT]}"
+            render_page.put(out, render_page.title(f"from {names}"))
+            render_page.put(out, "".join(map(render_page.part, diffs.parts(found))))
+            render_page.put(out, "" if found else "\nno difference in parameters, metrics, packages or environment\n")
+            render_page.put(out, render_page.part(_heading(before, after)))
+        if _both(before, after):
+            _git_diff(place, before, after, [*(["--stat"] if stat else []), *_limit(paths)], out)
+    return None
+
+
+def _both(before: Record, after: Record) -> bool:
+    return bool(before.facts.get("snapshot") and after.facts.get("snapshot"))
+
+
+def _heading(before: Record, after: Record) -> card.Part:
+    """What stands above the diff of the code, or instead of it."""
+    missing = [record.id[: layout.SHORT] for record in (before, after) if not record.facts.get("snapshot")]
+    if missing:
+        return card.Part("code", [("", f"no snapshot was kept of run {' and '.join(missing)}")])
+    snapshots = [record.facts["snapshot"][:10] for record in (before, after)]
+    same = snapshots[0] == snapshots[1]
+    return card.Part("code", [("", f"the same: {snapshots[0]}" if same else f"git diff {' '.join(snapshots)}\n")])
+
+
+def _limit(paths: list[str] | None) -> list[str]:
+    return ["--", *paths] if paths else []
+
+
+def _snapshots(place: "Workplace", before: Record, after: Record) -> list[str]:
+    for record in (before, after):
+        if not place.repository.exists(record.facts["snapshot"]):
+            raise GitFailed(
+                f"the code of run {record.id[: layout.SHORT]} is not in this clone: {record.facts['snapshot']}",
+                "fetch refs/track/code from the repository in which it was recorded",
+            )
+    return [before.facts["snapshot"], after.facts["snapshot"]]
+
+
+def _git_diff(place: "Workplace", before: Record, after: Record, options: list[str], out: int) -> None:
+    terminal = "true" if sys.stdout.isatty() else "false"
+    colour = place.git.run("config", "--get-colorbool", "color.diff", terminal).strip() == b"true"
+    command = ["diff", f"--color={'always' if colour else 'never'}", *_snapshots(place, before, after)]
+    stats = [f"--stat={render.terminal_width() or 80}" if option == "--stat" else option for option in options]
+    with place.git.popen(*command, *stats, stdout=out, stderr=sys.stderr.fileno(), cwd=os.getcwd()) as process:
+        process.wait()
+
+
+def _code(place: "Workplace", before: Record, after: Record, paths: list[str]) -> dict[str, Any]:
+    snapshots = {"before": before.facts.get("snapshot"), "after": after.facts.get("snapshot")}
+    if not _both(before, after):
+        return {**snapshots, "files": None}
+    options = ["diff", "--numstat", "--no-renames", *_snapshots(place, before, after), "-z", *_limit(paths)]
+    files = []
+    for field in place.git.fields(*options):
+        added, deleted, path = field.split("\t", 2)
+        binary = added == "-"
+        counts = {"added": None if binary else int(added), "deleted": None if binary else int(deleted)}
+        files.append({"path": path.encode(errors="surrogateescape").decode(errors="replace"), **counts})
+    return {**snapshots, "files": files}
