@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from gittrack.compare.listing import SYSTEM, duration
+from gittrack.core.events import Metrics
 from gittrack.core.model import Point
 from gittrack.runs.row import Row
 
@@ -39,7 +40,8 @@ def wide(rows: Sequence[Row]) -> pd.DataFrame:
     frame: pd.DataFrame = pd.DataFrame(records, index=pd.Index([row.id for row in rows], name="id", dtype=object))
     frame = frame.reindex(columns=[*_WIDE, *_ordered(frame.columns)])
     for name in TIMES:
-        frame[name] = pd.to_datetime(frame[name].astype("float64"), unit="s", utc=True)
+        times = pd.to_datetime(frame[name].astype("float64"), unit="s", utc=True)
+        frame[name] = times.astype("datetime64[us, UTC]")
     return frame
 
 
@@ -159,10 +161,16 @@ def series(points: Sequence[Point], name: str) -> pd.Series:
     return pd.Series([point.value for point in ordered], index=index, name=name, dtype=None if ordered else "float64")
 
 
-def table_of_series(found: Mapping[str, Sequence[Point]]) -> pd.DataFrame:
-    """All metrics side by side, indexed by step; of a repeated step the value that came last."""
-    columns = {name: series(points, name) for name, points in found.items()}
-    latest = {name: column[~column.index.duplicated(keep="last")] for name, column in columns.items()}
-    frame: pd.DataFrame = pd.DataFrame(latest)
+def table_of_lines(lines: Iterable[Metrics]) -> pd.DataFrame:
+    """All metrics side by side, indexed by step; of a repeated step the value that came last, rank 0 before others."""
+    found: dict[str, dict[int, tuple[bool, Any]]] = {}
+    for line in lines:
+        for name, value in line.values.items():
+            column = found.setdefault(name, {})
+            main = line.rank == 0
+            if main or not column.get(line.step, (False,))[0]:
+                column[line.step] = (main, value)
+    columns = {name: pd.Series({step: v for step, (_, v) in found[name].items()}) for name in sorted(found)}
+    frame: pd.DataFrame = pd.DataFrame(columns).sort_index()
     frame.index.name = "step"
     return frame
