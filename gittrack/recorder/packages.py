@@ -48,7 +48,7 @@ def requirements(path: list[str]) -> str:
             continue
         for entry in entries:
             if entry.endswith((".dist-info", ".egg-info")):
-                name, _, version = entry[:-10].partition("-")
+                name, _, version = entry.rpartition(".")[0].partition("-")
                 name = _normal(name)
                 if name not in lines:
                     lines[name] = _line(name, version, folder + "/" + entry)

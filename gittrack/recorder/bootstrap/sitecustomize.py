@@ -57,7 +57,7 @@ class _Loader:
 
 
 class _LastResort:
-    """A finder that provides `gittrack` where it is not installed: `gittrack.init()` joins the run all the same."""
+    """A finder that provides `gittrack` where it is not installed: `gittrack.init()` joins, or says why it cannot."""
 
     def find_spec(self, name, _path=None, _target=None):
         if name != "gittrack":
@@ -69,10 +69,12 @@ class _LastResort:
 
 
 def _start():
-    run_dir = os.environ.get("GITTRACK_RUN_DIR", "")
-    if sys.version_info < (3, 9) or not os.path.isdir(run_dir):
+    if sys.version_info < (3, 9):
         return
     sys.meta_path.append(_LastResort())
+    run_dir = os.environ.get("GITTRACK_RUN_DIR", "")
+    if not os.path.isdir(run_dir):
+        return
     if os.environ.get("GITTRACK_AUTOLOG", "1") == "0" or _program() in _STARTERS.split():
         return
     if "argparse" in sys.modules:
