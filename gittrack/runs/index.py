@@ -47,14 +47,14 @@ _AT_ONCE = 500  # values in one statement; sqlite may have been built with a lim
 class Index:
     """Use `open_index`. Belongs to one thread."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, in_memory: bool = False) -> None:
         self.paths = paths
         self.path = os.path.join(paths.common_dir, "track", "index.sqlite")
         self.problem: str | None = None  # why the file was not used, or not as it was
         self._opener: Callable[[], Repository] | None = None
         self._overlay: dict[str, Row] | None = None
         self._names = self._live_names()
-        self._db = self._open()
+        self._db = self._in_memory() if in_memory else self._open()
 
     def refresh(self, opener: "Callable[[], Repository]") -> None:
         """Bring the table up to date with the refs. `opener` gives the repository; not called when nothing changed."""
@@ -128,6 +128,16 @@ class Index:
         """What was said about a run, in no order; undone operations included."""
         found: list[Op] = self._guarded(lambda db: lazy("gittrack.runs.indexing").operations(db, [run_id]))
         return found
+
+    def check(self) -> str | None:
+        """What sqlite finds wrong in the file."""
+        found: str = self._guarded(lambda db: db.execute("PRAGMA integrity_check(1)").fetchone()[0])
+        return None if found == "ok" else found
+
+    def make_anew(self, problem: str) -> None:
+        """Throw away what is in the file, because of `problem`, and read the refs again."""
+        self._replace(problem, False)
+        self._update(self._db, None)
 
     def close(self) -> None:
         """May be called twice."""
@@ -228,6 +238,11 @@ class Index:
 def open_index(paths: Paths) -> Index:
     """The index of this clone, as it was left. Never fails: see the module."""
     return Index(paths)
+
+
+def open_in_memory(paths: Paths) -> Index:
+    """A table made afresh, beside the file."""
+    return Index(paths, in_memory=True)
 
 
 def _connect(path: str) -> sqlite3.Connection:

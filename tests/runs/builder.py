@@ -49,12 +49,14 @@ def journal(
     status: str | None = "completed",
     checkpoints: bool = False,
     more: Iterable[Mapping[str, Any]] = (),
+    boot: Any = None,
     **facts: Any,
 ) -> bytes:
-    """run.jsonl of one run."""
+    """run.jsonl of one run. `boot` is the `live.Here` on which it ran."""
     first = start(number, **facts)
     w = first["w"]
-    lines: list[Mapping[str, Any]] = [{"e": "process", "format": 1, "boot": None, "t": 0, "w": w}, first]
+    where = {"boot": boot.boot, "machine": boot.machine} if boot else {"boot": None}
+    lines: list[Mapping[str, Any]] = [{"e": "process", "format": 1, **where, "t": 0, "w": w}, first]
     lines.append({"e": "params", "source": "code", "values": params, "t": 0.1, "w": w + 0.1})
     t = 0.1
     for step, loss in enumerate(losses):

@@ -1,0 +1,145 @@
+"""Checks of what gittrack has written: records, snapshots, logs, the index, live folders, the log of operations."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from gittrack import errors
+from gittrack.core import layout
+from gittrack.git.command import failure
+from gittrack.runs import documents, live, logs, operations
+from gittrack.runs.findings import ERROR, INFO, OK, WARNING, Finding, Patient
+from gittrack.runs.index import Index, open_in_memory, open_index
+from gittrack.runs.row import Row, encode
+
+UPGRADE = "pip install --upgrade gittrack"
+SHOWN = 20  # findings of one kind: more of them say no more
+
+
+def records(patient: Patient) -> Iterator[Finding]:
+    """Every record decodes, and its code is there."""
+    repo = patient.repo
+    refs = repo.refs(layout.RUNS)
+    odd = [ref for ref in refs if layout.id_of_ref(ref) is None]
+    runs = {run_id: tip for ref, tip in refs.items() if (run_id := layout.id_of_ref(ref))}
+    bad: list[Finding] = [
+        Finding(WARNING, f"{ref} is no run: its name is not one", f"git update-ref -d {ref}") for ref in odd
+    ]
+    rows: list[Row] = []
+    files = repo.read_files(list(runs.values()), documents.FILES)
+    for (run_id, tip), found in zip(runs.items(), files, strict=True):
+        try:
+            rows.append(documents.row(documents.decode(run_id, tip, found)))
+        except errors.NewerFormat as error:
+            bad.append(Finding(ERROR, error.message, UPGRADE))
+        except errors.DamagedRecord as error:
+            bad.append(Finding(ERROR, error.message, _mend(patient, run_id, tip)))
+    bad += _without_code(patient, rows)
+    yield from bad[:SHOWN]
+    if len(bad) > SHOWN:
+        yield Finding(ERROR, f"… and {len(bad) - SHOWN} more")
+    yield Finding(OK, f"{len(rows):,} of {len(runs):,} records are whole")
+
+
+def _mend(patient: Patient, run_id: str, tip: str) -> str:
+    """How to get back to the newest commit of the record that is whole."""
+    repo, ref = patient.repo, layout.run_ref(run_id)
+    result = repo.git.call("rev-list", tip)
+    for older in result.out.decode().split()[1:]:
+        try:
+            documents.row(documents.decode(run_id, older, next(iter(repo.read_files([older], documents.FILES)))))
+        except (errors.DamagedRecord, errors.NewerFormat):
+            continue
+        return f"git update-ref {ref} {older} {tip}   (the last state of the record that is whole)"
+    return f"git log {ref}   (no commit of it is whole; to give it up: git update-ref -d {ref} {tip})"
+
+
+def _without_code(patient: Patient, rows: list[Row]) -> Iterator[Finding]:
+    repo = patient.repo
+    kept = set(repo.refs(layout.CODE).values())
+    for snapshot in sorted({row.snapshot for row in rows if row.snapshot} - kept):
+        ids = [row.id[: layout.SHORT] for row in rows if row.snapshot == snapshot]
+        runs = f"run {', '.join(ids[:3])}{', …' if len(ids) > 3 else ''}"
+        if repo.exists(snapshot):
+            ref = layout.code_ref(snapshot)
+            yield Finding(
+                WARNING, f"no ref keeps the code of {runs}: a gc may take it", f"git update-ref {ref} {snapshot}"
+            )
+        else:
+            yield Finding(INFO, f"the code of {runs} is not here ({snapshot[:12]})")
+
+
+def objects(patient: Patient) -> Iterator[Finding]:
+    """Everything that our refs reach is there; git walks it."""
+    git = patient.repo.git
+    args = ("rev-list", "--objects", "--quiet", "--exclude-promisor-objects", "--glob=refs/track")
+    result = git.call(*args)
+    if result.code == 0:
+        yield Finding(OK, "all objects of runs, code and annotations are there")
+    else:
+        yield Finding(ERROR, failure(args, result.code, result.err, git.paths).message, "git fsck")
+
+
+def annotations(patient: Patient) -> Iterator[Finding]:
+    repo = patient.repo
+    tips = logs.tips(repo)
+    for ref in repo.refs(layout.LOG):
+        if ref[len(layout.LOG) :] not in tips:
+            yield Finding(WARNING, f"{ref} is no log: its name is not one", f"git update-ref -d {ref}")
+    count = 0
+    for writer, tip in tips.items():
+        try:
+            count += len(logs.change(repo, writer, tip, {}).ops)
+        except errors.NewerFormat as error:
+            yield Finding(ERROR, error.message, UPGRADE)
+        except errors.DamagedRecord as error:
+            yield Finding(ERROR, error.message, f"git log {layout.log_ref(writer)}")
+    yield Finding(OK, f"{count:,} annotations in {len(tips)} logs")
+
+
+def index(patient: Patient) -> Iterator[Finding]:
+    """The table says what one made afresh says; otherwise it is made afresh too."""
+    repo = patient.repo
+    kept, fresh = open_index(repo.paths), open_in_memory(repo.paths)
+    try:
+        for table in (kept, fresh):
+            table.refresh(lambda: repo)
+        if not kept.problem and (damage := kept.check()):
+            kept.make_anew(damage)
+        if not kept.problem and _content(kept) != _content(fresh):
+            kept.make_anew("it said something else than the records")
+        if kept.problem:
+            yield Finding(WARNING, f"the index was made anew: {kept.problem}")
+        yield Finding(OK, f"the index holds {kept.count(deleted=True, archived=True):,} runs")
+    finally:
+        kept.close()
+        fresh.close()
+
+
+def _content(table: Index) -> list[list[Any]]:
+    """As it is stored, where a NaN equals a NaN; without live runs, which change while one looks."""
+    return [encode(row) for row in table.rows(deleted=True, archived=True) if not row.live]
+
+
+def live_runs(patient: Patient) -> Iterator[Finding]:
+    paths = patient.repo.paths
+    here = live.here()
+    found: dict[str, list[str]] = {}
+    for run_id in sorted(live.ids(paths)):
+        found.setdefault(live.state(live.folder(paths, run_id), here), []).append(run_id[: layout.SHORT])
+    dead = found.get(live.DEAD, []) + found.get(live.FINAL, []) + found.get(live.EMPTY, [])
+    if dead:
+        yield Finding(WARNING, f"ended, but not committed yet: {', '.join(dead)}", "git track recover")
+    if found.get(live.UNKNOWN):
+        ids = ", ".join(found[live.UNKNOWN])
+        yield Finding(WARNING, f"silent, and not known here to be dead: {ids}", "git track recover --force")
+    yield Finding(OK, f"{len(found.get(live.OPEN, []))} runs are going on")
+
+
+def operation_log(patient: Patient) -> Iterator[Finding]:
+    every = operations.log(patient.repo)
+    for one in [one for one in every if one.outcome == operations.INTERRUPTED][-SHOWN:]:
+        what = operations.describe(one)
+        yield Finding(
+            INFO, f"operation {one.id} (`{what}`) was interrupted: its refs did not all move", "git track log"
+        )
+    yield Finding(OK, f"{len(every):,} operations can be looked back at")
