@@ -21,6 +21,7 @@ from gittrack.record.pump import Pump, wait
 from gittrack.record.terminal import Source
 
 REAP_EVERY = 5.0
+_REFUSED = "check that it is a program of this machine, and its first line (#!) if it is a script; no run was made"
 
 Prepare = Callable[[], Job]
 
@@ -100,7 +101,8 @@ class Front:
             for number in self._early:
                 self._signal(number)
         elif kind == "refused":
-            raise command.CannotStart(f"{self._site.command.argv[0]}: {message['error']}", "", command.NOT_EXECUTABLE)
+            name, error = self._site.command.argv[0], message["error"]
+            raise command.CannotStart(f"{name} cannot be run: {error}", _REFUSED, command.NOT_EXECUTABLE)
         elif kind == "ended":
             self._ended = {**message, "at": time.monotonic()}
             pump.drain()
@@ -132,8 +134,10 @@ class Front:
         site = self._site
         site.starter.mend()
         recording = lazy("gittrack.record.recording").Recording(
-            site.paths, site.directory, site.starter, job, self._began[1]
+            site.paths, site.directory, site.starter, job, site.command.environ, self._began[1]
         )
+        if self._ended is None:
+            recording.begin(self._pid)
         second = Keeper((), recording, self._pid, lambda _: pump)
         second.watch(self._end())
         if self._ended is None:

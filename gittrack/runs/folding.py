@@ -18,7 +18,7 @@ from gittrack.core import events, fold, layout
 from gittrack.git import objects
 from gittrack.git.repository import RefChange, Repository
 from gittrack.git.trees import TreeEditor
-from gittrack.runs import live
+from gittrack.runs import live, tail
 from gittrack.runs.cutting import Cutter
 
 BATCH_BYTES = 8 * 1024 * 1024
@@ -101,6 +101,7 @@ class Folder:
         if live.held(self.directory, [name for name in names if name not in mine]):
             os.unlink(closing)
             return False
+        tail.close_left(self.directory, os.path.join(live.track_dir(self.repo.paths), "cache"))
         self._cutter.started(now)
         self._cutter.checkpoints()
         self._cutter.final(now, status)

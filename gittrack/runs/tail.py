@@ -8,8 +8,10 @@ the end of the run or, when everybody was killed, before the final cut of whoeve
 import os
 from collections.abc import Callable
 
+from gittrack.config import secret_rules
 from gittrack.core import events
 from gittrack.core.console import collapse
+from gittrack.core.redact import Redactor
 
 NAME = "console.tail"
 KEPT = 8 * 1024 * 1024
@@ -67,6 +69,12 @@ def close(directory: str, redact: Redact = lambda data: data) -> None:
         text = b"[gittrack: %d bytes of output left out here]\n" % left_out + text
     _append(os.path.join(directory, events.CONSOLE), text)
     os.unlink(path)
+
+
+def close_left(directory: str, cache: str) -> None:
+    """`close` for whoever folds a run that nobody can finish any more. `cache` is where the secret rules are kept."""
+    if exists(directory):
+        close(directory, Redactor(secret_rules.load(cache)).stream())
 
 
 def _append(path: str, text: bytes) -> None:
