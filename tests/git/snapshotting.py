@@ -31,7 +31,7 @@ def user_state(path: Path) -> tuple[object, ...]:
     git = git_at(path)
     index = Path(git.paths.git_dir) / "index"
     content = (index.read_bytes(), index.stat().st_mtime_ns) if index.exists() else None
-    # Not `git status`: with filters or submodules it costs more than the test. HEAD, refs and stash are refs and reflogs.
+    # Not `git status`, which costs more than the rest of a test where filters or submodules are.
     refs = git.run("for-each-ref"), git.run("rev-parse", "--verify", "-q", "HEAD", check=False)
     return (content, refs, git.run("reflog", "--all", check=False))
 
