@@ -77,14 +77,15 @@ class _Feed:
         self.worktree = git.paths.worktree or ""
         self.index = index
         self.plan = plan_
-        self.refused: list[LeftOut] = []
+        self.refused: dict[str, LeftOut] = {}
 
     def all(self) -> tuple[list[LeftOut], list[str]]:
         entries = [entry for entry in self.plan.entries if entry.hashed]
         if len(entries) > _MANY and version(self.git) >= _PACKING:
             self.index.settings = ("-c", "core.bigFileThreshold=0")
         self.add([entry.path for entry in entries])
-        return self.refused, self.unsettled(entries)
+        notes = [*self.unsettled(entries), *self.stored_elsewhere(entries)]
+        return list(self.refused.values()), notes
 
     def add(self, paths: Sequence[str]) -> None:
         """One process for all; when git stops at a file (a filter failed, …), halves, until that file is known."""
@@ -110,7 +111,7 @@ class _Feed:
         said = next((line for line in err.decode("utf-8", "replace").splitlines() if line.strip()), "git failed")
         stamp = stamp_of(os.path.join(self.worktree, path))
         reason = f"git could not add it: {said.removeprefix('error: ').removeprefix('fatal: ')[:200]}"
-        self.refused.append(LeftOut(path, stamp[1] if stamp else None, reason, include=False))
+        self.refused[path] = LeftOut(path, stamp[1] if stamp else None, reason, include=False)
 
     def unsettled(self, entries: Iterable[Entry]) -> list[str]:
         """Notes on files that changed while git read them; they are read once more first."""
@@ -120,8 +121,28 @@ class _Feed:
         restless = [path for path in moved if self.stamp(path) != before[path]]
         return [f"changed while it was read, may be torn in the snapshot: {path}" for path in restless]
 
+    def stored_elsewhere(self, entries: Sequence[Entry]) -> list[str]:
+        """A note on files whose content git-lfs keeps: of those, the snapshot has a pointer only."""
+        if not entries or not _uses_lfs(self.worktree):
+            return []
+        names = b"".join(os.fsencode(entry.path) + b"\0" for entry in entries)
+        fields = os.fsdecode(self.index.run("check-attr", "-z", "--stdin", "filter", input=names)).split("\0")
+        paths = [path for path, value in zip(fields[0::3], fields[2::3], strict=False) if value == "lfs"]
+        if not paths:
+            return []
+        return [f"kept by git-lfs on this machine, where `git lfs prune` may delete them: {', '.join(paths)}"]
+
     def stamp(self, path: str) -> tuple[int, ...] | None:
         return stamp_of(os.path.join(self.worktree, path))
+
+
+def _uses_lfs(worktree: str) -> bool:
+    """A guess that costs one read: only then is git asked, file by file."""
+    try:
+        with open(os.path.join(worktree, ".gitattributes"), "rb") as file:
+            return b"filter=lfs" in file.read()
+    except OSError:
+        return False
 
 
 def _with_digests(git: Git, plan_: Plan, refused: Iterable[LeftOut]) -> tuple[LeftOut, ...]:

@@ -82,13 +82,20 @@ def _list(git: Git, worktree: str, include: Sequence[str]) -> _Listing:
         raise
     changes = {change.path: change for change in state.changes}
     marked = frozenset(_add_hidden(git, hidden.flagged(git, listing, worktree), changes))
-    others = untracked.list_untracked(git, worktree, state.untracked, changes, include)
+    found = [*state.untracked, *_in_place_of_files(worktree, changes)]
+    others = untracked.list_untracked(git, worktree, found, changes, include)
     stamps: dict[str, Stamp] = {}
     for path in (*changes, *others.paths):
         stamp = stamp_of(os.path.join(worktree, path))
         if stamp:
             stamps[path] = stamp
     return _Listing(state, changes, others, marked, stamps)
+
+
+def _in_place_of_files(worktree: str, changes: dict[str, Change]) -> list[str]:
+    """Directories where the index has a file: git status tells that the file is gone, and nothing of what came."""
+    gone = (change.path for change in changes.values() if change.absent)
+    return [path + "/" for path in gone if stat.S_ISDIR((stamp_of(os.path.join(worktree, path)) or (0,))[0])]
 
 
 def _add_hidden(git: Git, marked: tuple[str, ...], changes: dict[str, Change]) -> list[str]:
