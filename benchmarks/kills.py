@@ -11,11 +11,10 @@ import contextlib
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import psutil
@@ -26,7 +25,8 @@ from benchmarks.scene import Scene, opened, program
 ROUNDS = 200
 SEED = 20261120
 STEPS = 300
-TRAINING, TRACKER, BOTH = "the training", "git track run", "both"
+TRAINING, FRONT, KEEPER = "the training", "the process that was called", "the process that records"
+VICTIMS = ((TRAINING,), (FRONT,), (KEEPER,), (FRONT, KEEPER), (TRAINING, FRONT, KEEPER))
 PATIENCE = 60.0
 
 
@@ -47,19 +47,16 @@ def rounds(scene: Scene, count: int, seed: int = SEED) -> Iterator[Round]:
     repo = scene.repository("kills")
     whole = _unharmed(scene, repo)
     for number in range(count):
-        victim = chance.choice((TRAINING, TRACKER, BOTH))
-        yield _round(scene, repo, number, victim, chance.random() * whole)
+        yield _round(scene, repo, number, chance.choice(VICTIMS), chance.random() * whole)
 
 
 def measure(scene: Scene) -> Iterator[Line]:
     done = list(rounds(scene, ROUNDS))
     faults = [fault for each in done for fault in each.faults]
     kept = sum(each.acknowledged for each in done)
-    yield Line(
-        "kills", f"{ROUNDS} SIGKILLs of the training, of `git track run`, of both, at random points: faults afterwards",
-        "", None, Spread((float(len(faults)),)), "", 0.0, LIMIT,
-        note=f"{kept:,} points whose log() had returned were looked for. " + "; ".join(faults[:3]),
-    )  # fmt: skip
+    work = f"{ROUNDS} SIGKILLs of the training, of `git track run`, of both, at random points: faults found after them"
+    note = f"{kept:,} points whose log() had returned were looked for" + "".join(f"; {fault}" for fault in faults[:3])
+    yield Line("kills", work, "", None, Spread((float(len(faults)),)), "", 0.0, LIMIT, note)
 
 
 def _unharmed(scene: Scene, repo: str) -> float:
@@ -83,42 +80,31 @@ def _which(name: str, scene: Scene) -> str:
     return os.path.join(scene.env["PATH"].split(os.pathsep)[0], name)
 
 
-def _round(scene: Scene, repo: str, number: int, victim: str, delay: float) -> Round:
+def _round(scene: Scene, repo: str, number: int, victims: Sequence[str], delay: float) -> Round:
     said = os.path.join(scene.root, f"acknowledged-{number}")
     tracker = _start(scene, repo, said)
     time.sleep(delay)
-    training = _child_of(tracker.pid)
-    if victim in (TRACKER, BOTH):
-        _kill(tracker.pid)
-    if victim in (TRAINING, BOTH) and training is not None:
-        _kill(training)
+    found = _processes(tracker.pid)
+    for name in victims:
+        for process in found[name]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
     tracker.wait(PATIENCE)
-    if training is not None:
-        _gone(training)
-    return _judged(scene, repo, said, victim, delay)
+    for process in psutil.wait_procs([*found[TRAINING], *found[KEEPER]], PATIENCE)[1]:
+        raise TimeoutError(f"process {process.pid} goes on after {' and '.join(victims)} was killed")
+    return _judged(scene, repo, said, " and ".join(victims), delay)
 
 
-def _child_of(pid: int) -> int | None:
-    """The training that `git track run` has started, if it has: its own helpers are not killed for it."""
-    with contextlib.suppress(psutil.Error):
-        for child in psutil.Process(pid).children(recursive=True):
-            if child.cmdline()[1:2] == program("training.py")[1:]:
-                return child.pid
-    return None
-
-
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-
-
-def _gone(pid: int) -> None:
-    """Wait until a process that is not our child has ended."""
-    until = time.monotonic() + PATIENCE
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        if time.monotonic() > until:
-            raise TimeoutError(f"process {pid} goes on")
-        time.sleep(0.01)
+def _processes(pid: int) -> dict[str, list[psutil.Process]]:
+    """Who is who among `git track run` and the processes below it."""
+    found: dict[str, list[psutil.Process]] = {TRAINING: [], FRONT: [], KEEPER: []}
+    with contextlib.suppress(psutil.NoSuchProcess):
+        front = psutil.Process(pid)
+        found[FRONT].append(front)
+        for child in front.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found[TRAINING if child.cmdline()[1:2] == program("training.py")[1:] else KEEPER].append(child)
+    return found
 
 
 def _judged(scene: Scene, repo: str, said: str, victim: str, delay: float) -> Round:
@@ -139,7 +125,7 @@ def _judged(scene: Scene, repo: str, said: str, victim: str, delay: float) -> Ro
     allowed = {"killed", "crashed"} | ({"completed"} if ended else set())
     if status not in allowed:
         faults.append(f"{run_id[:7]} is {status} after {victim} was killed at {delay:.3f} s, not one of {allowed}")
-    missing = steps - _recorded(scene, repo, run_id)
+    missing = steps - (_recorded(scene, repo, run_id) if steps else set())
     if missing:
         faults.append(f"{run_id[:7]}: {len(missing)} of {len(steps)} acknowledged points are gone ({victim})")
     return Round(victim, delay, run_id, len(steps), status, faults)
