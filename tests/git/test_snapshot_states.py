@@ -258,3 +258,28 @@ def test_a_snapshot_of_four_thousand_files_hashes_one(tmp_path: Path) -> None:
     snapshot = shoot(repo)
     assert time.monotonic() - began < 2
     assert snapshot.modified == ("3/7",) and len(planned(repo).entries) == 1
+
+
+def test_a_sha256_repository(tmp_path: Path) -> None:
+    repo = new_repository(tmp_path / "long", "--object-format=sha256")
+    (repo / "a").write_text("1")
+    first = shoot(repo)
+    assert len(str(first.oid)) == 64 and first.base is None
+    sh(repo, "add", ".")
+    sh(repo, "commit", "-qm", "a")
+    (repo / "a").unlink()
+    (repo / "b").write_text("2")
+    assert set(files(repo, shoot(repo))) == {"b"}
+
+
+def test_a_partial_clone_fetches_nothing_for_a_snapshot(repo: Path, tmp_path: Path) -> None:
+    sh(repo, "config", "uploadpack.allowFilter", "true")
+    (repo / "train.py").write_text("2\n")
+    sh(repo, "commit", "-qam", "second")
+    sh(tmp_path, "clone", "-q", "--filter=blob:none", "--sparse", repo.as_uri(), "partial")
+    partial = tmp_path / "partial"
+    missing = sh(partial, "rev-list", "--objects", "--all", "--missing=print").count("?")
+    assert missing
+    (partial / "new").write_text("1")
+    assert "new" in files(partial, shoot(partial))
+    assert sh(partial, "rev-list", "--objects", "--all", "--missing=print").count("?") == missing
