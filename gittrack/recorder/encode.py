@@ -16,7 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_SPELLED = {True: "true", False: "false", None: "null"}
+SPELLED = {"nan": '{"$":"nan"}', "inf": '{"$":"inf"}', "-inf": '{"$":"-inf"}'}  # by their repr
+_CONSTANTS = {True: "true", False: "false", None: "null"}
 _DEPTH = 100
 
 
@@ -32,7 +33,7 @@ def number(value: float) -> str:
     """A plain int or float; what JSON cannot say becomes `{"$":"nan"}` and the like."""
     if isinstance(value, int) or isfinite(value):
         return repr(value)
-    return '{"$":"nan"}' if value != value else '{"$":"inf"}' if value > 0 else '{"$":"-inf"}'
+    return SPELLED[repr(value)]
 
 
 def encode(value: Any, depth: int = 0) -> str:
@@ -41,7 +42,7 @@ def encode(value: Any, depth: int = 0) -> str:
     if isinstance(value, str):
         return quote(str.__str__(value))  # of an enumeration that is also text, the text
     if value is None or isinstance(value, bool):
-        return _SPELLED[value]
+        return _CONSTANTS[value]
     if isinstance(value, int):
         return int.__repr__(value)
     if isinstance(value, float):

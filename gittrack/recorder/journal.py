@@ -16,12 +16,13 @@ from time import time as wall
 
 from . import files
 from .complain import complain
-from .encode import encode, quote
+from .encode import SPELLED, encode, quote
 from .process import rank
 from .series import Series, clean, integral
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 
@@ -53,15 +54,17 @@ class Journal:
 
     def metrics(self, metrics: dict[str, Any], step: Any = None) -> None:
         """Record numbers at a step. Without one, each metric counts for itself: one more than its last."""
-        try:  # the way of nearly every call: known names, plain finite numbers, a step, an open file
+        try:  # the way of nearly every call: known names, plain numbers, a step, an open file
             names = (*metrics,)
             known = self._known[names]
-            values = (*metrics.values(),)
+            values: Sequence[Any] = (*metrics.values(),)
             for value in values:
                 if type(value) is not float and type(value) is not int:
                     break
             else:
-                if type(step) is int and isfinite(sum(values)):
+                if type(step) is int:
+                    if not isfinite(sum(values)):
+                        values = [value if value - value == 0 else SPELLED[repr(value)] for value in values]
                     known.step = step
                     known.when = now = monotonic()
                     data = (known.template % (*values, step, now - self._zero, wall())).encode()
@@ -84,7 +87,7 @@ class Journal:
             before = self._series.line(values, number, t, w, monotonic()) if values else ""
             place = f'"r":{self._series.rank},' if self._series.rank else ""
             chosen = encode(list(primary)) if primary else "null"
-            inner = ",".join([f"{quote(name)}:{value!r}" for name, value in values.items()])
+            inner = ",".join([f"{quote(name)}:{value!s}" for name, value in values.items()])
             line = f'{{"e":"checkpoint","m":{{{inner}}},"primary":{chosen},{place}"s":{number},'
             line += f'"t":{t:.6f},"w":{w:.6f}}}\n'
             return number if self._send(before + line) else None

@@ -7,7 +7,7 @@ with time and step costs less than json.dumps of its values.
 from __future__ import annotations
 
 from .complain import complain
-from .encode import number, quote
+from .encode import SPELLED, quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,16 +15,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 _CACHE = 1000  # sets of names; beyond it somebody puts data into names
-
-
-class Spelled:
-    """A value of which `%r` gives the text that was set: NaN has no repr that is JSON."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __repr__(self) -> str:
-        return self.text
 
 
 class Entry:
@@ -104,7 +94,7 @@ class Series:
 
 def template(names: tuple[str, ...], rank: int = 0) -> str:
     """The `%` template of a metric line: values, step, t, w."""
-    pairs = ",".join([quote(str.__str__(name)).replace("%", "%%") + ":%r" for name in names])
+    pairs = ",".join([quote(str.__str__(name)).replace("%", "%%") + ":%s" for name in names])
     place = f',"r":{rank}' if rank else ""
     return '{"m":{' + pairs + "}" + place + ',"s":%d,"t":%.6f,"w":%.3f}\n'
 
@@ -130,7 +120,10 @@ def clean(metrics: Any) -> dict[str, Any]:
 
 
 def plain_number(value: Any) -> Any:
-    """Int, finite float or Spelled of bool, numpy scalars, 0-d tensors, Decimal, Fraction; raises for other types."""
+    """An int, a finite float, or the JSON text of one that is not finite.
+
+    Of bool, numpy scalars, 0-d tensors, Decimal, Fraction; raises for what is no number.
+    """
     if not isinstance(value, (int, float)):
         item = getattr(value, "item", None)  # numpy and every tensor library
         if item is not None:
@@ -144,7 +137,7 @@ def plain_number(value: Any) -> Any:
         float(value)  # a series of numbers that no float can hold helps nobody
         return value
     value = float(value)
-    return value if value - value == 0.0 else Spelled(number(value))
+    return value if value - value == 0.0 else SPELLED[repr(value)]
 
 
 def integral(step: Any) -> int | None:
