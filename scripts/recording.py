@@ -4,6 +4,7 @@ A picture that nobody has to keep true by hand. Needs torch, scikit-learn and gi
 """
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -59,7 +60,9 @@ def main() -> None:
             if printed.plain:
                 console.print(printed)
             console.print()
-    TARGET.write_text(console.export_svg(title="git track"))
+    picture = console.export_svg(title="git track")
+    picture = re.sub(r"\s*@font-face \{.*?\}", "", picture, flags=re.DOTALL)  # no fonts from the network
+    TARGET.write_text(picture.replace("Fira Code, monospace", "monospace"))
     print(TARGET.relative_to(ROOT))
 
 
