@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 from gittrack.lazy import lazy
 
@@ -138,9 +138,9 @@ def _padded(column: Column, size: int, colour: bool, last: bool) -> list[str]:
     return padded
 
 
-def terminal_width(stream: TextIO = sys.stdout) -> int | None:
-    """The width of the terminal behind `stream`, or None when it is not one."""
-    return shutil.get_terminal_size((100, 24)).columns if stream.isatty() else None
+def terminal_width() -> int | None:
+    """The width of the terminal behind standard output, or None when there is none."""
+    return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else None
 
 
 def state_style(state: str) -> str:
