@@ -6,6 +6,7 @@ of an option that is global to the process. Measured per object: 44 µs, libgit2
 An object appears by rename from a `tmp_obj_` file, the name that git's own clean-up looks for.
 """
 
+import contextlib
 import errno
 import itertools
 import os
@@ -75,13 +76,8 @@ def cannot_write(error: OSError, place: str) -> errors.CannotWrite:
 
 def _store(path: str, data: bytes, like: int, durable: bool) -> None:
     """`like`, the mode of the objects directory, decides who may read: so core.sharedRepository holds for ours too."""
-    directory = os.path.dirname(path)
-    temporary = f"{directory}/tmp_obj_{os.getpid():x}{next(_counter):x}"
-    try:
-        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
-    except FileNotFoundError:
-        _make_directory(directory, like)
-        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+    temporary = f"{os.path.dirname(path)}/tmp_obj_{os.getpid():x}{next(_counter):x}"
+    file = _create(temporary, like)
     try:
         try:
             _write_all(file, data)
@@ -96,6 +92,15 @@ def _store(path: str, data: bytes, like: int, durable: bool) -> None:
         raise
 
 
+def _create(path: str, like: int) -> int:
+    for _ in range(100):  # a prune takes directories away that it finds empty, between our mkdir and open too
+        try:
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+        except FileNotFoundError:
+            _make_directory(os.path.dirname(path), like)
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+
+
 def _write_all(file: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
@@ -103,11 +108,9 @@ def _write_all(file: int, data: bytes) -> None:
 
 
 def _make_directory(path: str, like: int) -> None:
-    try:
+    with contextlib.suppress(FileExistsError, FileNotFoundError):  # made, or taken away, by another process
         os.mkdir(path)
         os.chmod(path, like & 0o7777)
-    except FileExistsError:  # another process was first
-        pass
 
 
 def _sync(path: str) -> bool:

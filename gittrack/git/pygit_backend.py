@@ -33,6 +33,7 @@ CannotOpen = pygit2.GitError
 _MANY = 16  # deletions: libgit2 rewrites packed-refs for each, git once for all
 _TRANSACTIONS = hasattr(pygit2.Repository, "transaction")  # not in the last pygit2 for Python 3.10
 _LOCKED = re.compile(r"failed to lock file '([^']+)' for writing: *\Z")
+_VANISHED = re.compile("No such file|failed to make directory")  # `git pack-refs` takes empty directories away
 _IN_THE_WAY = re.compile(
     r"parent is not directory|refs beneath that folder|collides with existing|is a directory", re.I
 )
@@ -212,9 +213,10 @@ def _ref_error(error: Exception, ref: str) -> Exception:
     said = str(error)
     lock = _LOCKED.search(said)
     if lock:
-        return refupdate.Busy(lock[1])
+        return refupdate.Busy(refnames.locked(lock[1]))
     if _IN_THE_WAY.search(said):
         return refnames.in_the_way(f"{ref}: {said}")
     if "ermission denied" in said or "ead-only" in said or "No space left" in said or "quota" in said:
         return errors.CannotWrite(f"{ref} cannot be written: {said}", "make .git writable, or free some space")
-    return errors.GitFailed(f"{ref} cannot be updated: {said}")
+    failed = errors.GitFailed(f"{ref} cannot be updated: {said}")
+    return refupdate.Busy(failed) if _VANISHED.search(said) else failed

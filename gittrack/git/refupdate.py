@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 
+from gittrack import errors
 from gittrack.git import reffiles, reflock, refnames
 from gittrack.git.command import Git, failure
 from gittrack.git.discover import Format
@@ -42,7 +43,7 @@ def update(git: Git, changes: Sequence[RefChange], durable: bool, algorithm: str
 
 
 def retry(action: Callable[[], None]) -> None:
-    """Do it again while another process holds a lock, for a second; Busy becomes the RefConflict that it carries."""
+    """Do it again while another process is in the way, for a second; then Busy becomes the error that it carries."""
     until = time.monotonic() + PATIENCE
     pause = 0.001
     while True:
@@ -50,17 +51,17 @@ def retry(action: Callable[[], None]) -> None:
             return action()
         except Busy as busy:
             if time.monotonic() > until:
-                raise refnames.locked(busy.place) from None
+                raise busy.error from None
         time.sleep(pause)
         pause = min(pause * 2, 0.05)
 
 
 class Busy(Exception):
-    """A lock file of another process is in the way. Never leaves this layer."""
+    """Another process is in the way: its lock file, or a directory that it just takes away. Never leaves this layer."""
 
-    def __init__(self, place: str) -> None:
-        super().__init__(place)
-        self.place = place
+    def __init__(self, error: errors.GittrackError) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 def _line(change: RefChange, zero: str) -> str:
@@ -78,7 +79,7 @@ def _run(git: Git, args: tuple[str, ...], said: bytes, changes: Sequence[RefChan
     text = os.fsdecode(result.err).strip()
     lock = _LOCKED.search(text)
     if lock:
-        raise Busy(lock[1])
+        raise Busy(refnames.locked(lock[1]))
     if _IN_THE_WAY.search(text):
         raise refnames.in_the_way(text)
     match = _MOVED.search(text)
