@@ -12,7 +12,6 @@ from benchmarks.harness import Line, clocked, in_turns, process
 from benchmarks.rows.ls import listing, populated
 from benchmarks.scene import Scene
 from gittrack.git.discover import discover
-from gittrack.recorder import machine
 from gittrack.runs import live
 
 RUNS = 10_000
@@ -78,7 +77,7 @@ def trainings(repo: str) -> Iterator["LogOn"]:
         run_id, directory = live.create(paths)
         journal = os.path.join(directory, "run.jsonl")
         head = population.start(run_id, population.START, None, {"lr": 0.1, "seed": number})
-        head = head.replace(b'"boot":"0"', b'"boot":"%s"' % str(machine.boot_id()).encode())
+        head = head.replace(b'"boot":"0"', b'"boot":"%s"' % str(live.here().boot).encode())
         population.write(journal, head)
         if first is None:
             population.append_points(journal, 0, LINES)
