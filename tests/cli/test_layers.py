@@ -17,7 +17,7 @@ BELOW = {
     "git": set(),
     "store": set(),
     "config": {"core"},
-    "core": set(),
+    "core": {"recorder"},  # words that journal and fold share
     "recorder": set(),
 }
 EVERYWHERE = {"errors", "lazy"}
