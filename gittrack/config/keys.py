@@ -42,7 +42,7 @@ KEYS = (
         "Which way is better; without it there is no best value.",
     ),
     Key(
-        "params", values.texts, (), "list of files", "YAML, JSON or TOML files whose content are parameters of the run."
+        "params", values.texts, (), "list of files", "YAML or JSON files whose content are parameters of the run."
     ),
     Key(
         "large",
