@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gittrack.core.annotations import Op
     from gittrack.git.repository import Repository
 
-VERSION = 1  # of the tables below: another one means that the file is made anew
+VERSION = 2  # of the tables below: another one means that the file is made anew
 PATIENCE = 1.0  # seconds to wait for another process's write before a table in memory is used
 SORTABLE = ("created", "started", "ended", "duration", "status", "name", "experiment", "id")
 
@@ -40,6 +40,7 @@ CREATE INDEX ops_of ON ops (run);
 PRAGMA user_version = {VERSION};
 """
 _SELECT = f"SELECT {', '.join(rows_.COLUMNS)} FROM runs"
+_SELECT_SHORT = f"SELECT {', '.join(rows_.SHORT_COLUMNS)} FROM runs"
 _UNUSABLE = ("locked", "readonly", "unable to open", "is full", "disk I/O error", "locking protocol")
 _AT_ONCE = 500  # values in one statement; sqlite may have been built with a limit of 999
 
@@ -75,21 +76,25 @@ class Index:
         status: str | None = None,
         deleted: bool = False,
         archived: bool = False,
+        all_metrics: bool = True,
     ) -> list[Row]:
         """The runs, live ones as of now. `sort`: one of SORTABLE, with `-desc` for descending.
 
         `deleted` and `archived` say whether such runs are among them. Without `where`, no more than `limit` and the
-        live ones are read.
+        live ones are read. Without `all_metrics` the rows have those of their metrics that a plain listing shows: the
+        primary ones (of all these runs), or, where none is declared, all but system/.
         """
         live = self._live()
         key, _, direction = sort.partition("-")
         if key not in SORTABLE or direction not in ("", "desc"):
             raise ValueError(f"cannot sort by {sort!r}")
         clauses, values = _clauses(status, deleted, archived, live)
-        query = _SELECT + clauses + _order(key, bool(direction))
+        rest = clauses + _order(key, bool(direction))
         if limit is not None and where is None:
-            query += f" LIMIT {int(limit)}"
-        found = self._read(query, values)
+            rest += f" LIMIT {int(limit)}"
+        found = self._read((_SELECT if all_metrics else _SELECT_SHORT) + rest, values)
+        if not all_metrics and len({row.primary[0] for row in found if row.primary}) > 1:
+            found = self._read(_SELECT + rest, values)  # one run's primary metric may be another's second
         fresh = [row for row in live.values() if _wanted(row, status, deleted, archived)]
         if fresh:
             found = _sorted(found + fresh, key, bool(direction))

@@ -54,30 +54,41 @@ class Row(NamedTuple):
     metrics: Mapping[str, Mapping[str, Any]] = {}  # name -> {"last", "min", "max", "best", …, "last_step", …}
 
 
-# Columns of the index: what is selected or sorted by stands alone, what is only read with its run is JSON.
+# Columns of the index: what is selected or sorted by stands alone, what is only read with its run is JSON. Metrics
+# stand in two columns: those that a plain listing shows, and the others, dozens of system/ series among them.
 PLAIN = Row._fields[: Row._fields.index("command")]
 FACTS = Row._fields[Row._fields.index("command") : Row._fields.index("tags")]
-OWN = ("tags", "notes", "params", "metrics")
-COLUMNS = (*PLAIN[:-1], "facts", *OWN)  # `live` is never stored
+OWN = ("tags", "notes", "params")
+COLUMNS = (*PLAIN[:-1], "facts", *OWN, "shown", "others")  # `live` is never stored
+SHORT_COLUMNS = COLUMNS[:-1]  # enough for rows whose `metrics` are those that a plain listing shows
 
 
 def encode(row: Row) -> list[Any]:
     """`row` as the values of COLUMNS."""
     stored: list[Any] = [storable(value) if type(value) is str else value for value in row[: len(PLAIN) - 1]]
     stored.append(text(row[len(PLAIN) : len(PLAIN) + len(FACTS)]))
-    return stored + [text(part) for part in row[-len(OWN) :]]
+    stored += [text(getattr(row, name)) for name in OWN]
+    shown = {name: value for name, value in row.metrics.items() if _is_shown(name, row)}
+    others = {name: value for name, value in row.metrics.items() if name not in shown}
+    return [*stored, text(shown), text(others)]
+
+
+def _is_shown(name: str, row: Row) -> bool:
+    return name == row.primary[0] if row.primary else not name.startswith("system/")
 
 
 def decode(stored: Sequence[Sequence[Any]]) -> list[Row]:
-    """The rows whose COLUMNS are given. All their JSON is parsed at once, which halves the time of a long table."""
+    """The rows whose COLUMNS or SHORT_COLUMNS are given. All JSON is parsed at once: half the time in a long table."""
     at = len(PLAIN) - 1
     parts = values(",".join([f"[{','.join(columns[at:])}]" for columns in stored]))
     rows = []
-    for columns, (facts, *own) in zip(stored, parts, strict=True):
+    for columns, (facts, tags, notes, params, shown, *others) in zip(stored, parts, strict=True):
         if facts[_PRIMARY]:
             facts[_PRIMARY] = tuple(facts[_PRIMARY])
+        if others:
+            shown.update(others[0])
         flags = map(bool, columns[_FLAGS:at])
-        rows.append(Row._make([*columns[:_FLAGS], *flags, False, *facts, *own]))
+        rows.append(Row._make([*columns[:_FLAGS], *flags, False, *facts, tags, notes, params, shown]))
     return rows
 
 

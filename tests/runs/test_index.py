@@ -117,6 +117,21 @@ def test_sorting_limits_and_states(store: Repository, fresh: Fresh) -> None:
         index.rows(sort="name; DROP TABLE runs")
 
 
+def test_a_plain_listing_may_do_without_the_metrics_that_it_does_not_show(store: Repository, fresh: Fresh) -> None:
+    more = [{"m": {"system/cpu": 0.5}, "s": 1, "t": 0, "w": 0}]
+    builder.write_runs(store, [builder.journal(n, {}, [0.1], more=more) for n in range(2)])
+    assert [set(row.metrics) for row in fresh().rows(all_metrics=False)] == [{"loss"}] * 2
+    assert [set(row.metrics) for row in fresh().rows()] == [{"loss", "val/acc", "system/cpu"}] * 2
+    other = builder.journal(2, {}, [0.1], more=more).replace(b'"goals":{"loss"', b'"goals":{"val/acc"')
+    builder.write_runs(store, [other])
+    assert [set(row.metrics) for row in fresh().rows(all_metrics=False, limit=2)] == [
+        {"loss", "val/acc", "system/cpu"}
+    ] * 2
+    third = builder.journal(3, {}, [0.1], more=more).replace(b'"goals":{"loss":"minimize"}', b'"goals":{}')
+    builder.write_runs(store, [third])
+    assert set(fresh().rows(all_metrics=False, limit=1)[0].metrics) == {"loss", "val/acc"}
+
+
 def test_one_damaged_and_one_newer_record_do_not_hide_the_others(store: Repository, fresh: Fresh) -> None:
     good, damaged, newer, foreign, odd = builder.make_runs(store, 5)
     for run_id, path, data in (
