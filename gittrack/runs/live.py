@@ -7,7 +7,6 @@ run whose locks are all free has nobody left, whatever became of pids, terminals
 import contextlib
 import fcntl
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -48,7 +47,7 @@ def folder(paths: Paths, run_id: str) -> str:
 
 def create(paths: Paths) -> tuple[str, str]:
     """Make the folder of a new run. Returns its id and the folder. Raises OSError."""
-    run_id = layout.new_id(secrets.token_bytes(10))
+    run_id = layout.new_id(os.urandom(10))
     directory = folder(paths, run_id)
     os.makedirs(directory)
     return run_id, directory
