@@ -12,6 +12,7 @@ import threading
 import time
 
 from gittrack import errors
+from gittrack.config import environment
 from gittrack.core import events
 from gittrack.git.discover import Paths
 from gittrack.git.open import open_repository
@@ -68,7 +69,7 @@ def start(paths: Paths, directory: str) -> "subprocess.Popen[bytes] | None":
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            env={**os.environ, "GITTRACK_AUTOLOG": "0"},
+            env={**environment.current(), "GITTRACK_AUTOLOG": "0"},
         )
     except OSError:
         return None
@@ -77,7 +78,7 @@ def start(paths: Paths, directory: str) -> "subprocess.Popen[bytes] | None":
 def main() -> None:
     """The helper process."""
     directory, git_dir, common_dir, worktree = sys.argv[1:5]
-    repo = open_repository(Paths(git_dir, common_dir, worktree or None), os.environ)
+    repo = open_repository(Paths(git_dir, common_dir, worktree or None), environment.current())
     folder = folding.Folder.open(repo, directory)
     if folder is None:
         sys.exit(1)

@@ -4,10 +4,12 @@ import os
 import sys
 from typing import Any
 
+from gittrack.config import environment
+
 
 def path() -> str | None:
     """The notebook's file, as far as its front end says it; None outside notebooks."""
-    for told in (os.environ.get("JPY_SESSION_NAME"), _namespace().get("__vsc_ipynb_file__")):
+    for told in (environment.current().get("JPY_SESSION_NAME"), _namespace().get("__vsc_ipynb_file__")):
         if isinstance(told, str) and told.endswith(".ipynb"):
             return os.path.abspath(told)
     return None
