@@ -4,7 +4,7 @@
 over its series: the best loss beside the accuracy of another moment would be a run that never was.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gittrack.core.events import Metrics
@@ -50,6 +50,21 @@ def values(repo: Repository, row: Row, at: At) -> Mapping[str, Any]:
         step = best_step(row)
     record: Record = reader.read(repo, row.id)
     return until(reader.lines(repo, record), step)
+
+
+def of_all(repo: Repository, rows: Sequence[Row], at: At) -> list[Mapping[str, Any]]:
+    """`values` of each. Beside runs that have a best moment, one that has none (it died too early) has no values."""
+    found: list[Mapping[str, Any]] = []
+    problem: UsageError | None = None
+    for row in rows:
+        try:
+            found.append(values(repo, row, at))
+        except UsageError as error:
+            found.append({})
+            problem = error
+    if problem is not None and not any(found):
+        raise problem
+    return found
 
 
 def best_step(row: Row) -> int:

@@ -59,7 +59,7 @@ def compare(
         rows = [baseline, *rows]
     agreed, torn = frames.goals(rows)
     agreed = {**{name: goal for name, goal in (goals or {}).items() if name not in torn}, **agreed}
-    values = None if wish.at.kind == moments.LAST else [moments.values(repo, row, wish.at) for row in rows]
+    values = None if wish.at.kind == moments.LAST else moments.of_all(repo, rows, wish.at)
     remarks = [f"the runs disagree on the goal of {name}: its best value is not marked" for name in torn]
     base = baseline.id if baseline else None
     if wish.keys is None and not wish.seeds:

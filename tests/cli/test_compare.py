@@ -46,6 +46,13 @@ def test_the_best_moment_is_one_step_for_all_metrics(made, call):
     assert found["val/acc"] == ["0.6", "0.8"]
 
 
+def test_a_run_without_a_best_moment_does_not_hide_the_others(made, call, store):
+    builder.write_runs(store, [builder.journal(9, {"lr": 9}, [], status="failed", name="died")])
+    assert rows(call("compare", "run-a", "died", "--at", "best"))["loss ↓"] == ["0.4", "-"]
+    call("compare", "died", "--at", "best", code=2)
+    assert "goals" in call.err
+
+
 def test_at_a_step_a_run_that_did_not_get_there_has_no_value(made, call):
     found = rows(call("compare", "run-a", "run-c", "--at", "step=3"))
     assert found["loss ↓"] == ["-", "0.3"]
