@@ -32,8 +32,8 @@ _TYPES = {kind: number for number, kind in _KINDS.items()}
 CannotOpen = pygit2.GitError
 _MANY = 16  # deletions: libgit2 rewrites packed-refs for each, git once for all
 _TRANSACTIONS = hasattr(pygit2.Repository, "transaction")  # not in the last pygit2 for Python 3.10
-_LOCKED = re.compile(r"failed to lock file '([^']+)' for writing: *\Z")
-_VANISHED = re.compile("No such file|failed to make directory")  # `git pack-refs` takes empty directories away
+_LOCKED = re.compile(r"failed to (?:lock|create locked) file '([^']+)'(?: for writing)?:(?: File exists| *\Z)")
+_FORBIDDEN = re.compile("ermission denied|ead-only|not permitted|No space left|quota")
 _IN_THE_WAY = re.compile(
     r"parent is not directory|refs beneath that folder|collides with existing|is a directory", re.I
 )
@@ -162,10 +162,15 @@ def _lock(repo: Any, ref: str) -> Iterator[Any]:
     """A transaction that holds this one ref. Not its own context manager: that commits a second time at its end."""
     transaction = repo.transaction()
     try:
-        transaction.lock_ref(ref)
+        try:
+            transaction.lock_ref(ref)
+        except pygit2.GitError as error:
+            found = _ref_error(error, ref)
+            if _IN_THE_WAY.search(str(error)) or isinstance(found, errors.CannotWrite):
+                raise found from error
+            # Locked; or a git that packs refs took the directory away in which libgit2 was about to create the lock.
+            raise refupdate.Busy(found) from error
         yield transaction
-    except pygit2.GitError as error:
-        raise _ref_error(error, ref) from error
     finally:
         transaction.__exit__(pygit2.GitError, None, None)  # frees, and so unlocks what was not committed
 
@@ -209,14 +214,13 @@ def _damaged(what: str, error: Exception) -> errors.DamagedRecord:
     return errors.DamagedRecord(f"{what} cannot be read: {error}", "run `git fsck`, then `git track doctor`")
 
 
-def _ref_error(error: Exception, ref: str) -> Exception:
+def _ref_error(error: Exception, ref: str) -> errors.GittrackError:
     said = str(error)
     lock = _LOCKED.search(said)
     if lock:
-        return refupdate.Busy(refnames.locked(lock[1]))
+        return refnames.locked(lock[1])
     if _IN_THE_WAY.search(said):
         return refnames.in_the_way(f"{ref}: {said}")
-    if "ermission denied" in said or "ead-only" in said or "No space left" in said or "quota" in said:
+    if _FORBIDDEN.search(said):
         return errors.CannotWrite(f"{ref} cannot be written: {said}", "make .git writable, or free some space")
-    failed = errors.GitFailed(f"{ref} cannot be updated: {said}")
-    return refupdate.Busy(failed) if _VANISHED.search(said) else failed
+    return errors.GitFailed(f"{ref} cannot be updated: {said}")

@@ -80,8 +80,9 @@ class Repository(Protocol):
         """Compare and swap, all or nothing: RefConflict (nothing changed) when any ref is not at its `old`.
 
         Every ref is locked before the first is compared, so of concurrent writers exactly one wins. Refs then move in
-        the given order (deletions last): a process killed in between has moved the first ones, so code comes before the
-        record that names it. A ref that somebody else holds locked is tried again for a second. Raises CannotWrite.
+        the given order (deletions last): a process killed in between, or a disk full in between (CannotWrite), has
+        moved the first ones, so code comes before the record that names it. A ref that somebody else holds locked is
+        tried again for a second; a lock that a killed gittrack left is removed.
         """
         ...
 
