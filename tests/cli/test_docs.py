@@ -9,6 +9,7 @@ import pytest
 
 from gittrack import errors
 from gittrack.cli.commands import COMMANDS
+from gittrack.core import query, select
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -66,6 +67,17 @@ def test_plain_git_reads_a_run_as_its_page_says(repo, track):
     for expected in ('"completed"', '"lr"', '"loss"', "new.txt", "a note", "trained\n", "metrics/000/00.jsonl"):
         assert expected in done.stdout
     assert (repo.parent / "then" / "new.txt").read_text() == "never added\n"
+
+
+def test_every_selector_and_expression_of_its_page_parses():
+    one, many = (ROOT / "docs" / "selecting.md").read_text().split("## Many runs")
+    selectors = [text for row in re.findall(r"^\| (`.*?) \|", one, flags=re.M) for text in re.findall(r"`(.*?)`", row)]
+    expressions = re.findall(r"^\| `(.*?)` \|", many, flags=re.M)
+    assert (len(selectors), len(expressions)) == (8, 12)
+    for text in selectors:
+        assert select.parse_selector(text)
+    for text in expressions:
+        assert query.parse(text).names()
 
 
 def test_the_python_page_runs_as_it_stands(repo):
