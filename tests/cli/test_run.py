@@ -267,7 +267,8 @@ def test_no_autolog_looks_into_nothing(repo: Path, track: Track) -> None:
 
 def test_metrics_of_a_script_that_joins(repo: Path, track: Track) -> None:
     (repo / "train.py").write_text(
-        "import gittrack\nrun = gittrack.init(params={'a': 1})\nfor i in range(3):\n    run.log({'loss': 1 / (i + 1)}, step=i)\n"
+        "import gittrack\nrun = gittrack.init(params={'a': 1})\n"
+        "for i in range(3): run.log({'loss': 1 / (i + 1)}, step=i)\n"
         "run.checkpoint(step=2, metrics={'loss': 0.3}, primary_metric=('loss', 'minimize'))\n"
     )
     done = track("run", sys.executable, "train.py")
@@ -351,7 +352,7 @@ def test_sixteen_runs_at_once(repo: Path, git: Git) -> None:
     running = [subprocess.Popen([TRACK, "run", "-q", sys.executable, "-c", script], cwd=repo) for _ in range(16)]
     assert [each.wait() for each in running] == [0] * 16
     assert len(refs(repo)) == 16
-    assert all(record(repo, "summary", ref)["points"] == 100 for ref in refs(repo))
+    assert all(record(repo, "summary", ref)["metrics"]["x"]["count"] == 100 for ref in refs(repo))
     assert git("fsck", "--strict") == "" and nothing_is_live(repo)
 
 
@@ -368,7 +369,10 @@ def test_a_signal_goes_through_and_comes_out_again(repo: Path, number: signal.Si
 
 
 def test_a_command_that_handles_the_signal_ends_as_it_likes(repo: Path) -> None:
-    script = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\nprint('up', flush=True)\ntime.sleep(60)"
+    script = (
+        "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+        "print('up', flush=True)\ntime.sleep(60)"
+    )
     running = subprocess.Popen([TRACK, "run", "-q", sys.executable, "-c", script], cwd=repo, stdout=subprocess.PIPE)
     assert running.stdout and running.stdout.readline() == b"up\n"
     running.terminate()
@@ -439,8 +443,10 @@ def test_a_background_child_that_holds_the_output_does_not_delay_the_end(repo: P
 
 
 def test_a_background_process_that_logs_keeps_its_run_open(repo: Path, track: Track) -> None:
-    script = "import gittrack, time\nrun = gittrack.init()\nrun.log({'x': 1}, step=1)\ntime.sleep(2.5)\nrun.log({'x': 2}, step=2)\n"
-    (repo / "bg.py").write_text(script)
+    (repo / "bg.py").write_text(
+        "import gittrack, time\nrun = gittrack.init()\n"
+        "run.log({'x': 1}, step=1)\ntime.sleep(2.5)\nrun.log({'x': 2}, step=2)\n"
+    )
     done = track("run", "sh", "-c", f"{sys.executable} bg.py > /dev/null 2>&1 & sleep 1")
     assert "still run" in done.stderr
     wait_until(lambda: refs(repo) and nothing_is_live(repo))
