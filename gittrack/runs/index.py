@@ -198,8 +198,11 @@ class Index:
 
     def _replace(self, problem: str, in_memory: bool) -> None:
         self.problem = problem
-        self._db.close()
-        self._db = self._in_memory() if in_memory else self._anew()
+        old, self._db = self._db, self._in_memory() if in_memory else self._anew()
+        if "readonly" in problem:  # what the file holds is sound: only what is new has to be read
+            with contextlib.suppress(sqlite3.Error):
+                old.backup(self._db)
+        old.close()
 
     def _open(self) -> sqlite3.Connection:
         """The table in the file, empty when it is new."""
@@ -251,12 +254,13 @@ def open_in_memory(paths: Paths) -> Index:
 
 
 def _connect(path: str) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+    db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+    db.execute("PRAGMA synchronous = NORMAL")  # of a cache; a file that a power cut left half written is made anew
+    return db
 
 
 def _make(db: sqlite3.Connection) -> None:
     """The tables, unless another process was faster."""
-    db.execute("PRAGMA synchronous = NORMAL")
     db.execute("BEGIN IMMEDIATE")
     if db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
         for statement in _TABLES.split(";"):

@@ -4,6 +4,7 @@ The slow half of `index`, loaded only when something changed. Git is read before
 processes list runs meanwhile; that nobody else changed the table in between is checked when the rows are written.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -40,9 +41,8 @@ def update(db: sqlite3.Connection, repo: Repository, seen: str | None) -> None:
     for last in [False] * (_TRIES - 1) + [True]:
         generation = _generation(db)
         news = _compare(db, repo)
-        if not news and seen is None:
-            return
-        db.execute("PRAGMA synchronous = NORMAL")
+        if not news:
+            return _confirm(db, seen, generation)
         db.execute("PRAGMA cache_spill = OFF")  # spilling locks readers out before the commit
         db.execute("BEGIN IMMEDIATE")
         try:
@@ -50,11 +50,23 @@ def update(db: sqlite3.Connection, repo: Repository, seen: str | None) -> None:
                 _write(db, news, generation)
                 _put_meta(db, "stamp", seen)
                 db.execute("COMMIT")
-                return
+                return None
         except BaseException:
             db.execute("ROLLBACK")
             raise
         db.execute("ROLLBACK")
+    return None
+
+
+def _confirm(db: sqlite3.Connection, seen: str | None, generation: int) -> None:
+    """Note that the table of that generation says what the refs say; where it cannot be noted, it is found again."""
+    if seen is not None and _generation(db) == generation:
+        with contextlib.suppress(sqlite3.OperationalError):  # read-only or locked
+            db.execute(
+                "INSERT OR REPLACE INTO meta SELECT 'stamp', ? WHERE ? = "
+                "coalesce((SELECT value FROM meta WHERE key = 'generation'), 0)",
+                (seen, generation),
+            )
 
 
 def operations(db: sqlite3.Connection, ids: Sequence[str]) -> list[Op]:
@@ -108,8 +120,6 @@ def _compare_logs(db: sqlite3.Connection, repo: Repository) -> tuple[list[logs.C
 
 
 def _write(db: sqlite3.Connection, news: _News, generation: int) -> None:
-    if not news:
-        return
     touched = _write_logs(db, news)
     for some in _chunks(news.gone):
         db.execute(f"DELETE FROM runs WHERE id IN ({_marks(some)})", some)

@@ -256,6 +256,29 @@ def test_a_read_only_repository_is_listed(store: Repository, fresh: Fresh, repo:
         assert listed == (first + more)[::-1]
 
 
+def test_what_a_read_only_file_holds_is_not_read_again(
+    store: Repository, fresh: Fresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = builder.make_runs(store, 5)
+    fresh().close()
+    ids += builder.make_runs(store, 1, first=5)
+    real = module._connect
+
+    def read_only(path: str) -> sqlite3.Connection:
+        db = real(path)
+        db.execute(f"PRAGMA query_only = {int(path != ':memory:')}")
+        return db
+
+    monkeypatch.setattr(module, "_connect", read_only)
+    read: list[str] = []
+    wanted = store.read_files
+    monkeypatch.setattr(store, "read_files", lambda commits, paths: read.extend(commits) or wanted(commits, paths))
+    index = fresh()
+    assert [row.id for row in index.rows()] == ids[::-1]
+    assert "readonly" in (index.problem or "")
+    assert len(read) == 2  # the new one, once before it was known that it could not be stored
+
+
 def test_a_repository_in_which_nothing_may_be_made_is_listed(store: Repository, repo: Path) -> None:
     ids = builder.make_runs(store, 2)
     with as_somebody_who_may_not_write(repo):
