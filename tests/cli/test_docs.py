@@ -9,7 +9,7 @@ import pytest
 
 from gittrack import errors
 from gittrack.cli.commands import COMMANDS
-from gittrack.core import query, select
+from gittrack.core import moments, query, select
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -77,7 +77,7 @@ def test_every_selector_and_expression_of_its_page_parses():
     for text in selectors:
         assert select.parse_selector(text)
     for text in expressions:
-        assert query.parse(text).names()
+        assert query.parse(text, moments.Clock(0.0)).names()
 
 
 def test_the_python_page_runs_as_it_stands(repo):
