@@ -134,10 +134,21 @@ class Fold:
             value = event["value"]
             data = codec.dumps(value) if event["name"].endswith(".json") else str(value).encode(errors="replace")
             put("environment/" + event["name"].replace("/", "_"), data)
+        elif kind == "describe":
+            self._describe(event)
         elif kind == "warning":
             self._warnings[str(event["text"])] = None
         elif kind == "end" and self._end is None:
             self._end = event
+
+    def _describe(self, event: dict[str, Any]) -> None:
+        """Labels that the code gives to a run somebody else started: they complete what the start said."""
+        for key in ("name", "experiment"):
+            if event.get(key) and not self.facts.get(key):
+                self.facts[key] = event[key]
+        tags = [*(self.facts.get("tags") or []), *(event.get("tags") or [])]
+        if tags:
+            self.facts["tags"] = list(dict.fromkeys(tags))
 
     def _take_params(self, process: int, event: dict[str, Any]) -> None:
         source = event.get("source") or "code"

@@ -128,6 +128,14 @@ def test_the_first_process_wins_a_parameter_unless_the_code_sets_it():
     }
 
 
+def test_labels_of_the_code_complete_those_of_the_command_line():
+    start = {**START, "run": {**START["run"], "name": "given", "tags": ["a"], "experiment": None}}
+    labels = {"e": "describe", "name": "other", "tags": ["a", "b"], "experiment": "iris", "t": 0.1, "w": 1000.1}
+    files = {"run.jsonl": journal(start), "1700000000000-1-aaaa.jsonl": journal(labels)}
+    facts = Tree(files, [cut(0, files)]).json("run.json")
+    assert (facts["name"], facts["tags"], facts["experiment"]) == ("given", ["a", "b"], "iris")
+
+
 def test_the_end_event_decides_the_state_and_its_clock_the_duration():
     end = {"e": "end", "code": 3, "reason": "exit code 3", "signal": None, "status": "failed", "t": 12.5, "w": 1012.0}
     files = {"run.jsonl": journal(START, end)}
