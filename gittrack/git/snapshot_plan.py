@@ -25,7 +25,8 @@ class _Listing(NamedTuple):
     status: Status
     changes: dict[str, Change]
     untracked: untracked.Untracked
-    marked: frozenset[str]  # changed, but assumed unchanged
+    marks: tuple[str, ...]  # paths that git was told not to look at
+    marked: frozenset[str]  # those of them that changed
     stamps: dict[str, Stamp]
 
 
@@ -38,18 +39,16 @@ def plan(git: Git, policy: Rules | None = None, include: Sequence[str] = (), pre
     worktree = git.paths.worktree
     if worktree is None:
         return _without_work_tree(git, policy)
-    listing = _list(git, worktree, (*include, *policy.include))
+    index = index_stamp(git)
+    unmarked = previous is not None and previous.key[-2:] == ((), index)
+    listing = _list(git, worktree, (*include, *policy.include), unmarked)
     state = operation(git.paths.git_dir)
-    marks = tuple(sorted(listing.marked))
-    key = (listing.status.raw, listing.untracked, marks, tuple(listing.stamps.items()), state, index_stamp(git))
-    if (
-        previous is not None
-        and previous.key == key
-        and previous.policy == policy
-        and previous.include == tuple(include)
-    ):
+    stamps = tuple(listing.stamps.items())
+    key = (listing.status.raw, listing.untracked, stamps, state, listing.marks, index)
+    include = tuple(include)
+    if previous is not None and (previous.key, previous.policy, previous.include) == (key, policy, include):
         return previous
-    return _Judge(git, worktree, policy, listing).plan(state, key, tuple(include))
+    return _Judge(git, worktree, policy, listing).plan(state, key, include)
 
 
 def index_stamp(git: Git) -> Stamp | None:
@@ -72,16 +71,19 @@ def _without_work_tree(git: Git, policy: Rules) -> Plan:
     return Plan(head, None, None, (), (), (note,), (), (), frozenset(), (head,), policy, ())
 
 
-def _list(git: Git, worktree: str, include: Sequence[str]) -> _Listing:
-    listing = hidden.start_listing(git)
+def _list(git: Git, worktree: str, include: Sequence[str], unmarked: bool) -> _Listing:
+    """`unmarked`: the index is known to carry no marks, so that one process is enough."""
+    listing = None if unmarked else hidden.start_listing(git)
     try:
         state = status(git)
     except errors.GittrackError:
-        listing.kill()
-        listing.communicate()
+        if listing:
+            listing.kill()
+            listing.communicate()
         raise
+    marks = hidden.flagged(git, listing, worktree) if listing else ()
     changes = {change.path: change for change in state.changes}
-    marked = frozenset(_add_hidden(git, hidden.flagged(git, listing, worktree), changes))
+    marked = frozenset(_add_hidden(git, marks, changes))
     found = [*state.untracked, *_in_place_of_files(worktree, changes)]
     others = untracked.list_untracked(git, worktree, found, changes, include)
     stamps: dict[str, Stamp] = {}
@@ -89,7 +91,7 @@ def _list(git: Git, worktree: str, include: Sequence[str]) -> _Listing:
         stamp = stamp_of(os.path.join(worktree, path))
         if stamp:
             stamps[path] = stamp
-    return _Listing(state, changes, others, marked, stamps)
+    return _Listing(state, changes, others, marks, marked, stamps)
 
 
 def _in_place_of_files(worktree: str, changes: dict[str, Change]) -> list[str]:

@@ -59,7 +59,7 @@ def list_untracked(
         ignored=frozenset(path for path in wanted if path not in known and not _inside(path, whole)),
         nested=tuple(nested),
         whole=tuple((path, reason) for path, reason in whole.items() if not any(matches(p, path) for p in include)),
-        unmatched=tuple(pattern for pattern in include if not any(matches(pattern, path) for path in seen)),
+        unmatched=_unmatched(git, worktree, include, seen),
     )
 
 
@@ -73,12 +73,24 @@ def matches(pattern: str, path: str) -> bool:
 
 def _included(git: Git, worktree: str, include: Sequence[str]) -> list[str]:
     """All that git does not track and `include` means, ignored or not."""
-    specs = [
+    specs = _specs(worktree, include)
+    return git.fields("ls-files", "-o", "-z", "--", *specs) if specs else []
+
+
+def _unmatched(git: Git, worktree: str, include: Sequence[str], seen: Iterable[str]) -> tuple[str, ...]:
+    """What means no file at all. A tracked file that did not change is in the snapshot anyway."""
+    left = [pattern for pattern in include if not any(matches(pattern, path) for path in seen)]
+    specs = _specs(worktree, left)
+    tracked = git.fields("ls-files", "-z", "--", *specs) if specs else []
+    return tuple(pattern for pattern in left if not any(matches(pattern, path) for path in tracked))
+
+
+def _specs(worktree: str, include: Sequence[str]) -> list[str]:
+    return [
         (":(top,literal)" if os.path.lexists(os.path.join(worktree, pattern)) else ":(top)") + pattern
         for pattern in include
         if not (pattern.startswith(("/", "../")) or pattern == "..")
     ]
-    return git.fields("ls-files", "-o", "-z", "--", *specs) if specs else []
 
 
 def _below(git: Git, directories: Sequence[str]) -> list[str]:

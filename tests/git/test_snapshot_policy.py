@@ -115,6 +115,10 @@ def test_include_takes_patterns_and_says_what_fits_nothing(repo: Path) -> None:
     assert found.unmatched == ("nothing-here", "../outside", ":strange")
 
 
+def test_include_of_a_tracked_file_fits_it_although_it_did_not_change(repo: Path) -> None:
+    assert planned(repo, None, ("train.py", "READ*", "none")).unmatched == ("none",)
+
+
 def test_include_in_the_settings_may_fit_nothing(repo: Path) -> None:
     (repo / ".gitignore").write_text("*.cfg\n")
     (repo / "a.cfg").write_text("1")

@@ -96,6 +96,17 @@ def test_an_edit_that_git_was_told_not_to_look_at_is_captured(repo: Path, mark: 
     assert sh(repo, "ls-files", "-v", "train.py")[0] in "hS"
 
 
+def test_a_mark_that_is_set_later_or_an_edit_under_one_makes_a_new_plan(repo: Path) -> None:
+    git = git_at(repo)
+    first = plan(git)
+    assert plan(git, previous=first) is first
+    sh(repo, "update-index", "--assume-unchanged", "train.py")
+    second = plan(git, previous=first)
+    assert second is not first and plan(git, previous=second) is second
+    (repo / "train.py").write_text("hidden\n")
+    assert [entry.path for entry in plan(git, previous=second).entries] == ["train.py"]
+
+
 def test_a_sparse_checkout_keeps_what_is_outside_and_captures_a_new_file_there(repo: Path) -> None:
     for name in ("in/a", "out/b"):
         (repo / name).parent.mkdir()
