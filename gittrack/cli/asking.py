@@ -33,9 +33,11 @@ def fresh() -> Workplace:
     return place
 
 
-def chosen(where: list[str] | None, sort: str | None, limit: int | None, deleted: bool = False) -> Selection:
+def chosen(
+    where: list[str] | None, sort: str | None, limit: int | None, deleted: bool = False, all_metrics: bool = True
+) -> Selection:
     """The runs that a command's options ask for."""
-    return select(fresh().index, clock, where or (), sort, limit, deleted)
+    return select(fresh().index, clock, where or (), sort, limit, deleted, all_metrics)
 
 
 def nothing(where: list[str] | None) -> None:

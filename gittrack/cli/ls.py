@@ -64,7 +64,7 @@ def ls(
         return _list_columns()
     whole = everything or as_json or as_csv or quiet
     limit = number if number is not None else None if whole else SCREENFUL
-    found = chosen(where, sort, limit, deleted)
+    found = chosen(where, sort, limit, deleted, all_metrics=bool(columns or as_json or as_csv))
     if as_json:
         return _pieces(listing.json_lines(found.rows))
     if as_csv:

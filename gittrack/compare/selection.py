@@ -33,14 +33,15 @@ def select(
     sort: str | None = None,
     limit: int | None = None,
     deleted: bool = False,
+    all_metrics: bool = True,
 ) -> Selection:
     """The runs that answer to every expression of `where`, in the order of `sort` (newest first), at most `limit`.
 
-    The index must be fresh. Raises BadExpression for what does not parse and for names that no run has.
+    The index must be fresh. `all_metrics` as in Index.rows; an expression needs them all anyway. Raises BadExpression for what does not parse and for names that no run has.
     """
     order = sort or NEWEST_FIRST
     if not where and order.removesuffix("-desc").removesuffix("-asc") in SORTABLE:
-        rows = index.rows(sort=order.removesuffix("-asc"), limit=limit, deleted=deleted)
+        rows = index.rows(sort=order.removesuffix("-asc"), limit=limit, deleted=deleted, all_metrics=all_metrics)
         cut = limit is not None and len(rows) == limit
         return Selection(rows, index.count(deleted=deleted) if cut else len(rows))
     query = lazy("gittrack.core.query")
