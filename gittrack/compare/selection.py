@@ -37,7 +37,9 @@ def select(
 ) -> Selection:
     """The runs that answer to every expression of `where`, in the order of `sort` (newest first), at most `limit`.
 
-    The index must be fresh. `all_metrics` as in Index.rows; an expression needs them all anyway. Raises BadExpression for what does not parse and for names that no run has.
+    The index must be fresh. `all_metrics` as in Index.rows; an expression needs them all anyway.
+
+    Raises BadExpression for what does not parse and for names that no run has.
     """
     order = sort or NEWEST_FIRST
     if not where and order.removesuffix("-desc").removesuffix("-asc") in SORTABLE:
