@@ -11,11 +11,10 @@ from typing import Any
 
 from gittrack import errors
 from gittrack.lazy import lazy
-from gittrack.record import command, keeper, reaper, signals, terminal
+from gittrack.record import command, signals, terminal
 from gittrack.record.command import End
 from gittrack.record.console import Console, Redact
-from gittrack.record.job import Final, Job, Outcome
-from gittrack.record.keeper import Keeper, Site
+from gittrack.record.job import Final, Job, Outcome, Site
 from gittrack.record.messages import Line
 from gittrack.record.pump import Pump, wait
 from gittrack.record.terminal import Source
@@ -48,7 +47,7 @@ class Front:
         """
         guard = os.fork()
         if guard == 0:
-            keeper.run(self._site, self._line, self._pump)
+            lazy("gittrack.record.keeper").run(self._site, self._line, self._pump)
         self._line.keep(0)
         for descriptor in {self._site.wiring.out, self._site.wiring.err}:
             os.close(descriptor)
@@ -64,7 +63,7 @@ class Front:
         signals.Forwarder(self._signal, lambda: terminal.copy_size(self._site.wiring)).start()
         self._began = (time.monotonic(), time.time())
         self._line.send("start", job=list(job))
-        reaper.adopt_orphans()
+        lazy("gittrack.record.reaper").adopt_orphans()
         pump = self._pump(self._site.wiring.sources, in_front=True)
         while self._done is None:
             if not self._step(pump):
@@ -77,7 +76,7 @@ class Front:
         """Wait for one thing to happen. False: the keeper is gone."""
         ready = wait([self._line.reader, *pump.readers], int(REAP_EVERY * 1000))
         if not ready:
-            self._reaped.update(reaper.reap())
+            self._reaped.update(lazy("gittrack.record.reaper").reap())
         for reader in ready:
             if reader != self._line.reader:
                 pump.take(reader)
@@ -138,7 +137,8 @@ class Front:
         )
         if self._ended is None:
             recording.begin(self._pid)
-        second = Keeper((), recording, self._pid, lambda _: pump)
+        keeper = lazy("gittrack.record.keeper")
+        second = keeper.Keeper((), recording, self._pid, lambda _: pump)
         second.watch(self._end())
         if self._ended is None:
             self._ended = {"code": second.end.code, "signal": second.end.signal, "at": time.monotonic()}

@@ -2,6 +2,10 @@
 
 from typing import Any, NamedTuple
 
+from gittrack.git.discover import Paths
+from gittrack.record.starter import Starter
+from gittrack.record.terminal import Wiring
+
 
 class Command(NamedTuple):
     """What is started. Known before the keeper is made."""
@@ -9,6 +13,16 @@ class Command(NamedTuple):
     file: str
     argv: tuple[str, ...]
     environ: dict[str, str]
+
+
+class Site(NamedTuple):
+    """Where and with what a run is recorded; known before the keeper is made."""
+
+    paths: Paths
+    directory: str
+    starter: Starter
+    command: Command
+    wiring: Wiring
 
 
 class Job(NamedTuple):

@@ -9,36 +9,23 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
-from gittrack.git.discover import Paths
 from gittrack.lazy import lazy
 from gittrack.record import command, signals, terminal
 from gittrack.record.command import End
-from gittrack.record.job import Command, Job
+from gittrack.record.job import Job, Site
 from gittrack.record.messages import Line
 from gittrack.record.pump import Pump, wait
 from gittrack.record.recording import Recording
-from gittrack.record.starter import Starter
-from gittrack.record.terminal import Source, Wiring
+from gittrack.record.terminal import Source
 
 GRACE = 0.3  # seconds: helpers of a command that has ended (resource trackers, loggers) mostly follow it within that
 LATECOMERS = 2.0  # seconds in which a background process of a command that has ended may still join the run
 LOOK_AGAIN = 0.5
 
-LOADED_EARLY = ("gittrack.runs.folding", "gittrack.git.pygit_backend")
+LOADED_EARLY = ("gittrack.git.cli_backend", "gittrack.record.environment")
 
 MakePump = Callable[[tuple[Source, ...]], Pump]
-
-
-class Site(NamedTuple):
-    """Where and with what a run is recorded; known before the keeper is made."""
-
-    paths: Paths
-    directory: str
-    starter: Starter
-    command: Command
-    wiring: Wiring
 
 
 def run(site: Site, line: Line, make_pump: MakePump) -> None:

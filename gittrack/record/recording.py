@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 
 from gittrack import errors
-from gittrack.core import codec
 from gittrack.git import maintenance
 from gittrack.git.command import Git
 from gittrack.git.discover import Paths
@@ -132,7 +131,8 @@ class Recording:
 
     def _repository(self) -> Repository:
         if self._repo is None:
-            self._repo = open_repository(self._paths, self._environ)
+            # What is to be done here is little, and importing pygit2 costs more than all of it.
+            self._repo = open_repository(self._paths, self._environ, "cli")
         return self._repo
 
     def _fold(self) -> folding.Folder | None:
@@ -182,20 +182,11 @@ class Recording:
         return True
 
     def _read_final(self) -> Final:
-        repo = self._repository()
-        tip = next(iter(repo.refs(self._fold_ref()).values()))
-        status = codec.loads(repo.read_path(tip, "status.json") or b"{}")
-        summary = codec.loads(repo.read_path(tip, "summary.json") or b"{}")
+        assert self._folder is not None
+        status, summary = self._folder.documents()
         return Final(
-            status.get("status", ""),
-            status.get("duration", 0.0),
-            summary.get("metrics", {}),
-            summary.get("primary"),
-            status.get("warnings", []),
+            status["status"], status["duration"], summary["metrics"], summary["primary"], list(status["warnings"])
         )
-
-    def _fold_ref(self) -> str:
-        return self._folder.ref if self._folder is not None else ""
 
 
 def _size(directory: str, name: str) -> int:

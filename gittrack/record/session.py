@@ -4,10 +4,12 @@ The program is the training: nothing here may slow it. Git, settings and environ
 work tree is kept again only when it changed, and what is folded before the end is folded by a helper process.
 """
 
+import atexit
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from gittrack import errors
@@ -18,7 +20,7 @@ from gittrack.git.discover import Paths, discover
 from gittrack.git.open import open_repository
 from gittrack.git.repository import RefChange, Repository
 from gittrack.git.snapshot import Plan, Snapshot
-from gittrack.record import environment, facts, notebook, surroundings
+from gittrack.record import environment, exit_code, facts, notebook, surroundings
 from gittrack.record.assistant import Assistant
 from gittrack.record.facts import Labels
 from gittrack.record.surroundings import Surroundings
@@ -86,7 +88,7 @@ class Session:
         run_id, journal = self._journal()
         labels = labels._replace(experiment=labels.experiment or around.settings.experiment)
         book = notebook.path()
-        run = facts.facts(
+        record = facts.facts(
             run_id,
             [os.path.basename(book)] if book else sys.orig_argv,
             labels,
@@ -101,13 +103,17 @@ class Session:
             },
             time.time(),
         )
-        journal.event("start", run=run, goals=dict(around.settings.goals))
+        journal.event("start", run=record, goals=dict(around.settings.goals))
         for text in kept.notes:
             journal.event("warning", text=text)
         for file, value in self._describe(around):
             journal.event("environment", name=file, value=value)
         assistant = Assistant(self.paths, journal.dir)
-        return ActiveRun(journal, run_id, False, params, lambda run: self._finish(run, assistant))
+        run = ActiveRun(journal, run_id, False, params, lambda run: self._finish(run, assistant, at_exit))
+        at_exit = partial(_at_exit, run)
+        exit_code.watch()
+        atexit.register(at_exit)  # runs before the run's own
+        return run
 
     def _look(self) -> Surroundings:
         if self._around is None:
@@ -161,8 +167,9 @@ class Session:
             ]
         return self._environment
 
-    def _finish(self, run: ActiveRun, assistant: Assistant) -> None:
+    def _finish(self, run: ActiveRun, assistant: Assistant, at_exit: Callable[[], None]) -> None:
         """Make the last cut and fold it, here or by the helper that has been folding so far."""
+        atexit.unregister(at_exit)
         if assistant.finish():
             return
         folder = folding.Folder.open(self._repo(), run.dir)
@@ -172,6 +179,13 @@ class Session:
             folder.finish(time.time(), "crashed", mine=(STARTER,))
         finally:
             folder.close()
+
+
+def _at_exit(run: ActiveRun) -> None:
+    """End a run that is still going on as failed, when the program is."""
+    ending = exit_code.ending()
+    if ending is not None and run.is_own():
+        run.__exit__(type(ending), ending, None)
 
 
 _sessions: dict[Paths, Session] = {}

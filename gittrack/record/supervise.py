@@ -12,8 +12,7 @@ from gittrack.git.snapshot import Plan, Snapshot
 from gittrack.record import command, environment, facts, terminal
 from gittrack.record.facts import Labels
 from gittrack.record.front import Front
-from gittrack.record.job import Command, Job, Outcome
-from gittrack.record.keeper import Site
+from gittrack.record.job import Command, Job, Outcome, Site
 from gittrack.record.starter import Starter
 from gittrack.record.surroundings import Surroundings, look
 from gittrack.runs import live, writer

@@ -71,6 +71,10 @@ def wait_until(what: Callable[[], Any], seconds: float = 20) -> Any:
     raise AssertionError("it did not happen")
 
 
+def is_over(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
 class Running:
     """A training under `git track run`, and its three processes."""
 
@@ -151,7 +155,7 @@ def test_front_and_keeper_are_killed(running: Running, repo: Path) -> None:
     for process in (running.keeper, psutil.Process(running.front.pid)):
         process.kill()
     running.front.wait()
-    wait_until(lambda: not running.training.is_running() or running.training.status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: is_over(running.training))
     fold(repo)  # its output led nowhere, which ended it; nothing that it logged is lost
     assert live(repo) == []
     assert record(repo, "summary")["metrics"]["x"]["last"] >= running.logged()
@@ -171,8 +175,8 @@ def test_all_are_killed_at_random_points(repo: Path) -> None:
             time.sleep(chance.random() * 0.02)
         running.stop()
         running.front.wait(20)
-        wait_until(lambda running=running: not running.training.is_running() or running.training.status() == psutil.STATUS_ZOMBIE)  # fmt: skip
-        wait_until(lambda running=running: not running.keeper.is_running() or running.keeper.status() == psutil.STATUS_ZOMBIE)  # fmt: skip
+        for process in (running.training, running.keeper):
+            wait_until(lambda process=process: is_over(process))
         fold(repo)
         assert live(repo) == []
         assert record(repo, "summary")["metrics"]["x"]["last"] >= running.logged()
@@ -190,7 +194,6 @@ def test_killed_while_it_starts(repo: Path) -> None:
         time.sleep(chance.random() * 0.25)
         front.kill()
         front.wait()
-    wait_until(lambda: all(not each.info["cmdline"] or str(repo) not in " ".join(each.info["cmdline"]) for each in psutil.process_iter(["cmdline"])))  # fmt: skip
     git(repo, "fsck", "--strict")
     time.sleep(0.5)
     fold(repo)
