@@ -11,7 +11,7 @@ import fcntl
 import os
 import re
 import shutil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gittrack import errors
 from gittrack.core import events, fold, layout
@@ -91,6 +91,10 @@ class Folder:
             self._commit()
             live.remove(self.directory)
         return True
+
+    def documents(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """status.json and summary.json as of the last cut, without reading them back."""
+        return self._fold.status(self._cutter.cuts[-1]), self._fold.summary.document()
 
     def _close(self, now: float, status: str | None, mine: tuple[str, ...]) -> bool:
         """The final cut, unless somebody is still there. The mark comes first: see docs/format.md §5."""
