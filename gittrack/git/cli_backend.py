@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from gittrack import errors
 from gittrack.git import refnames, refupdate
 from gittrack.git.catfile import CatFile, many
 from gittrack.git.command import Git
@@ -38,7 +39,12 @@ class CliRepository:
 
     def read_path(self, commit: str, path: str) -> bytes | None:
         found = self._contents.ask(f"{whole(commit)}:{path}")
-        return found.data if found is not None and found.kind == "blob" else None
+        if found is not None:
+            return found.data if found.kind == "blob" else None
+        entry = self.git.call("rev-parse", "--verify", "--quiet", f"{commit}:{path}").out.split()
+        if entry and self._names.ask(entry[0].decode()) is None:  # the tree has it, the repository has not
+            raise errors.DamagedRecord(f"{path} of {commit} is missing", "run `git fsck`, then `git track doctor`")
+        return None
 
     def read_many(self, specs: Iterable[str]) -> Iterator[bytes | None]:
         asked = list(specs)
@@ -73,7 +79,7 @@ class CliRepository:
         self._names.close()
 
     def _packed(self, found: Object) -> bool:
-        if not self.exists(found.oid):
+        if self._format.partial or not self.exists(found.oid):  # git would ask the remote for what is not here
             return False
         if time.monotonic() - self._freshened > _FRESH:
             self._freshen_packs()

@@ -51,9 +51,14 @@ def repository_format(paths: Paths) -> Format:
     return Format(
         algorithm=values.get("extensions.objectformat", "sha1").lower(),
         refs=values.get("extensions.refstorage", "files").lower(),
-        partial="partialclone" in extensions,
+        partial="partialclone" in extensions or any(_is_promisor(key, values[key]) for key in values),
         extensions=extensions,
     )
+
+
+def _is_promisor(key: str, value: str) -> bool:
+    """`remote.<name>.promisor`: what git writes for a partial clone since 2.24, in place of the extension."""
+    return key.startswith("remote.") and key.endswith(".promisor") and configfile.is_true(value)
 
 
 def _walk(here: str, environ: Mapping[str, str]) -> Paths:

@@ -8,8 +8,8 @@ from gittrack.git.discover import Format, Paths, repository_format
 from gittrack.git.repository import Repository
 from gittrack.lazy import lazy
 
-# Extensions that libgit2 1.x opens: another one, and it refuses the repository.
-_KNOWN = {"noop", "objectformat", "worktreeconfig", "preciousobjects"}
+# Extensions that libgit2 1.x opens (partialclone when told to): with another one it refuses the repository.
+_KNOWN = {"noop", "objectformat", "worktreeconfig", "preciousobjects", "partialclone"}
 
 
 def open_repository(paths: Paths, environ: Mapping[str, str], backend: str = "auto") -> Repository:

@@ -9,7 +9,7 @@ import contextlib
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pygit2
 
@@ -19,8 +19,9 @@ from gittrack.git.command import Git
 from gittrack.git.discover import Format, Paths
 from gittrack.git.objects import Object, whole
 from gittrack.git.pack import Bases
-from gittrack.git.repository import RefChange
+from gittrack.git.repository import RefChange, Repository
 from gittrack.git.writer import Writer
+from gittrack.lazy import lazy
 
 _KINDS = {
     pygit2.GIT_OBJECT_BLOB: "blob",
@@ -48,6 +49,10 @@ class PygitRepository:
         self.paths = paths
         self.git = Git(paths, environ)
         self._format = form
+        self._environ = environ
+        self._fetching: Repository | None = None
+        if "partialclone" in form.extensions:
+            pygit2.settings.set_extensions(["partialclone"])
         self._repo = pygit2.Repository(paths.git_dir)
         self._odb = self._repo.odb
         self._writer = Writer(self.git, self.algorithm, self._packed)
@@ -56,13 +61,20 @@ class PygitRepository:
         try:
             kind, data = self._odb.read(whole(oid))
         except KeyError:
+            if self._format.partial:
+                return self._promised().read(oid)
             raise KeyError(oid) from None
         except pygit2.GitError as error:
             raise _damaged(oid, error) from error
         return _KINDS[kind], data
 
     def read_path(self, commit: str, path: str) -> bytes | None:
-        return _file(self._tree(commit), path)
+        try:
+            return _file(self._tree(commit), path)
+        except errors.DamagedRecord:
+            if self._format.partial:
+                return self._promised().read_path(commit, path)
+            raise
 
     def read_many(self, specs: Iterable[str]) -> Iterator[bytes | None]:
         for spec in specs:
@@ -102,6 +114,15 @@ class PygitRepository:
 
     def close(self) -> None:
         self._repo.free()
+        if self._fetching is not None:
+            self._fetching.close()
+
+    def _promised(self) -> Repository:
+        """For what a partial clone has left out: git fetches it."""
+        if self._fetching is None:
+            door = lazy("gittrack.git.cli_backend")
+            self._fetching = cast(Repository, door.CliRepository(self.paths, self._format, self._environ))
+        return self._fetching
 
     def _get(self, oid: str) -> Any:
         try:
@@ -203,11 +224,14 @@ def _file(tree: Any, path: str) -> bytes | None:
         return None
     try:
         found = tree[path]
+    except pygit2.GitError as error:  # first: a missing object is a KeyError, too
+        raise _damaged(path, error) from error
     except (KeyError, TypeError):  # not there; not a tree
         return None
-    except pygit2.GitError as error:
+    try:  # only now the blob itself is looked for
+        return found.data if isinstance(found, pygit2.Blob) else None
+    except (pygit2.GitError, KeyError) as error:
         raise _damaged(path, error) from error
-    return found.data if isinstance(found, pygit2.Blob) else None
 
 
 def _damaged(what: str, error: Exception) -> errors.DamagedRecord:

@@ -42,7 +42,7 @@ class Repository(Protocol):
     def read_path(self, commit: str, path: str) -> bytes | None:
         """The file at `path` in the tree of `commit` (or in that tree, when given a tree); None when there is none.
 
-        Raises DamagedRecord when an object on the way does not decode.
+        Raises DamagedRecord when an object on the way is missing or does not decode.
         """
         ...
 
@@ -67,8 +67,8 @@ class Repository(Protocol):
 
         When it returns, all of them can be read by every process. Killed at any point it leaves whole objects or
         nothing, so the caller writes in any order but moves refs afterwards. `bases` may say of an object which earlier
-        version of the same thing stands before it in `objects`: where many are written, it takes less space. `durable`: they are flushed to disk, and
-        so is all that this Repository wrote before. Raises CannotWrite.
+        version of the same thing stands before it in `objects`: where many are written, it takes less space.
+        `durable`: they are flushed to disk, and so is all that this Repository wrote before. Raises CannotWrite.
         """
         ...
 
