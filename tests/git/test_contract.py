@@ -184,6 +184,32 @@ def test_a_damaged_object_is_an_error_with_a_next_step(backend: Repository) -> N
     path.unlink()
 
 
+def test_a_file_that_is_missing_from_its_tree_is_damage(backend: Repository) -> None:
+    commit = made(backend, "missing")
+    blob = record(backend, "missing")[0]
+    path = Path(backend.paths.git_dir, "objects", blob.oid[:2], blob.oid[2:])
+    aside = path.rename(path.with_name("aside"))
+    for _ in range(2):
+        with pytest.raises(errors.DamagedRecord):
+            backend.read_path(commit, "run.json")
+    assert list(backend.read_files([commit, commit], ["run.json", "nothing"])) == [(None, None)] * 2
+    aside.rename(path)
+    assert backend.read_path(commit, "run.json") == b"content missing\n"
+
+
+def test_a_damaged_record_hides_no_other(backend: Repository) -> None:
+    commits = [made(backend, f"{number}") for number in range(9)]
+    damaged = [record(backend, f"{number}")[0] for number in (2, 5)]
+    for blob in damaged:
+        path = Path(backend.paths.git_dir, "objects", blob.oid[:2], blob.oid[2:])
+        path.chmod(0o644)
+        path.write_bytes(path.read_bytes()[:-4] + b"abcd")
+    wanted = [(None if number in (2, 5) else f"content {number}\n".encode(),) for number in range(9)]
+    assert list(backend.read_files(commits, ["run.json"])) == wanted
+    for blob in damaged:
+        Path(backend.paths.git_dir, "objects", blob.oid[:2], blob.oid[2:]).unlink()
+
+
 def test_objects_of_another_process_are_seen(backend: Repository) -> None:
     assert not backend.exists(record(backend, "late")[-1].oid)
     other = open_repository(backend.paths, os.environ, "cli")
