@@ -10,6 +10,7 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
 
+from gittrack.errors import NotARepository
 from gittrack.git.discover import Paths, discover
 from gittrack.lazy import lazy
 
@@ -29,7 +30,11 @@ class Workplace:
     @cached_property
     def paths(self) -> Paths:
         """Where it lies. Raises NotARepository."""
-        return discover(os.getcwd(), os.environ)
+        try:
+            start = os.getcwd()
+        except FileNotFoundError as error:
+            raise NotARepository("the current directory does not exist any more", "change to one that does") from error
+        return discover(start, os.environ)
 
     @cached_property
     def git(self) -> "Git":

@@ -1,6 +1,7 @@
 """The frame around every command: one lazy group, and the one place where errors become text and exit codes."""
 
 import errno
+import io
 import os
 import sys
 import traceback
@@ -100,6 +101,8 @@ def _root(directory: tuple[str, ...], version: bool) -> None:
 
 def call(argv: list[str]) -> int:
     """Run the command that `argv` asks for; return its exit code. Every error ends here, in words on stderr."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be no text, and a terminal may know no arrows
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = _invoke(argv)
         sys.stdout.flush()

@@ -76,6 +76,22 @@ def test_a_directory_given_with_C_is_where_the_command_works(track, tmp_path):
     assert "error: cannot change to" in done.stderr
 
 
+def test_C_leads_into_the_repository_step_by_step(track, repo, tmp_path):
+    assert "no runs yet" in track("-C", str(tmp_path), "-C", repo.name, "ls", cwd=Path("/")).stderr
+
+
+def test_a_directory_that_is_gone_is_told_as_such(repo):
+    script = f"mkdir {repo}/gone; cd {repo}/gone; rmdir {repo}/gone; git-track ls"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+    assert done.returncode == errors.NotARepository.exit_code
+    assert "does not exist any more" in done.stderr
+
+
+def test_a_terminal_that_knows_ascii_only_gets_escapes_and_no_error(track):
+    track("run", "--quiet", "--name", "größe", "true")
+    assert r"gr\xf6\xdfe" in track("ls", PYTHONIOENCODING="ascii").stdout
+
+
 def test_other_systems_are_refused_in_words(capsys):
     assert main.start(["ls"], "win32") == errors.Unsupported.exit_code
     assert "Linux or macOS" in capsys.readouterr().err
