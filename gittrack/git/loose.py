@@ -11,12 +11,17 @@ import errno
 import itertools
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from gittrack import errors
+from gittrack.git import workers
 from gittrack.git.objects import Object
 
 _LEVEL = 6
+_SYNCS = (
+    4  # at once; 12 files take 22 ms of a busy disk one by one, 12 by four, 5 by eight that an idle disk only delays
+)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _counter = itertools.count()
 
@@ -43,27 +48,48 @@ def freshen(objects: str, oid: str) -> bool | None:
     return True
 
 
-def write(objects: str, found: Object, durable: bool) -> str:
-    """Write one object under the directory `objects`; gives the path. `flush` has to follow for a durable one."""
+class Staged(NamedTuple):
+    """An object that is written, and not there yet."""
+
+    temporary: str
+    path: str
+
+
+def stage(objects: str, found: Object) -> Staged:
+    """Write one object under the directory `objects`, in a temporary file; `place` follows, or `discard`."""
     path = path_of(objects, found.oid)
     head = b"%s %d\0" % (found.kind.encode(), len(found.data))
     compressor = zlib.compressobj(_LEVEL)
     data = compressor.compress(head) + compressor.compress(found.data) + compressor.flush()
     try:
-        _store(path, data, os.stat(objects).st_mode, durable)
+        return Staged(_store(path, data, os.stat(objects).st_mode), path)
     except OSError as error:
         raise cannot_write(error, objects) from error
-    return path
+
+
+def place(staged: Sequence[Staged], durable: bool) -> None:
+    """Give the objects their names. `durable`: their bytes are on the disk before; `flush` has to follow."""
+    if durable:
+        sync(each.temporary for each in staged)
+    for temporary, path in staged:
+        os.rename(temporary, path)
+
+
+def discard(staged: Iterable[Staged]) -> None:
+    for each in staged:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(each.temporary)
 
 
 def flush(paths: Iterable[str]) -> None:
-    """Make the names of these files survive a power cut (and their bytes, where they were not synced when written)."""
-    directories = set()
-    for path in paths:
-        if _sync(path):
-            directories.add(os.path.dirname(path))
-    for directory in {*directories, *map(os.path.dirname, directories)}:
-        _sync(directory)
+    """Make the names of these files survive a power cut."""
+    directories = {os.path.dirname(path) for path in paths}
+    sync({*directories, *map(os.path.dirname, directories)})
+
+
+def sync(paths: Iterable[str]) -> None:
+    """Make the bytes of these files survive a power cut. Several at once: the file system commits them together."""
+    workers.each(_sync, paths, _SYNCS)
 
 
 def cannot_write(error: OSError, place: str) -> errors.CannotWrite:
@@ -74,7 +100,7 @@ def cannot_write(error: OSError, place: str) -> errors.CannotWrite:
     return errors.CannotWrite(f"{place} cannot be written: {error.strerror}", hint)
 
 
-def _store(path: str, data: bytes, like: int, durable: bool) -> None:
+def _store(path: str, data: bytes, like: int) -> str:
     """`like`, the mode of the objects directory, decides who may read: so core.sharedRepository holds for ours too."""
     temporary = f"{os.path.dirname(path)}/tmp_obj_{os.getpid():x}{next(_counter):x}"
     file = _create(temporary, like)
@@ -82,14 +108,12 @@ def _store(path: str, data: bytes, like: int, durable: bool) -> None:
         try:
             _write_all(file, data)
             os.fchmod(file, 0o444 & like)
-            if durable:
-                os.fsync(file)
         finally:
             os.close(file)
-        os.rename(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
+    return temporary
 
 
 def _create(path: str, like: int) -> int:
@@ -113,13 +137,12 @@ def _make_directory(path: str, like: int) -> None:
         os.chmod(path, like & 0o7777)
 
 
-def _sync(path: str) -> bool:
+def _sync(path: str) -> None:
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:  # moved into a pack meanwhile, which git syncs
-        return False
+        return
     try:
         os.fsync(file)
     finally:
         os.close(file)
-    return True
