@@ -161,7 +161,7 @@ class _Judge:
         hashed = change.unstaged != "." or change.conflicted
         refused = self.refusal(change.path, change, wanted, hashed)
         if refused:
-            self.left_out.append(refused)
+            self.leave_out(refused, change)
             self.keep_head(change)
             return
         if change.path in self.listing.marked:  # with its mark, git would not look at the file
@@ -176,7 +176,7 @@ class _Judge:
         names = self.listing.untracked
         refused = self.refusal(path, change, path in names.wanted, True)
         if refused:
-            self.left_out.append(refused)
+            self.leave_out(refused, change)
             if change:
                 self.resets.append((change.head_mode, change.head_oid, path))
             return
@@ -203,6 +203,10 @@ class _Judge:
     def accept(self, path: str, kind: str, hashed: bool) -> None:
         stamp = self.listing.stamps.get(path)
         self.entries.append(Entry(path, kind, stamp[1] if stamp else 0, stamp, hashed))
+
+    def leave_out(self, refused: LeftOut, change: Change | None) -> None:
+        kept = "; the snapshot has the committed version" if change and change.head_mode != "000000" else ""
+        self.left_out.append(refused._replace(reason=refused.reason + kept))
 
     def keep_head(self, change: Change) -> None:
         """The snapshot keeps the file as HEAD has it, whatever was staged."""

@@ -150,7 +150,7 @@ def test_files_and_directories_that_cannot_be_read_are_named(repo: Path) -> None
     (repo / "folder").chmod(0o755)
     assert done.returncode == 0, done.stderr
     for name in ("closed", "train.py", "folder"):
-        assert f"('{name}', 'cannot be read: Permission denied')" in done.stdout
+        assert f"('{name}', 'cannot be read: Permission denied" in done.stdout
     assert done.stdout.startswith("['README', 'open', 'train.py']")
 
 
