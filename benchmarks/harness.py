@@ -65,7 +65,6 @@ class Sample(NamedTuple):
 
     wall: float
     cpu: float
-    rss: int  # the largest resident set, in bytes
     output: bytes
 
 
@@ -88,8 +87,7 @@ def process(argv: Sequence[str], cwd: str, env: Mapping[str, str], stdin: str = 
             complaints.seek(0)
             text = complaints.read().decode(errors="replace")
             raise Failed(f"{' '.join(argv)} exited {child.returncode}: {text[-2000:]}")
-    scale = 1 if os.uname().sysname == "Darwin" else 1024
-    return Sample(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * scale, output)
+    return Sample(wall, usage.ru_utime + usage.ru_stime, output)
 
 
 def in_turns(repeats: int, *works: Callable[[], float], discard: int = 1) -> list[Spread]:

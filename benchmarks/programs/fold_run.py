@@ -1,10 +1,11 @@
 """Fold one long journal as a run's own process does: it grows, a cut falls due, it is committed; at the end, the rest.
 
-usage: fold_run.py JOURNAL CUTS (in a repository). Prints {"seconds": what folding took, without the copying}.
+usage: fold_run.py JOURNAL CUTS (in a repository). Prints {"seconds": what folding took, without the copying, "memory": bytes}.
 """
 
 import json
 import os
+import resource
 import sys
 import time
 
@@ -15,6 +16,16 @@ from gittrack.runs.folding import Folder
 
 START = 1_760_000_000.0
 APART = 100_000.0  # seconds between the cuts by the clock that the fold is given: always long enough
+
+
+def most_memory() -> int:
+    """The largest resident set so far, in bytes."""
+    try:
+        with open("/proc/self/status") as file:  # getrusage counts what the process that started this one had as well
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
+    except FileNotFoundError:  # macOS, which counts bytes
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
 
 source, cuts = sys.argv[1], int(sys.argv[2])
 paths = discover(os.getcwd(), os.environ)
@@ -38,4 +49,5 @@ begin = time.perf_counter()
 assert folder.finish(START + cuts * APART, "completed")
 folder.close()
 repo.close()
-print(json.dumps({"seconds": seconds + time.perf_counter() - begin}))
+seconds += time.perf_counter() - begin
+print(json.dumps({"seconds": seconds, "memory": most_memory()}))

@@ -29,9 +29,10 @@ def measure(scene: Scene) -> Iterator[Line]:
         repo = scene.repository("fold")
         before = size(os.path.join(repo, ".git"))
         sample = process(program("fold_run.py", journal, str(CUTS)), repo, scene.env)
-        memory.append(sample.rss / MB)
+        found = json.loads(sample.output)
+        memory.append(found["memory"] / MB)
         growth.append((size(os.path.join(repo, ".git")) - before) / MB)
-        return float(json.loads(sample.output)["seconds"])
+        return float(found["seconds"])
 
     floor, took = in_turns(3, gzip, fold, discard=0)
     packed = Spread((os.path.getsize(zipped) / MB,))
