@@ -1,6 +1,7 @@
 """Fold one long journal as a run's own process does: it grows, a cut falls due, it is committed; at the end, the rest.
 
-usage: fold_run.py JOURNAL CUTS (in a repository). Prints {"seconds": what folding took, without the copying, "memory": bytes}.
+usage: fold_run.py JOURNAL CUTS (in a repository)
+Prints {"seconds": what folding took, without the copying, "memory": most bytes}.
 """
 
 import json
