@@ -76,10 +76,11 @@ class Git:
         input: bytes | None = None,
         env: Mapping[str, str | None] | None = None,
         cwd: str | None = None,
+        keep: tuple[int, ...] = (),
     ) -> Result:
-        """Like run, for a caller to whom the exit code is an answer."""
+        """Like run, for a caller to whom the exit code is an answer. git inherits the open files `keep`."""
         stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
-        with self.popen(*args, stdin=stdin, env=env, cwd=cwd) as process:
+        with self.popen(*args, stdin=stdin, env=env, cwd=cwd, keep=keep) as process:
             try:
                 out, err = process.communicate(input)
             except BaseException:  # an interrupt leaves no git behind that still writes into the repository
@@ -89,12 +90,13 @@ class Git:
 
     def lines(self, *args: str, input: bytes | None = None, env: Mapping[str, str | None] | None = None) -> list[str]:
         """Output by lines."""
-        return os.fsdecode(self.run(*args, input=input, env=env)).splitlines()
+        text = os.fsdecode(self.run(*args, input=input, env=env))
+        return text.removesuffix("\n").split("\n") if text else []
 
     def fields(self, *args: str, input: bytes | None = None, env: Mapping[str, str | None] | None = None) -> list[str]:
         """Output of a command that was asked for `-z`, by NUL."""
         text = os.fsdecode(self.run(*args, input=input, env=env))
-        return text[:-1].split("\0") if text.endswith("\0") else text.split("\0") if text else []
+        return text.removesuffix("\0").split("\0") if text else []
 
     def popen(
         self,
@@ -105,6 +107,7 @@ class Git:
         env: Mapping[str, str | None] | None = None,
         cwd: str | None = None,
         own_session: bool = False,
+        keep: tuple[int, ...] = (),
     ) -> "subprocess.Popen[bytes]":
         """A running git. With `own_session`, Ctrl-C at the terminal does not reach it."""
         try:
@@ -116,6 +119,7 @@ class Git:
                 env=_merged(self.environ, env),
                 cwd=cwd or self.directory,
                 start_new_session=own_session,
+                pass_fds=keep,
             )
         except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
             if error.filename == self.executable:

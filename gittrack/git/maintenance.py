@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from gittrack.git import loose, ownpacks, reffiles
+from gittrack.git import ownpacks, reffiles, trackdir
 from gittrack.git.command import Git, failure
 
 LOOSE_OBJECTS = 2000  # of 6,700
@@ -135,12 +135,7 @@ def _refs(git: Git, force: bool) -> int:
 @contextlib.contextmanager
 def _alone(common: str) -> Iterator[int | None]:
     """The open lock file, or None when another process is at it."""
-    place = os.path.join(common, "track", "tidy.lock")
-    try:
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        file = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise loose.cannot_write(error, place) from error
+    file = trackdir.open_file(common, "tidy.lock")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:  # held; or no flock here, where two at once do no harm but work

@@ -7,10 +7,15 @@ merged by the user's gc, and is forgotten.
 import contextlib
 import fcntl
 import os
+import re
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from gittrack import errors
+from gittrack.git import trackdir
+
+_LINE = re.compile(r"pack-[0-9a-f]{40,64}(?: in pack-[0-9a-f]{40,64})?")
 _SUFFIXES = (".idx", ".rev", ".bitmap", ".pack")  # without an index git does not look at the pack any more
 
 
@@ -22,7 +27,7 @@ class OwnPack(NamedTuple):
 
 def add(common: str, names: Iterable[str]) -> None:
     """These packs were made by us."""
-    with contextlib.suppress(OSError):  # a list that cannot be written costs a merge, not a record
+    with contextlib.suppress(errors.CannotWrite):  # a list that cannot be written costs a merge, not a record
         _edit(common, lambda lines: [*lines, *names])
 
 
@@ -88,27 +93,26 @@ def _count(path: str) -> int:
 
 def _read(common: str) -> list[str]:
     try:
-        with open(f"{common}/track/packs", encoding="ascii", errors="replace") as file:
-            return [line for line in file.read().split("\n") if line.startswith("pack-")]
+        with open(f"{common}/track/packs", "rb") as file:
+            return _lines(file.read())
     except FileNotFoundError:
         return []
 
 
+def _lines(data: bytes) -> list[str]:
+    """Those that name packs: the name of a pack can do no harm as a path."""
+    return [line for line in data.decode("ascii", "replace").split("\n") if _LINE.fullmatch(line)]
+
+
 def _edit(common: str, change: Callable[[list[str]], list[str]]) -> None:
-    with _locked(common):
-        lines = list(dict.fromkeys(change(_read(common))))
-        temporary = f"{common}/track/packs.new"
-        with open(temporary, "w", encoding="ascii") as file:
-            file.write("".join(f"{line}\n" for line in lines))
-        os.replace(temporary, f"{common}/track/packs")
-
-
-@contextlib.contextmanager
-def _locked(common: str) -> Iterator[None]:
-    os.makedirs(f"{common}/track", exist_ok=True)
-    with open(f"{common}/track/packs.lock", "w", encoding="ascii") as file:
+    """One read, change and write in place: who is killed in the middle leaves lines that are no packs."""
+    with os.fdopen(trackdir.open_file(common, "packs"), "r+b") as file:
         with contextlib.suppress(OSError):  # no flock here: a lost line costs a merge
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        lines = dict.fromkeys(change(_lines(file.read())))
+        file.seek(0)
+        file.write("".join(f"{line}\n" for line in lines).encode("ascii"))
+        file.truncate()
+        file.flush()
         with contextlib.suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_UN)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from gittrack import errors
-from gittrack.git import loose
+from gittrack.git import loose, trackdir
 from gittrack.git.discover import Paths
 
 _PATIENCE = 30.0  # seconds: deleting 50,000 packed refs at once takes 4
@@ -21,20 +21,20 @@ _TOLERANCE = 2.0  # seconds between note and lock file within which the lock is 
 
 
 @contextlib.contextmanager
-def held(paths: Paths, refs: Sequence[str]) -> Iterator[None]:
-    """Keep other gittrack processes from moving refs, git and libgit2 excepted."""
-    place = os.path.join(paths.common_dir, "track", "refs.lock")
-    try:
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        file = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise loose.cannot_write(error, place) from error
+def held(paths: Paths, refs: Sequence[str]) -> Iterator[int]:
+    """Keep other gittrack processes from moving refs, git and libgit2 excepted.
+
+    Gives the open file that holds the flock: a git that is started to move them gets it too, and so keeps it for as
+    long as it runs, also when we are killed meanwhile.
+    """
+    place = f"{paths.common_dir}/track/refs.lock"
+    file = trackdir.open_file(paths.common_dir, "refs.lock")
     try:
         locked = _wait(file, place)
         try:
             _mend(file, paths.common_dir)
             _note(file, refs, place)
-            yield
+            yield file
         finally:
             os.ftruncate(file, 0)
             if locked:  # said in words: a child forked meanwhile has the same open file, and may live long

@@ -38,8 +38,8 @@ def update(git: Git, changes: Sequence[RefChange], durable: bool, algorithm: str
     lines = ["start", *(_line(change, zero) for change in ordered), "commit"]
     said = "".join(f"{line}\0" for line in lines).encode("utf-8", "surrogateescape")
     args = (*(("-c", "core.fsync=committed") if durable else ()), "update-ref", "--no-deref", "--stdin", "-z")
-    with reflock.held(git.paths, [change.ref for change in changes]):
-        retry(lambda: _run(git, args, said, ordered))
+    with reflock.held(git.paths, [change.ref for change in changes]) as lock:
+        retry(lambda: _run(git, args, said, ordered, lock))
 
 
 def retry(action: Callable[[], None]) -> None:
@@ -72,14 +72,14 @@ def _line(change: RefChange, zero: str) -> str:
     return f"update {change.ref}\0{change.new}\0{change.old or zero}"
 
 
-def _run(git: Git, args: tuple[str, ...], said: bytes, changes: Sequence[RefChange]) -> None:
-    result = git.call(*args, input=said)
+def _run(git: Git, args: tuple[str, ...], said: bytes, changes: Sequence[RefChange], lock: int) -> None:
+    result = git.call(*args, input=said, keep=(lock,))
     if result.code == 0:
         return
     text = os.fsdecode(result.err).strip()
-    lock = _LOCKED.search(text)
-    if lock:
-        raise Busy(refnames.locked(lock[1]))
+    locked = _LOCKED.search(text)
+    if locked:
+        raise Busy(refnames.locked(locked[1]))
     if _IN_THE_WAY.search(text):
         raise refnames.in_the_way(text)
     match = _MOVED.search(text)

@@ -28,7 +28,9 @@ class Writer:
     def write(self, objects: Sequence[Object], durable: bool, bases: pack.Bases | None = None) -> None:
         once = unique(objects)
         if len(once) >= PACK_FROM:  # without asking what is there: each miss makes git look through its packs again
-            ownpacks.add(self._git.paths.common_dir, [pack.install(self._git, once, self._algorithm, bases)])
+            name = pack.install(self._git, once, self._algorithm, bases)
+            ownpacks.add(self._git.paths.common_dir, [name])
+            self._unsynced += [f"{self._objects}/pack/{name}{suffix}" for suffix in (".pack", ".idx")]
         else:
             self._loose([each for each in once if not self._known(each)], durable)
         if durable:

@@ -26,6 +26,16 @@ def test_output_comes_back_as_bytes_lines_and_fields(repo: Path) -> None:
     assert git.run("hash-object", "--stdin", input=b"").strip() == b"e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
 
 
+def test_only_newlines_end_a_line(repo: Path) -> None:
+    git = open_git(repo)
+    commit = git.lines("commit-tree", "HEAD^{tree}", "-m", "one\u2028\x0c\x1cline")[0]
+    assert git.lines("show", "-s", "--format=%s%n%n%s", commit) == [
+        "one\u2028\x0c\x1cline",
+        "",
+        "one\u2028\x0c\x1cline",
+    ]
+
+
 def test_names_that_are_not_utf8_come_through(repo: Path) -> None:
     name = os.fsdecode(b"caf\xe9")
     (repo / name).write_bytes(b"")

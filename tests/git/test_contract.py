@@ -129,6 +129,14 @@ def test_objects_are_as_readable_as_those_of_git(backend: Repository) -> None:
     assert path.parent.stat().st_mode & 0o7777 == 0o2770
 
 
+def test_files_of_ours_are_as_writable_as_the_repository(backend: Repository) -> None:
+    Path(backend.paths.git_dir, "objects").chmod(0o2770)
+    backend.update_refs([RefChange(RUN, None, made(backend))])
+    directory = Path(backend.paths.git_dir, "track")
+    assert directory.stat().st_mode & 0o7777 == 0o2770
+    assert [path.stat().st_mode & 0o777 for path in directory.iterdir()] == [0o660]
+
+
 def test_what_is_not_there_is_said(backend: Repository) -> None:
     with pytest.raises(KeyError):
         backend.read(none(backend))

@@ -210,6 +210,18 @@ def test_runs_are_recorded_and_the_user_works_while_it_tidies(repo: Path, git: C
     git("fsck", "--no-dangling")
 
 
+def test_a_torn_or_hostile_list_of_packs_is_passed_over(opened: Repository, git: Callable[..., str]) -> None:
+    record(opened, 1)
+    tidy(opened.git, force=True)
+    listed = Path(opened.paths.common_dir, "track/packs")
+    name = listed.read_text().strip()
+    evil = "pack-../../../train.py in " + name
+    listed.write_text(f"{evil}\npack-12\n\n{name}\n{name[:20]}")
+    assert [pack.name for pack in ownpacks.of(opened.paths.common_dir)] == [name]
+    assert ownpacks.remove_superseded(opened.paths.common_dir) == 0
+    assert Path(str(opened.paths.worktree), "train.py").exists()
+
+
 def test_packs_grow_in_powers_of_two() -> None:
     rng = random.Random(7)
     packs: list[OwnPack] = []

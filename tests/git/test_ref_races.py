@@ -170,6 +170,36 @@ with reflock.held(discover({str(repo)!r}, {{}}), [{RUN!r}]):
     assert lock.exists()
 
 
+def test_a_git_that_outlives_its_killed_parent_keeps_its_locks(opened: Repository, repo: Path, tmp_path: Path) -> None:
+    """A hook holds git still after it has locked the ref: by then the process that started it is dead."""
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    os.mkfifo(begun)
+    os.mkfifo(go)
+    hook = repo / ".git/hooks/reference-transaction"
+    hook.write_text(f"#!/bin/sh\ntest $1 = prepared || exit 0\necho x >{begun}\nread x <{go}\n")
+    hook.chmod(0o755)
+    oid = commit(opened, "one")
+    program = f"""
+import os
+from gittrack.git.discover import discover
+from gittrack.git.open import open_repository
+from gittrack.git.repository import RefChange
+open_repository(discover({str(repo)!r}, {{}}), os.environ, "cli").update_refs([RefChange({RUN!r}, None, {oid!r})])
+"""
+    with subprocess.Popen([sys.executable, "-c", program]) as parent:
+        begun.read_text()
+        parent.kill()
+    second = subprocess.Popen([sys.executable, "-c", program.replace("cli", "pygit2")], stderr=subprocess.PIPE)
+    lock = Path(opened.paths.common_dir, RUN + ".lock")
+    with pytest.raises(subprocess.TimeoutExpired):  # it waits for the git that is still there
+        second.wait(timeout=1)
+    assert lock.exists()
+    go.write_text("go\n")
+    assert b"RefConflict" in second.communicate(timeout=30)[1]
+    assert opened.refs("refs/track/") == {RUN: oid}
+    assert not lock.exists()
+
+
 def test_a_failed_update_leaves_no_note_behind(opened: Repository) -> None:
     oid = commit(opened, "one")
     with pytest.raises(errors.RefConflict):
