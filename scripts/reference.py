@@ -67,7 +67,8 @@ def errors_markdown() -> str:
 
 
 def _subclasses(cls: type[errors.GittrackError]) -> list[type[errors.GittrackError]]:
-    return [found for sub in cls.__subclasses__() for found in (sub, *_subclasses(sub))]
+    found = [one for sub in cls.__subclasses__() for one in (sub, *_subclasses(sub))]
+    return [one for one in found if one.__module__ == errors.__name__]  # others are a layer's own business
 
 
 def manual_roff() -> str:

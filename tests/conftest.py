@@ -5,6 +5,7 @@ directory, configuration, identity, time zone, language, and whatever variables 
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,11 @@ IDENTITY = {
 }
 # What the outside may not decide. GIT_* and GITTRACK_* go as a whole, see `sealed`.
 DROPPED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "NO_COLOR", "FORCE_COLOR", "PAGER", "COLUMNS", "LINES", "CI")
+
+# A shell that starts the tests in the background, or nohup, has them ignore these, and every child would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 Runner = Callable[..., subprocess.CompletedProcess[str]]
 

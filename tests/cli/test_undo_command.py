@@ -59,7 +59,7 @@ def test_an_unknown_operation_is_told_as_such(named, track):
 
 def test_the_list_is_the_log(named, track):
     track("tag", "one", "good")
-    assert track("undo", "--list").stdout == track("log").stdout
+    assert track("undo", "--list", "--json").stdout == track("log", "--json").stdout
     assert named()[0]["tags"] == ["good"]
 
 
