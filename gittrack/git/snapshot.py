@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 from gittrack.git import objects
-from gittrack.git.command import Git, version
+from gittrack.git.command import Git, failure, version
 from gittrack.git.digests import Digests
 from gittrack.git.snapshot_plan import index_stamp, plan, stamp_of
 from gittrack.git.snapshot_values import Entry, LeftOut, Plan, Policy, Snapshot
@@ -25,6 +25,9 @@ AUTHOR = "gittrack <gittrack@localhost>"
 MESSAGE = "Snapshot of the work tree\n"
 _MANY = 500  # files from which on the blobs go into one pack: thousands of loose ones would set off the user's gc
 _PACKING = (2, 37)  # git from which on update-index writes one pack, not one for each file
+_ADD = ("update-index", "--add", "--remove", "--replace", "-z", "--stdin")
+# What is no fault of one file: then to look for the file would be to fail for each.
+_HOPELESS = (b"No space left on device", b"Disk quota exceeded", b"Read-only file system", b"insufficient permission")
 _SETTLE = 3  # times to plan again when the index changes meanwhile
 
 
@@ -92,9 +95,11 @@ class _Feed:
         if not paths:
             return
         names = b"".join(os.fsencode(path) + b"\0" for path in paths)
-        result = self.index.call("update-index", "--add", "--remove", "--replace", "-z", "--stdin", input=names)
+        result = self.index.call(*_ADD, input=names)
         if result.code == 0:
             self.ignored(result.err)
+        elif any(sign in result.err for sign in _HOPELESS):
+            raise failure(_ADD, result.code, result.err, self.git.paths)
         elif len(paths) == 1:
             self.refuse(paths[0], result.err)
         else:

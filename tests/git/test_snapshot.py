@@ -1,6 +1,8 @@
 """The main line of snapshots: what is captured, and that nothing of the user's is touched."""
 
 import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -209,3 +211,31 @@ def test_left_out_names_what_and_why(repo: Path) -> None:
     (repo / ".venv").mkdir()
     (repo / ".venv/pyvenv.cfg").write_text("home = /usr\n")
     assert "environment" in left(shoot(repo), ".venv").reason
+
+
+def test_eight_at_once_give_one_commit(repo: Path) -> None:
+    for number in range(20):
+        (repo / f"new{number}").write_text(str(number))
+    git = git_at(repo)
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(lambda _: take(git, plan(git)).oid, range(8)))
+    assert len(set(taken)) == 1 and len(files(repo, take(git, plan(git)))) == 22
+
+
+def test_a_full_disk_is_said_once_and_harms_nothing(repo: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)], check=False).returncode:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        sh(tmp_path, "clone", "-q", "--no-hardlinks", "--template=", str(repo), str(disk / "clone"))
+        clone = disk / "clone"
+        (clone / "big").write_bytes(os.urandom(300_000))
+        (clone / "small").write_text("1")
+        with pytest.raises(errors.CannotWrite, match="No space left"):
+            shoot(clone)
+        sh(clone, "fsck")
+        (clone / "big").unlink()
+        assert "small" in files(clone, shoot(clone))
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
