@@ -76,10 +76,11 @@ class Redactor:
     def find(self, data: builtins.bytes) -> frozenset[tuple[str, builtins.bytes]]:
         """(name of the rule, the secret) of all that the rules find, placeholders in templates apart."""
         found = {(name, data[start:end]) for start, end, name in self._scanner.spans(data)}
+        found = {each for each in found if not re.search(_TEMPLATE, each[1])}
         if self._keys and b"PRIVATE KEY" in data:
             found = {each for each in found if each[0] != _KEY_NAME}  # the whole key, so that two can be told apart
             found |= {(_KEY_NAME, match[0]) for match in re.finditer(_KEY, data)}
-        return frozenset(each for each in found if each[1] not in self._allowed and not re.search(_TEMPLATE, each[1]))
+        return frozenset(each for each in found if each[1] not in self._allowed)
 
     def stream(self) -> Callable[[builtins.bytes], builtins.bytes]:
         """A function like `bytes` for the pieces of one text, whole lines each: it remembers an open private key."""

@@ -100,7 +100,10 @@ def test_find_names_rule_and_secret_and_passes_over_templates() -> None:
     redactor = Redactor([RULE, rule])
     text = f"{SECRET} http://u:{{password}}@h http://u:<secret>@h http://u:real@h".encode()
     assert redactor.find(text) == {("Token", SECRET.encode()), ("URL", b"real")}
-    assert {name for name, _ in redactor.find(KEY.encode())} == {"Private Key"}
+    for key in (KEY, KEY.replace("Proc-Type: 4,ENCRYPTED", "Comment: <a@b> {x}")):
+        assert {name for name, _ in redactor.find(key.encode())} == {"Private Key"}
+    two = redactor.find((KEY + "\n" + KEY.replace("Zm9v", "YmFy")).encode())
+    assert len(two) == 2
 
 
 @pytest.mark.parametrize(
