@@ -5,7 +5,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -194,27 +193,22 @@ def test_a_file_of_git_lfs_is_captured_as_its_pointer(repo: Path) -> None:
     assert any("git-lfs" in note and "model.pt" in note for note in snapshot.notes)
 
 
-def test_a_file_that_is_written_all_the_time_is_captured_and_said(repo: Path) -> None:
-    log = repo / "train.log"
-    log.write_bytes(b"start\n")
-    git = git_at(repo)
-    found = plan(git)
-    stop = threading.Event()
+def test_a_file_that_changes_each_time_it_is_read_is_captured_and_said(repo: Path) -> None:
+    """A filter that writes to the file it reads, so that there is no race to win."""
+    (repo / ".gitattributes").write_text("*.log filter=grow\n")
+    sh(repo, "config", "filter.grow.clean", "cat; echo more >> train.log")
+    (repo / "train.log").write_text("start\n")
+    snapshot = shoot(repo)
+    assert content(repo, snapshot, "train.log") == b"start\nmore\n"
+    assert any("train.log" in note and "changed while" in note for note in snapshot.notes)
 
-    def write() -> None:
-        with log.open("ab", buffering=0) as file:
-            while not stop.is_set():
-                file.write(b"line\n" * 100)
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        snapshot = take(git, found)
-    finally:
-        stop.set()
-        writer.join()
-    assert content(repo, snapshot, "train.log").startswith(b"start\n")
-    assert any("train.log" in note for note in snapshot.notes)
+def test_a_file_that_changed_once_while_it_was_read_is_read_again(repo: Path) -> None:
+    (repo / ".gitattributes").write_text("*.log filter=once\n")
+    sh(repo, "config", "filter.once.clean", "cat; test -e ../done || { touch ../done; echo more >> train.log; }")
+    (repo / "train.log").write_text("start\n")
+    snapshot = shoot(repo)
+    assert content(repo, snapshot, "train.log") == b"start\nmore\n" and not snapshot.notes
 
 
 def test_a_file_that_vanishes_after_it_was_listed_is_absent(repo: Path) -> None:
