@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -255,19 +254,19 @@ def test_inside_a_submodule_the_submodule_is_the_repository(superproject: Path) 
     assert set(files(superproject / "lib", shoot(superproject / "lib"))) == {"lib.py", "new.py"}
 
 
-def test_a_snapshot_of_four_thousand_files_hashes_one(tmp_path: Path) -> None:
-    """The figure to reach is 0.1 s on a quiet machine; here only that nothing is hashed again."""
+def test_of_a_thousand_files_one_is_hashed(tmp_path: Path) -> None:
+    """The time is measured in docs/benchmarks.md: 0.1 s for 20,000 files. Here that nothing is written twice."""
     repo = new_repository(tmp_path / "big")
-    for folder in range(20):
+    for folder in range(10):
         (repo / str(folder)).mkdir()
-        for number in range(200):
+        for number in range(100):
             (repo / f"{folder}/{number}").write_text("x")
     sh(repo, "add", ".")
     sh(repo, "commit", "-qm", "big")
     (repo / "3/7").write_text("changed")
-    began = time.monotonic()
+    before = int(sh(repo, "count-objects").split()[0])
     snapshot = shoot(repo)
-    assert time.monotonic() - began < 2
+    assert int(sh(repo, "count-objects").split()[0]) - before == 4  # blob, two trees, commit
     assert snapshot.modified == ("3/7",) and len(planned(repo).entries) == 1
 
 
