@@ -14,15 +14,16 @@ import shutil
 from typing import Any, NamedTuple
 
 from gittrack import errors
-from gittrack.core import events, fold, layout
+from gittrack.core import events, fold, layout, story
 from gittrack.git import objects
 from gittrack.git.repository import RefChange, Repository
 from gittrack.git.trees import TreeEditor
-from gittrack.runs import live, tail
+from gittrack.runs import live, operations, tail
 from gittrack.runs.cutting import Cutter
 
 BATCH_BYTES = 8 * 1024 * 1024
 BATCH_OBJECTS = 4000
+LONGEST_COMMAND = 200  # characters of a command line in the log of operations
 
 _CUT = re.compile(rb"^Track-Cut: (\d+)$", re.MULTILINE)
 
@@ -47,6 +48,7 @@ class Folder:
         self._fold = fold.Fold()
         self._folded = 0  # cuts taken in by self._fold
         self._tip: str | None = None
+        self._now = 0.0  # of the last call, for the log of operations: the record takes its times from the journal
         self._tree: TreeEditor | None = None
         self._pending: dict[str, objects.Object] = {}
         self._pending_bytes = 0
@@ -74,6 +76,7 @@ class Folder:
     def advance(self, now: float) -> None:
         """Cut where a cut is due, and commit what is cut. Raises GittrackError; the next call goes on from there."""
         with _disk_errors(self.directory):
+            self._now = now
             if not self._cutter.closed:
                 self._cutter.started(now)
                 self._cutter.checkpoints()
@@ -86,6 +89,7 @@ class Folder:
         `mine` names journals whose lock the caller itself holds. `status` is for a run that wrote no `end` event.
         """
         with _disk_errors(self.directory):
+            self._now = now
             if not self._cutter.closed and not self._close(now, status, mine):
                 return False
             self._commit()
@@ -162,7 +166,9 @@ class Folder:
     def _update(self, changes: list[RefChange]) -> None:
         try:
             if changes:
-                self.repo.update_refs(changes)
+                what = " ".join(f"run {self._fold.facts.get('command')}".split())[:LONGEST_COMMAND]
+                who = story.author(self._fold.facts)
+                operations.apply(self.repo, changes, what, self._now, who=who, group=self.run_id)
         except errors.RefConflict:
             if any(self.repo.refs(change.ref).get(change.ref) != change.new for change in changes):
                 raise  # another run of the same code may have made the code ref: that is no conflict

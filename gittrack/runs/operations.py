@@ -219,9 +219,7 @@ def _is_at(name: str, descriptor: int) -> bool:
 
 def describe(operation: Operation) -> str:
     """The operation in a few words, for messages."""
-    runs = [
-        change.ref.rpartition("/")[2][: layout.SHORT]
-        for change in operation.changes
-        if change.ref.startswith(layout.RUNS)
-    ]
-    return operation.command + (f" ({', '.join(runs[:3])}{', …' if len(runs) > 3 else ''})" if runs else "")
+    refs = [change.ref for change in operation.changes if change.ref.startswith(layout.RUNS)]
+    ids = [ref.rpartition("/")[2] for ref in refs] or ([operation.group] if operation.group else [])
+    shown = [run_id[: layout.SHORT] for run_id in ids[:3]] + ["…"] * (len(ids) > 3)
+    return operation.command + (f" ({', '.join(shown)})" if shown else "")

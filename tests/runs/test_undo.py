@@ -14,6 +14,7 @@ from gittrack.core import layout
 from gittrack.git.repository import RefChange, Repository
 from gittrack.runs import annotations, live, operations
 from gittrack.runs.annotations import Annotations, Author, Saying
+from gittrack.runs.folding import Folder
 from gittrack.runs.index import Index
 from gittrack.runs.operations import DONE, FAILED, INTERRUPTED
 from gittrack.runs.undo import undo
@@ -120,6 +121,29 @@ def test_a_run_is_undone_as_a_whole_and_survives_gc_until_it_is_wanted_back(
     assert store.refs()[ref] == tips[-1]
     assert git("rev-list", "--reverse", ref).splitlines() == tips
     assert git("fsck", "--strict") == ""
+
+
+def test_a_run_that_was_folded_is_in_the_log_and_can_be_undone(
+    store: Repository, fresh: Fresh, git: Callable[..., str]
+) -> None:
+    folder = Path(live.folder(store.paths, builder.run_id(0)))
+    folder.mkdir(parents=True)
+    head = git("rev-parse", "HEAD")
+    data = builder.journal(0, {}, [0.5, 0.25], checkpoints=True, snapshot=head, command="python  train.py\n-x")
+    (folder / "run.jsonl").write_bytes(data)
+    opened = Folder.open(store, str(folder))
+    assert opened is not None
+    assert opened.finish(NOW)
+    opened.close()
+    assert {operations.describe(one) for one in operations.log(store)} == {
+        f"run python train.py -x ({builder.run_id(0)[:7]})"
+    }
+    assert operations.log(store)[0].who == "Ann <ann@example.org>"
+    undo(store, author())
+    assert fresh().rows() == []
+    assert store.refs(layout.CODE) == {layout.code_ref(head): head}
+    undo(store, author())
+    assert [row.status for row in fresh().rows()] == ["completed"]
 
 
 def test_the_code_of_an_undone_run_stays_because_others_may_share_it(
