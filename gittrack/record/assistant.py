@@ -28,21 +28,18 @@ class Assistant:
     """Belongs to one run in the training's process."""
 
     def __init__(self, paths: Paths, directory: str) -> None:
+        self.due: float | None = time.monotonic() + DELAY
         self._paths = paths
         self._directory = directory
         self._pid = os.getpid()
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
-        self._timer: threading.Timer | None = threading.Timer(DELAY, self._start)
-        self._timer.daemon = True
-        self._timer.start()
+        _watch(self)
 
     def finish(self) -> bool:
         """Have the helper close the run. False when there is none: then the caller does."""
         with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            self.due = None
             process = self._process
         if process is None or self._pid != os.getpid():
             return False
@@ -50,11 +47,35 @@ class Assistant:
             process.communicate(b"ended\n", PATIENCE)  # it closes its output when it has tried
         return process.poll() in (None, 0)
 
-    def _start(self) -> None:
+    def begin(self) -> None:
+        """Start the helper, unless the run has ended meanwhile."""
         with self._lock:
-            if self._timer is None or self._pid != os.getpid():
-                return
-            self._process = start(self._paths, self._directory)
+            if self.due is not None:
+                self.due = None
+                self._process = start(self._paths, self._directory)
+
+
+_newest: Assistant | None = None
+_watching = 0  # the process that has the thread; a forked one has none, and no run of its own
+
+
+def _watch(assistant: Assistant) -> None:
+    """Have one thread, for all runs of this process, begin the assistant when it is due."""
+    global _newest, _watching
+    _newest = assistant
+    if _watching != os.getpid():
+        _watching = os.getpid()
+        threading.Thread(target=_wake, name="gittrack-assistant", daemon=True).start()
+
+
+def _wake() -> None:
+    while True:
+        assistant = _newest
+        due = assistant.due if assistant is not None else None
+        left = DELAY if due is None else due - time.monotonic()
+        if assistant is not None and left <= 0:
+            assistant.begin()
+        time.sleep(max(left, 0.01))
 
 
 def start(paths: Paths, directory: str) -> "subprocess.Popen[bytes] | None":

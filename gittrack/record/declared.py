@@ -142,11 +142,20 @@ def _parse(path: str, text: str) -> Any:
     kind = os.path.splitext(path)[1].lower()
     if kind in (".yaml", ".yml"):
         return lazy("gittrack.record.documents").read_yaml(text)
+    if kind == ".toml":
+        return _toml(text)
     if kind in (".csv", ".tsv"):
         return list(csv.DictReader(io.StringIO(text), delimiter="\t" if kind == ".tsv" else ","))
     if kind in (".jsonl", ".ndjson"):
         return [json.loads(line) for line in text.splitlines() if line.strip()]
     return json.loads(text)
+
+
+def _toml(text: str) -> Any:
+    try:
+        return lazy("tomllib").loads(text)
+    except ImportError:
+        raise ValueError("TOML needs Python 3.11 or later") from None
 
 
 def _point(row: Mapping[str, Any]) -> tuple[int | None, dict[str, float]]:

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import os
 import select
+import sys
 from collections.abc import Iterable
 
 from gittrack.record.console import Console
@@ -101,6 +102,8 @@ class Pump:
 
 def wait(readers: Iterable[int], milliseconds: int | None) -> list[int]:
     """Those of `readers` that have something to read or have ended. Signals do not end the wait."""
+    if sys.platform == "darwin":  # its poll(2) knows no terminals
+        return select.select(list(readers), [], [], None if milliseconds is None else milliseconds / 1000)[0]
     poll = select.poll()
     for reader in readers:
         poll.register(reader, select.POLLIN)

@@ -508,3 +508,18 @@ def test_a_full_disk_stops_the_record_not_the_training(repo: Path) -> None:
         assert subprocess.run(["git", "fsck", "--strict"], cwd=repo).returncode == 0
     finally:
         subprocess.run(["umount", "-l", str(live)], check=True)
+
+
+def test_an_interrupt_before_the_command_starts_leaves_nothing(repo: Path, tmp_path: Path) -> None:
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    (slow / "git").write_text(f'#!/bin/sh\nsleep 0.5\nexec {shutil.which("git")} "$@"\n')
+    (slow / "git").chmod(0o755)
+    env = {**os.environ, "PATH": f"{slow}:{os.environ['PATH']}"}
+    running = subprocess.Popen([TRACK, "run", "touch", "ran"], cwd=repo, env=env, stderr=subprocess.PIPE)
+    wait_until(lambda: not nothing_is_live(repo))
+    time.sleep(0.2)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(20) == 130
+    assert running.stderr and b"Traceback" not in running.stderr.read()
+    assert nothing_is_live(repo) and not (repo / "ran").exists() and refs(repo) == []

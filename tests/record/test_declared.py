@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,19 @@ def test_parameters_are_read_once_with_their_types(tmp_path: Path) -> None:
     expected = {"train.lr": 0.1, "train.layers": [64, 32], "name": "mlp", "empty": {}}
     assert list(watch.params()) == [("file:conf/params.yaml", expected)]
     assert list(watch.params()) == []
+
+
+def test_exponents_are_numbers_in_yaml_too(tmp_path: Path) -> None:
+    write(tmp_path / "params.yaml", "a: 1e-3\nb: '1e-3'\nc: 2E5\nd: 1e\n")
+    watch = Watch(str(tmp_path), [], ["params.yaml"])
+    assert list(watch.params()) == [("file:params.yaml", {"a": 0.001, "b": "1e-3", "c": 200000.0, "d": "1e"})]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python has no TOML reader before 3.11")
+def test_toml_parameters(tmp_path: Path) -> None:
+    write(tmp_path / "params.toml", "[train]\nlr = 0.1\n")
+    watch = Watch(str(tmp_path), [], ["params.toml"])
+    assert list(watch.params()) == [("file:params.toml", {"train.lr": 0.1})]
 
 
 @pytest.mark.parametrize(

@@ -257,12 +257,17 @@ def test_a_background_process_goes_on_writing_to_the_terminal(shown, repo: Path)
     shell.expect(b"late")
 
 
+BAR = """
+import sys, time
+for n in range(3):
+    sys.stderr.write(f"\\r{n}/3")
+    time.sleep(0.2)
+sys.stderr.write("\\n")
+"""
+
+
 def test_progress_bars_are_live(shown) -> None:
-    script = (
-        "import sys, time\nfor n in range(3):\n    sys.stderr.write(f'\r{n}/3'); time.sleep(0.2)\n"
-        "sys.stderr.write('\n')"
-    )
-    screen = shown(TRACK, "run", "-q", PYTHON, "-c", script)
+    screen = shown(TRACK, "run", "-q", PYTHON, "-c", BAR)
     screen.expect(b"\r0/3")
     assert b"1/3" not in screen.text
     assert screen.end() == 0 and re.search(rb"\r2/3\r?\n", screen.text)
