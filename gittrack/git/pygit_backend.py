@@ -51,7 +51,7 @@ class PygitRepository:
         self._format = form
         self._environ = environ
         self._fetching: Repository | None = None
-        if "partialclone" in form.extensions:
+        if "partialclone" in form.extensions and hasattr(pygit2.settings, "set_extensions"):  # else it refuses below
             pygit2.settings.set_extensions(["partialclone"])
         self._repo = pygit2.Repository(paths.git_dir)
         self._odb = self._repo.odb
