@@ -34,7 +34,7 @@ contracts: $(VENV)/test
 	$(BIN)/lint-imports
 
 unit: $(VENV)/test
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --no-skips
 
 bench: $(VENV)/test   ## measure, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks
