@@ -123,7 +123,7 @@ class Git:
             )
         except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
             if error.filename == self.executable:
-                raise errors.GitFailed("git is not installed, or not in PATH", "install git 2.25 or later") from error
+                raise errors.GitFailed("git is not installed, or not in PATH", "install git 2.27 or later") from error
             raise errors.NotARepository(f"{error.filename} cannot be entered: {error.strerror}") from error
 
 
@@ -158,7 +158,7 @@ def failure(args: tuple[str, ...], code: int, stderr: bytes, paths: Paths) -> er
 
 _FULL = "free some space, then run the command again: nothing is half written"
 _READ_ONLY = "make {place} and its .git writable for you, then run the command again"
-_OLD = "this git is too old for what is asked: upgrade it (2.25 or later; see `git --version`)"
+_OLD = "this git is too old for what is asked: upgrade it (2.27 or later; see `git --version`)"
 _SIGNS: tuple[tuple[str, type[errors.GittrackError], str], ...] = (
     ("dubious ownership", errors.GitFailed, "if you trust it: git config --global --add safe.directory {place}"),
     ("unsafe repository", errors.GitFailed, "if you trust it: git config --global --add safe.directory {place}"),
@@ -167,6 +167,7 @@ _SIGNS: tuple[tuple[str, type[errors.GittrackError], str], ...] = (
     ("Expected git repo version", errors.GitFailed, _OLD),
     ("is not a git command", errors.GitFailed, _OLD),
     ("unknown option", errors.GitFailed, _OLD),
+    ("unknown command: start", errors.GitFailed, _OLD),  # of `update-ref --stdin`, before 2.27
     ("unknown switch", errors.GitFailed, _OLD),
     ("No space left on device", errors.CannotWrite, _FULL),
     ("Disk quota exceeded", errors.CannotWrite, _FULL),

@@ -37,7 +37,8 @@ def update(git: Git, changes: Sequence[RefChange], durable: bool, algorithm: str
     # An explicit transaction: were we killed while we write, git would carry out an implicit one as far as it was read.
     lines = ["start", *(_line(change, zero) for change in ordered), "commit"]
     said = "".join(f"{line}\0" for line in lines).encode("utf-8", "surrogateescape")
-    args = (*(("-c", "core.fsync=committed") if durable else ()), "update-ref", "--no-deref", "--stdin", "-z")
+    synced = ("-c", "core.fsync=committed") if durable else ()
+    args = (*synced, "update-ref", "-m", "gittrack", "--no-deref", "--stdin", "-z")
     with reflock.held(git.paths, [change.ref for change in changes]) as lock:
         retry(lambda: _run(git, args, said, ordered, lock))
 

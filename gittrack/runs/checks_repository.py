@@ -12,7 +12,7 @@ from gittrack.git.open import suits_libgit2
 from gittrack.runs import writer
 from gittrack.runs.findings import ERROR, INFO, OK, WARNING, Finding, Patient
 
-OLDEST_GIT = (2, 25)
+OLDEST_GIT = (2, 27)  # update-ref --stdin knows `start`
 HIDES_REFS = (2, 41)  # fetch.hideRefs
 LOOSE_OBJECTS, LOOSE_REFS = 6700, 2000  # from where on the user's own git commands are slowed down
 
@@ -21,7 +21,7 @@ def git_version(patient: Patient) -> Iterator[Finding]:
     found = command.version(patient.repo.git)
     text = "git " + ".".join(map(str, found))
     if found < OLDEST_GIT:
-        yield Finding(ERROR, f"{text} is too old", "upgrade git to 2.25 or later")
+        yield Finding(ERROR, f"{text} is too old", "upgrade git to 2.27 or later")
     elif found < HIDES_REFS:
         yield Finding(INFO, f"{text}: from 2.41 on, fetches stay fast with tens of thousands of runs", "upgrade git")
     else:

@@ -343,6 +343,14 @@ def test_a_lock_that_stays_is_a_conflict_that_names_it(backend: Repository) -> N
     backend.update_refs([RefChange(RUN, commit, None)])
 
 
+def test_a_reflog_is_written_where_the_user_wants_one(backend: Repository) -> None:
+    backend.git.run("config", "core.logAllRefUpdates", "always")
+    one, two = made(backend, "1"), made(backend, "2")
+    backend.update_refs([RefChange(RUN, None, one)])
+    backend.update_refs([RefChange(RUN, one, two)])
+    assert backend.git.lines("rev-parse", f"{RUN}@{{0}}", f"{RUN}@{{1}}") == [two, one]
+
+
 def test_two_worktrees_share_the_refs(backend: Repository, tmp_path: Path) -> None:
     commit = made(backend)
     backend.update_refs([RefChange("refs/heads/main", None, commit)])
