@@ -36,6 +36,8 @@ class Summary:
         for line in lines:
             step = line["s"]
             values = line["m"]
+            if "$" in values:  # a metric of that name: the object is written as a list of pairs
+                values = codec.decode(values)
             self.points += len(values)
             table = self._ranked if line.get("r") else self._main
             for name, value in values.items():

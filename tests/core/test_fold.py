@@ -83,6 +83,16 @@ def test_the_last_value_is_that_of_the_highest_step_and_of_a_repeated_step_the_l
     assert (metric["last"], metric["last_step"], metric["count"]) == (2, 5, 3)
 
 
+def test_a_metric_may_be_called_as_the_mark_of_special_forms():
+    line = {"m": {"$": "object", "items": [["$", 0.5], ["a", {"$": "nan"}]]}, "s": 1, "t": 1.0, "w": 1001.0}
+    event = {"e": "checkpoint", "primary": None, **line}
+    files = {"run.jsonl": journal(START, line, event)}
+    tree = Tree(files, [cut(0, files, "checkpoint")])
+    assert tree.json("summary.json")["metrics"]["$"]["last"] == 0.5
+    assert tree.json("summary.json")["metrics"]["a"]["count"] == 1
+    assert tree.commits[0].message.startswith("checkpoint at step 1: $ 0.5, a nan\n")
+
+
 def test_points_of_other_ranks_are_kept_but_do_not_speak_for_the_run():
     other = "1700000000000-77-abcd.jsonl"
     lines = [{**point(0, loss=9.0), "r": 1}, {**point(0, only=1.0), "r": 1}]
