@@ -8,9 +8,6 @@ from gittrack.git.discover import Format, Paths, repository_format
 from gittrack.git.repository import Repository
 from gittrack.lazy import lazy
 
-# Extensions that libgit2 1.x opens (partialclone when told to): with another one it refuses the repository.
-_KNOWN = {"noop", "objectformat", "worktreeconfig", "preciousobjects", "partialclone"}
-
 
 def open_repository(paths: Paths, environ: Mapping[str, str], backend: str = "auto") -> Repository:
     """`auto`: libgit2 where it can read this repository, else git. Naming one is for tests and for `doctor`."""
@@ -36,4 +33,5 @@ def _cli(paths: Paths, form: Format, environ: Mapping[str, str]) -> Repository:
 
 
 def suits_libgit2(form: Format) -> bool:
-    return form.algorithm == "sha1" and form.refs == "files" and form.extensions <= _KNOWN
+    """What is known before libgit2 is loaded. Of other extensions it says itself, by refusing, which ones it lacks."""
+    return form.algorithm == "sha1" and form.refs == "files"
