@@ -149,7 +149,8 @@ def _left_out(left: list[dict[str, Any]]) -> list[str]:
     if len(left) > SHOWN_LEFT_OUT:
         lines.append(f"  left out: {len(left) - SHOWN_LEFT_OUT} more")
     if left:
-        lines.append(f"  to keep such a file: git track run --include {left[0]['path']} ...")
+        wanted = next((each["path"] for each in left if "secret" not in each["reason"]), left[0]["path"])
+        lines.append(f"  to keep such a file: git track run --include {wanted} ...")
     return lines
 
 
@@ -201,7 +202,7 @@ def _plan_lines(plan: Any) -> list[str]:
         for each in plan.left_out:
             size = _size(each.size) if each.size is not None else ""
             lines.append(f"  {each.reason:<24} {size:>9}  {each.path}")
-        wanted = next((each.path for each in plan.left_out if each.include), None)
+        wanted = next((each.path for each in plan.left_out if each.include and "secret" not in each.reason), None)
         if wanted is not None:
             lines.append(f"To keep such a file: git track run --include {wanted} ...")
     lines += [f"Note: {note}" for note in plan.notes]

@@ -4,8 +4,6 @@ A file counts from when it differs from what stood there before the run. Nothing
 file that is missing, stale or broken becomes one warning in the record.
 """
 
-import csv
-import glob
 import io
 import json
 import math
@@ -130,9 +128,9 @@ class Watch:
 
     def _paths(self, pattern: str) -> list[str]:
         whole = os.path.join(self._root, pattern)
-        if not glob.has_magic(pattern):
+        if not any(magic in pattern for magic in "*?["):
             return [whole] if os.path.isfile(whole) else []
-        return sorted(path for path in glob.glob(whole, recursive=True) if os.path.isfile(path))
+        return sorted(path for path in lazy("glob").glob(whole, recursive=True) if os.path.isfile(path))
 
     def _name(self, path: str) -> str:
         return os.path.relpath(path, self._root)
@@ -145,7 +143,7 @@ def _parse(path: str, text: str) -> Any:
     if kind == ".toml":
         return _toml(text)
     if kind in (".csv", ".tsv"):
-        return list(csv.DictReader(io.StringIO(text), delimiter="\t" if kind == ".tsv" else ","))
+        return list(lazy("csv").DictReader(io.StringIO(text), delimiter="\t" if kind == ".tsv" else ","))
     if kind in (".jsonl", ".ndjson"):
         return [json.loads(line) for line in text.splitlines() if line.strip()]
     return json.loads(text)

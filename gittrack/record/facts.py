@@ -9,6 +9,7 @@ from gittrack.core import codec
 from gittrack.core.redact import Redactor
 from gittrack.git.discover import Paths
 from gittrack.git.snapshot_values import Snapshot
+from gittrack.lazy import lazy
 from gittrack.record.command import text_of
 from gittrack.recorder import opening
 
@@ -20,6 +21,12 @@ class Labels(NamedTuple):
     tags: Sequence[str] = ()
     note: str | None = None
     experiment: str | None = None
+
+    def check(self) -> "Labels":
+        """Raises UsageError for a name that could not be selected later."""
+        if self.name is not None:
+            lazy("gittrack.core.select").validate_name(self.name)
+        return self
 
 
 def facts(

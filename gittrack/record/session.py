@@ -45,11 +45,12 @@ def start(
 
     Raises NotARepository, BadConfig, GitFailed, CannotWrite.
     """
+    labels = Labels(name, tags, note, experiment).check()
     previous = active.current()
     if previous is not None and previous.is_own():
         previous.finish()
     session = _session(discover_here(current()))
-    return session.begin(params, Labels(name, tags, note, experiment), snapshot, include)
+    return session.begin(params, labels, snapshot, include)
 
 
 def discover_here(environ: Mapping[str, str]) -> Paths:

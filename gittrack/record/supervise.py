@@ -45,6 +45,7 @@ def run(wish: Wish, paths: Paths, environ: Mapping[str, str], begun: Begun = lam
 
     Nothing is left behind when it cannot start. Raises CannotStart, NotARepository, BadConfig, GitFailed, CannotWrite.
     """
+    wish.labels.check()
     file = command.find(wish.argv[0], environ)
     run_id, starter = _begin(paths)
     made: dict[str, Any] = {}

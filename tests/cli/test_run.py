@@ -115,6 +115,23 @@ def test_options_after_the_command_are_its_own(repo: Path, track: Track) -> None
     assert record(repo, "run")["name"] is None
 
 
+def test_a_name_that_could_not_be_selected_is_refused(repo: Path, track: Track) -> None:
+    assert "looks like the beginning of a run id" in track("run", "--name", "abcdef1", "touch", "ran", code=2).stderr
+    track("run", "--name", "latest", "touch", "ran", code=2)
+    assert not (repo / "ran").exists() and refs(repo) == []
+
+
+def test_what_is_left_out_is_said_with_how_to_keep_it(repo: Path, track: Track) -> None:
+    (repo / ".env").write_text("KEY=1\n")
+    with open(repo / "big.bin", "wb") as file:
+        file.truncate(20_000_000)
+    said = track("run", "true").stderr
+    assert "left out: .env" in said and "left out: big.bin (larger than 10 MB)" in said
+    assert "--include big.bin" in said
+    left = record(repo, "run")["left_out"]
+    assert [(each["path"], each["size"]) for each in left] == [(".env", 6), ("big.bin", 20_000_000)]
+
+
 def test_quiet_prints_nothing_of_ours(repo: Path, track: Track) -> None:
     done = track("run", "--quiet", "echo", "hi")
     assert (done.stdout, done.stderr) == ("hi\n", "")
@@ -171,14 +188,15 @@ def test_an_empty_repository_and_a_detached_head_are_fine(tmp_path: Path, track:
     assert record(repo, "run")["base"] == git("rev-parse", "HEAD")
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
-def test_a_read_only_repository_is_refused_before_anything_runs(repo: Path, track: Track) -> None:
+def test_a_read_only_repository_is_refused_before_anything_runs(repo: Path) -> None:
+    unprivileged = [] if os.getuid() else ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
     (repo / ".git").chmod(0o555)
     try:
-        done = track("run", "touch", "ran", code=73)
+        done = subprocess.run([*unprivileged, TRACK, "run", "touch", "ran"], cwd=repo, capture_output=True, text=True)
     finally:
         (repo / ".git").chmod(0o755)
-    assert "cannot write" in done.stderr and not (repo / "ran").exists()
+    assert done.returncode == 73 and "cannot write" in done.stderr and "writable" in done.stderr
+    assert not (repo / "ran").exists()
 
 
 def test_the_command_keeps_its_directory_input_and_environment(repo: Path, track: Track) -> None:

@@ -66,9 +66,7 @@ def test_a_shell_script_of_several_steps(repo: Path, track: Track, git: Git, bar
 
 
 def test_uv_run(repo: Path, track: Track, git: Git, bare: str) -> None:
-    uv = shutil.which("uv") or (os.environ.get("UV_FOR_TESTS") or "")
-    if not uv:
-        pytest.skip("uv is not installed")
+    uv = shutil.which("uv") or pytest.skip("uv is not installed")
     (repo / "train.py").write_text(ARGPARSE)
     track("run", uv, "run", "--no-project", "--offline", "--python", bare, "train.py", "--lr", "0.5")
     assert read(git, "params.json")["lr"]["value"] == 0.5

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 
 from gittrack.core import codec
@@ -196,9 +197,6 @@ def test_a_long_run_that_is_killed_is_closed_by_its_helper(repo: Path, git: Git)
 
 
 def test_a_notebook_records_itself_and_does_not_nest(repo: Path, git: Git) -> None:
-    nbformat = pytest.importorskip("nbformat")
-    pytest.importorskip("nbclient")
-    pytest.importorskip("ipykernel")
     book = nbformat.v4.new_notebook()
     cell = "import gittrack\nrun = gittrack.init(params={'lr': 0.1})\nrun.log({'loss': 0.5}, step=1)"
     book.cells = [nbformat.v4.new_code_cell(text) for text in (cell, cell, "1 / 0", cell)]
