@@ -34,9 +34,12 @@ def dumps(value: Any) -> bytes:
 
 def loads(data: bytes | str) -> Any:
     """The value of a document or of one journal line. Raises ValueError when it is not JSON."""
-    value = json.loads(data)
     text = data if isinstance(data, bytes) else data.encode(errors="surrogatepass")
-    return decode(value) if b'"$"' in text else value
+    try:
+        value = json.loads(data)
+        return decode(value) if b'"$"' in text else value
+    except RecursionError as error:  # thousands of brackets: nothing that a run writes
+        raise ValueError("it is nested too deeply") from error
 
 
 def decode(value: Any) -> Any:

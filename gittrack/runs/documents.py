@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gittrack import errors
-from gittrack.core import codec, layout
+from gittrack.core import codec, layout, shape
 from gittrack.core.model import Record
 from gittrack.runs.row import DAMAGED, NEWER, Row
 
@@ -22,52 +22,58 @@ def decode(run_id: str, tip: str, files: Sequence[bytes | None]) -> Record:
     documents = [_document(ref, path, data) for path, data in zip(FILES[1:], files[1:], strict=True)]
     if documents[0].get("id") != run_id:
         raise _damaged(ref, "run.json", f"it says that it is run {documents[0].get('id')!r}")
-    return Record(run_id, tip, *documents)
+    return checked(Record(run_id, tip, *documents))
+
+
+def checked(record: Record) -> Record:
+    """`record`, when its documents have the shape of the format. Raises DamagedRecord."""
+    for path, document in zip(FILES[1:], record[2:], strict=True):
+        wrong = shape.problem(path, document)
+        if wrong:
+            raise _damaged(layout.run_ref(record.id), path, wrong)
+    return record
 
 
 def row(record: Record) -> Row:
-    """`record` as a row, not annotated. Raises DamagedRecord when a document lacks what the format promises."""
+    """`record`, which is as `decode` or `checked` returned it, as a row, not annotated. Raises DamagedRecord."""
     facts, status, summary = record.facts, record.status, record.summary
-    try:
-        checkpoints = summary.get("checkpoints") or {}
-        primary = summary.get("primary")
-        tags = [_a(str, tag) for tag in facts.get("tags") or ()]
-        given = (_a(str, facts.get("name")), tags, _a(str, facts.get("note")))
-        return Row(
-            id=record.id,
-            tip=record.tip,
-            created=_time(facts.get("created")),
-            started=_time(status.get("started")),
-            ended=_time(status.get("ended")),
-            duration=_a((int, float), status.get("duration")),
-            status=_a(str, status["status"]),
-            name=given[0],
-            experiment=_a(str, facts.get("experiment")),
-            command=_a(str, facts.get("command")) or "",
-            user=_user(facts.get("user")),
-            host=_a(str, facts.get("host")) or "",
-            base=facts.get("base"),
-            snapshot=facts.get("snapshot"),
-            exit_code=status.get("exit_code"),
-            signal=status.get("signal"),
-            reason=status.get("reason"),
-            heartbeat=_time(status.get("heartbeat")),
-            points=summary.get("points") or 0,
-            checkpoints=checkpoints.get("count") or 0,
-            latest_checkpoint=checkpoints.get("latest"),
-            best_checkpoint=checkpoints.get("best"),
-            primary=(primary["metric"], primary["goal"]) if primary else None,
-            goals=summary.get("goals") or {},
-            parent=facts.get("parent"),
-            continues=facts.get("continues"),
-            given=given,
-            tags=tags,
-            notes=[given[2]] if given[2] else [],
-            params={name: param["value"] for name, param in record.params.items()},
-            metrics=summary.get("metrics") or {},
-        )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise _damaged(layout.run_ref(record.id), "a document", repr(error)) from error
+    checkpoints = summary.get("checkpoints") or {}
+    primary = summary.get("primary")
+    tags = [_text(tag) or "" for tag in facts.get("tags") or ()]
+    given = (_text(facts.get("name")), tags, _text(facts.get("note")))
+    return Row(
+        id=record.id,
+        tip=record.tip,
+        created=_time(record, facts.get("created")),
+        started=_time(record, status.get("started")),
+        ended=_time(record, status.get("ended")),
+        duration=status.get("duration"),
+        status=status["status"],
+        name=given[0],
+        experiment=_text(facts.get("experiment")),
+        command=_text(facts.get("command")) or "",
+        user=_user(facts.get("user")),
+        host=_text(facts.get("host")) or "",
+        base=facts.get("base"),
+        snapshot=facts.get("snapshot"),
+        exit_code=status.get("exit_code"),
+        signal=_text(status.get("signal")),
+        reason=_text(status.get("reason")),
+        heartbeat=_time(record, status.get("heartbeat")),
+        points=summary.get("points") or 0,
+        checkpoints=checkpoints.get("count") or 0,
+        latest_checkpoint=checkpoints.get("latest"),
+        best_checkpoint=checkpoints.get("best"),
+        primary=(primary["metric"], primary["goal"]) if primary else None,
+        goals=summary.get("goals") or {},
+        parent=facts.get("parent"),
+        continues=facts.get("continues"),
+        given=given,
+        tags=tags,
+        notes=[given[2]] if given[2] else [],
+        params={name: param["value"] for name, param in record.params.items()},
+        metrics=summary.get("metrics") or {},
+    )
 
 
 def indexed(run_id: str, tip: str, files: Sequence[bytes | None]) -> Row:
@@ -99,16 +105,17 @@ def _damaged(ref: str, path: str, what: str) -> errors.DamagedRecord:
     )
 
 
-def _a(kind: type | tuple[type, ...], value: Any) -> Any:
-    """`value`, when it is of that kind or None: the index cannot hold just anything."""
-    if value is not None and not isinstance(value, kind):
-        raise TypeError(f"{value!r} is not of the kind that the format says")
-    return value
+def _text(value: str | bytes | None) -> str | None:
+    """Text; of what was no UTF-8 (a path, an argument), every other byte escaped."""
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
 
 
-def _time(text: str | None) -> float | None:
-    return None if text is None else codec.parse_time(text)
+def _time(record: Record, text: str | None) -> float | None:
+    try:
+        return None if text is None else codec.parse_time(text)
+    except ValueError as error:
+        raise _damaged(layout.run_ref(record.id), "a document", str(error)) from error
 
 
 def _user(user: Mapping[str, Any] | None) -> str:
-    return (user or {}).get("name") or (user or {}).get("email") or ""
+    return _text((user or {}).get("name")) or _text((user or {}).get("email")) or ""
