@@ -46,7 +46,7 @@ def decode(value: Any) -> Any:
     """Undo the `$` forms in a value that `json.loads` returned."""
     if isinstance(value, dict):
         kind = value.get("$")
-        if kind is None:
+        if not isinstance(kind, str):  # also a journal's metrics, one of which may be called "$": its value is a number
             return {key: decode(item) for key, item in value.items()}
         if kind == "bytes":
             return base64.b64decode(value["b64"])

@@ -47,6 +47,10 @@ def test_an_argument_that_is_not_utf8_is_kept_as_its_bytes():
     assert codec.loads(data) == {"argv": [b"caf\xe9", "ok"]}
 
 
+def test_metrics_of_a_journal_line_may_have_a_metric_called_dollar():
+    assert codec.loads('{"m":{"$":1.5,"b":{"$":"inf"}}}') == {"m": {"$": 1.5, "b": math.inf}}
+
+
 def test_keys_that_are_not_text_are_refused():
     with pytest.raises(TypeError, match="must be text"):
         codec.dumps({1: math.nan})
