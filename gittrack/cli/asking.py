@@ -1,10 +1,13 @@
 """What the reading commands have in common: a fresh index, the clock of this machine, and the words for `no runs`."""
 
+import contextlib
+import os
 import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gittrack import errors
 from gittrack.cli.context import Workplace, here
 from gittrack.cli.render import say
 from gittrack.compare.selection import Selection, select
@@ -26,11 +29,25 @@ def _seconds(fields: Sequence[int]) -> float:
     return time.mktime((year, month, day, hour, minute, second, 0, 0, -1))
 
 
-def fresh() -> Workplace:
-    """The workplace of this call, its index up to date."""
+def fresh(fold: bool = True) -> Workplace:
+    """The workplace of this call, its index up to date. Runs that died are folded first, unless told not to."""
     place = here()
+    if fold and _somebody_died(place):
+        # Where it cannot be written, or somebody else folds, the runs are listed from their journals all the same.
+        with contextlib.suppress(errors.GittrackError, OSError):
+            lazy("gittrack.runs.folding").fold_dead(place.repository, time.time())
     place.index.refresh(lambda: place.repository)
     return place
+
+
+def _somebody_died(place: Workplace) -> bool:
+    """Asked by every listing, so nothing is loaded where no run is live."""
+    try:
+        if not os.listdir(os.path.join(place.paths.common_dir, "track", "live")):
+            return False
+    except OSError:
+        return False
+    return bool(lazy("gittrack.runs.live").over(place.paths))
 
 
 def chosen(

@@ -90,7 +90,7 @@ class Completing(Group):
 
 
 def _rows() -> list[Row]:
-    return fresh().index.rows(limit=MOST)
+    return fresh(fold=False).index.rows(limit=MOST)
 
 
 def answer(words: list[str]) -> str:

@@ -132,6 +132,13 @@ def state(directory: str, machine_here: Here) -> str:
     return DEAD if same_boot or same_machine else UNKNOWN
 
 
+def over(paths: Paths) -> list[str]:
+    """The runs that are to be folded: nobody writes them any more. In no order."""
+    found = ids(paths)
+    this = here() if found else Here(None, None)
+    return [run_id for run_id in found if state(folder(paths, run_id), this) in (DEAD, FINAL, EMPTY)]
+
+
 def remove(directory: str) -> None:
     """Take the folder away so that a reader sees it whole or not at all."""
     aside = directory + ".done"
