@@ -1,0 +1,72 @@
+"""A few rounds of the kills that `make bench` does by the hundred, and what else of benchmarks/ must not rot."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # benchmarks/ is no part of the installed package
+
+from benchmarks import kills, population, report
+from benchmarks.__main__ import TOPICS
+from benchmarks.harness import DIFFERENCE, LIMIT, Line, Spread, in_turns
+from benchmarks.rows.ls import listing, populated
+from benchmarks.scene import opened
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_after_a_kill_at_a_random_point_nothing_acknowledged_is_missing(seed: int) -> None:
+    with opened() as scene:
+        for done in kills.rounds(scene, 6, seed):
+            assert done.faults == []
+
+
+def test_a_made_population_is_sound_and_listed() -> None:
+    with opened() as scene:
+        repo = populated(scene, 40)
+        assert listing(scene, repo, 30) > 0
+        assert b"error" not in scene.git(repo, "fsck", "--strict")
+        assert len(scene.git(repo, "for-each-ref", "refs/track/runs").splitlines()) == 40
+
+
+def test_the_same_seed_makes_the_same_journals() -> None:
+    first, again = (list(population.journals(3, "a" * 40, 7)) for _ in range(2))
+    assert first == again
+
+
+def test_works_are_called_in_turns_after_a_first_round_that_does_not_count() -> None:
+    calls: list[str] = []
+    floor, ours = in_turns(2, lambda: calls.append("a") or len(calls), lambda: calls.append("b") or len(calls))
+    assert "".join(calls) == "ababab"
+    assert (floor.values, ours.values) == ((3, 5), (4, 6))
+
+
+@pytest.mark.parametrize(
+    ("kind", "floor", "ours", "target", "reached"),
+    [
+        ("ratio", 10.0, 14.0, 1.5, True),
+        ("ratio", 10.0, 16.0, 1.5, False),
+        (DIFFERENCE, 10.0, 24.0, 15.0, True),
+        (LIMIT, None, 201.0, 200.0, False),
+    ],
+)
+def test_a_line_knows_whether_it_is_reached(
+    kind: str, floor: float | None, ours: float, target: float, reached: bool
+) -> None:
+    spread = None if floor is None else Spread((floor,))
+    assert Line("x", "work", "floor", spread, Spread((ours,)), "ms", target, kind).reached is reached
+
+
+def test_the_page_keeps_misses_and_what_failed() -> None:
+    line = Line("ls/30", "listing", "the floor", Spread((1.0,)), Spread((9.0,)), "ms", 1.5)
+    page = report.page([line], {"fold": "Failed: it did"}, "a machine", "1 May 2027", 600.0)
+    assert "**missed**" in page
+    assert "**listing**" in page
+    assert "**fold** could not be measured: Failed: it did" in page
+
+
+def test_every_topic_can_be_loaded() -> None:
+    for target in TOPICS.values():
+        module, _, function = target.partition(":")
+        __import__(module)
+        assert callable(getattr(sys.modules[module], function))
