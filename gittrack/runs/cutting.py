@@ -5,7 +5,7 @@ Only the process that holds the run's lock cuts. What is read here is the growth
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
 from gittrack.core import events
@@ -49,16 +49,19 @@ class Cutter:
         if not self.cuts:
             return
         interval = max(FIRST_INTERVAL, (now - self.cuts[0].w) * SHARE_OF_AGE)
-        if now - self.cuts[-1].w >= interval and (ends := self.ends()) != dict(self.cuts[-1].files):
+        if now - self.cuts[-1].w < interval:
+            return
+        ends = self.ends(live.process_files(self.directory))
+        if ends != dict(self.cuts[-1].files):
             self._append([(ends, now)], "time")
 
-    def final(self, now: float, status: str | None) -> None:
-        """The last cut, of everything. `status` counts only where no `end` event was written."""
-        self._append([(self.ends(), now)], "final", status)
+    def final(self, now: float, status: str | None, names: Sequence[str]) -> None:
+        """The last cut, of all of the journals `names`. `status` counts only where no `end` event was written."""
+        self._append([(self.ends(names), now)], "final", status)
 
-    def ends(self) -> dict[str, int]:
-        """Every file's size in whole lines; the console's in bytes."""
-        ends = {name: self._whole(name) for name in live.process_files(self.directory)}
+    def ends(self, names: Sequence[str]) -> dict[str, int]:
+        """The size of each journal in whole lines, and of the console in bytes."""
+        ends = {name: self._whole(name) for name in names}
         if size := self._size(events.CONSOLE):
             ends[events.CONSOLE] = size
         return {name: end for name, end in ends.items() if end}
@@ -106,6 +109,8 @@ class Cutter:
         found: list[tuple[float, int]] = []
         at = self._scanned.get(name, 0)
         end = self._whole(name)
+        if at >= end:
+            return found
         with open(os.path.join(self.directory, name), "rb") as file:
             while at < end:
                 file.seek(at)
@@ -118,6 +123,8 @@ class Cutter:
     def _whole(self, name: str) -> int:
         """The offset behind the last line end."""
         size = self._size(name)
+        if size == 0:  # or taken back by a process that came too late
+            return 0
         with open(os.path.join(self.directory, name), "rb") as file:
             while size > 0:
                 start = max(0, size - 64 * 1024)

@@ -11,6 +11,7 @@ import fcntl
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from gittrack import errors
@@ -44,15 +45,20 @@ class Folder:
         self.run_id = os.path.basename(directory.rstrip("/"))
         self.ref = layout.run_ref(self.run_id)
         self._lock = lock
-        self._cutter = Cutter(directory)
+        self._now = 0.0  # of the last call, for the log of operations: the record takes its times from the journal
+        self._start_over()
+
+    def _start_over(self) -> None:
+        """Know nothing but what is in the folder and on the ref."""
+        self._cutter = Cutter(self.directory)
         self._fold = fold.Fold()
         self._folded = 0  # cuts taken in by self._fold
         self._tip: str | None = None
-        self._now = 0.0  # of the last call, for the log of operations: the record takes its times from the journal
         self._tree: TreeEditor | None = None
         self._pending: dict[str, objects.Object] = {}
         self._pending_bytes = 0
         self._bases: dict[str, str] = {}  # pending object -> the version before it
+        self._sound = True  # False after a failure: then cuts, bytes or commits may be missing from all of the above
 
     @classmethod
     def open(cls, repo: Repository, directory: str) -> "Folder | None":
@@ -75,8 +81,7 @@ class Folder:
 
     def advance(self, now: float) -> None:
         """Cut where a cut is due, and commit what is cut. Raises GittrackError; the next call goes on from there."""
-        with _disk_errors(self.directory):
-            self._now = now
+        with self._at_work(now):
             if not self._cutter.closed:
                 self._cutter.started(now)
                 self._cutter.checkpoints()
@@ -88,8 +93,7 @@ class Folder:
 
         `mine` names journals whose lock the caller itself holds. `status` is for a run that wrote no `end` event.
         """
-        with _disk_errors(self.directory):
-            self._now = now
+        with self._at_work(now):
             if not self._cutter.closed and not self._close(now, status, mine):
                 return False
             self._commit()
@@ -99,6 +103,17 @@ class Folder:
     def documents(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """status.json and summary.json as of the last cut, without reading them back."""
         return self._fold.status(self._cutter.cuts[-1]), self._fold.summary.document()
+
+    @contextlib.contextmanager
+    def _at_work(self, now: float) -> Iterator[None]:
+        """One turn. After one that failed (a full disk, a ref that somebody moved) the next starts over, or it would
+        go on without what the failed one had in hand."""
+        with _disk_errors(self.directory):
+            if not self._sound:
+                self._start_over()
+            self._now, self._sound = now, False
+            yield
+            self._sound = True
 
     def _close(self, now: float, status: str | None, mine: tuple[str, ...]) -> bool:
         """The final cut, unless somebody is still there. The mark comes first: see docs/format.md §5."""
@@ -112,7 +127,7 @@ class Folder:
         tail.close_left(self.directory, os.path.join(live.track_dir(self.repo.paths), "cache"))
         self._cutter.started(now)
         self._cutter.checkpoints()
-        self._cutter.final(now, status)
+        self._cutter.final(now, status, names)  # a file that came since is taken back by its process: it sees the mark
         return True
 
     def _commit(self) -> None:
@@ -257,7 +272,7 @@ def _sweep(repo: Repository) -> None:
 
 
 @contextlib.contextmanager
-def _disk_errors(directory: str):  # type: ignore[no-untyped-def]
+def _disk_errors(directory: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:

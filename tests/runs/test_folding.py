@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from gittrack import errors
 from gittrack.core import codec, events, layout
 from gittrack.git.discover import discover
 from gittrack.git.open import open_repository
@@ -239,3 +240,60 @@ def test_a_folder_killed_at_any_moment_leaves_a_sound_repository_and_the_same_re
         assert git("fsck", "--strict", "--no-dangling") == ""
         assert not os.path.exists(directory)
         git("update-ref", "-d", layout.run_ref(ID))
+
+
+def refuse_objects(opened):
+    """As a full disk does: no object can be written until `take_objects`."""
+    os.rename(f"{opened.paths.common_dir}/objects", f"{opened.paths.common_dir}/elsewhere")
+
+
+def take_objects(opened):
+    os.rename(f"{opened.paths.common_dir}/elsewhere", f"{opened.paths.common_dir}/objects")
+
+
+@pytest.mark.parametrize("points", [5, 200_000], ids=["in one piece", "in the middle of a cut"])
+def test_a_fold_that_failed_is_done_again_from_the_start(opened, git, points):
+    end = {"e": "end", "status": "completed", "code": 0, "t": 1e5, "w": 101000.0}
+    directory = folder(opened, header(), start(), *(point(step) for step in range(points)), end)
+    with contextlib.closing(folding.Folder.open(opened, directory)) as one:
+        refuse_objects(opened)
+        for _ in range(2):
+            with pytest.raises(errors.GittrackError):
+                one.finish(101001.0)
+        take_objects(opened)
+        assert os.path.isdir(directory)
+        assert one.finish(101002.0)
+    assert json.loads(git("show", f"{tip(opened)}:summary.json"))["points"] == points
+    assert story(git)[0].startswith("start ")
+
+
+def test_a_checkpoint_whose_fold_failed_has_its_commit_all_the_same(opened, git):
+    directory = folder(opened, header(), start())
+    with contextlib.closing(folding.Folder.open(opened, directory)) as one:
+        one.advance(1000.5)
+        append(directory, point(1), checkpoint(1))
+        refuse_objects(opened)
+        with pytest.raises(errors.GittrackError):
+            one.advance(1001.0)
+        take_objects(opened)
+        append(directory, point(2), checkpoint(2))
+        one.advance(1002.0)
+    assert [line.partition(":")[0] for line in story(git)[1:]] == ["checkpoint at step 1", "checkpoint at step 2"]
+
+
+def test_a_process_that_comes_while_the_run_is_closed_is_not_part_of_it(opened, monkeypatch):
+    """It makes its file, sees that the run is being closed, and takes the file back: perhaps after the last cut."""
+    directory = folder(opened, header(), start(), point(1))
+    late = "1763641343500-4711-beef.jsonl"
+    close_left = folding.tail.close_left  # what comes between the look at the locks and the cut
+
+    def meanwhile(*args):
+        close_left(*args)
+        append(directory, header(), name=late)
+
+    monkeypatch.setattr(folding.tail, "close_left", meanwhile)
+    with contextlib.closing(folding.Folder.open(opened, directory)) as one:
+        commit = one._commit
+        monkeypatch.setattr(one, "_commit", lambda: (os.unlink(os.path.join(directory, late)), commit()))
+        assert one.finish(1002.0, "crashed")
+    assert tip(opened)
