@@ -9,6 +9,7 @@ import typer
 
 from gittrack import errors
 from gittrack.cli.asking import chosen, find_all, fresh
+from gittrack.compare.text import line
 from gittrack.core.layout import SHORT
 from gittrack.lazy import lazy
 
@@ -175,6 +176,6 @@ def _report(ids: Sequence[str], changed: int, what: str, as_json: bool) -> None:
         sys.stdout.write(json.dumps({"runs": list(ids), "changed": changed}) + "\n")
     elif changed:
         shown = ids[0][:SHORT] if len(ids) == 1 else f"{changed} runs"
-        sys.stdout.write(f"{shown} {what}\n")
+        sys.stdout.write(f"{shown} {line(what)}\n")
     else:
         sys.stdout.write("nothing to change\n")

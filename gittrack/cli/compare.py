@@ -1,7 +1,6 @@
 """`git track compare`: the table of runs against each other."""
 
 import os
-import sys
 import time
 from collections.abc import Sequence
 from typing import Annotated
@@ -89,7 +88,7 @@ def compare(
         text = _table(comparing.grid(found, transpose), output is None)
     else:
         text = comparing.written(found, form, transpose)
-    _write(text, output)
+    _write(text, output, form != "table")
     for remark in found.remarks:
         render.say(f"note: {remark}")
     return None
@@ -199,9 +198,9 @@ def _plot(rows: Sequence[Row], metric: str, output: str | None) -> str:
     return chart
 
 
-def _write(text: str, output: str | None) -> None:
+def _write(text: str, output: str | None, data: bool = False) -> None:
     if output is None:
-        return render.write(text)
+        return render.data(text) if data else render.write(text)
     try:
         with open(output, "w", encoding="utf-8") as file:
             file.write(text)
@@ -209,5 +208,5 @@ def _write(text: str, output: str | None) -> None:
         raise CannotWrite(
             f"cannot write {output}: {error.strerror}", "give -o a file in a directory of yours"
         ) from error
-    print(f"wrote {output}", file=sys.stderr)
+    render.say(f"wrote {output}")
     return None

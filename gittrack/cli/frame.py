@@ -157,8 +157,10 @@ def _unexpected(error: Exception) -> int:
 
 
 def _say(message: str, hint: str) -> None:
+    """Names and arguments stand in messages as they came, so nothing of them may drive the terminal."""
+    printable = lazy("gittrack.compare.text").lines
     red, cyan, reset = ("\033[1;31m", "\033[36m", "\033[0m") if context.colour(sys.stderr) else ("", "", "")
-    text = f"{red}error:{reset} {message}\n"
+    text = f"{red}error:{reset} {printable(message)}\n"
     if hint:
-        text += f"{cyan}hint:{reset} {hint}\n"
+        text += f"{cyan}hint:{reset} {printable(hint)}\n"
     sys.stderr.write(text)

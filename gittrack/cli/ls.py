@@ -1,6 +1,5 @@
 """`git track ls`: the list of runs. Called more than anything else here, so it loads what a table needs and no more."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Annotated
@@ -12,6 +11,7 @@ from gittrack.cli.asking import chosen, fresh, nothing
 from gittrack.cli.context import here, output_colour
 from gittrack.compare import listing
 from gittrack.compare.selection import Selection
+from gittrack.compare.text import line
 from gittrack.core import fields
 from gittrack.errors import UsageError
 from gittrack.lazy import lazy
@@ -69,8 +69,9 @@ def ls(
         return _pieces(listing.json_lines(found.rows))
     if as_csv:
         keys = listing.column_keys(columns, _known(found)) if columns else listing.csv_keys(found.rows)
-        lazy("csv").writer(sys.stdout, lineterminator="\n").writerows(listing.csv_rows(found.rows, keys, time.time()))
-        return None
+        text = lazy("io").StringIO()
+        lazy("csv").writer(text, lineterminator="\n").writerows(listing.csv_rows(found.rows, keys, time.time()))
+        return render.data(text.getvalue())
     if not found.rows:
         return nothing(where) if not found.total else None
     if quiet:
@@ -123,4 +124,4 @@ def _list_columns() -> None:
     names = [*fields.FIELDS, fields.AGE, *(f"params.{name}" for name in sorted(known.params))]
     for name in sorted(known.metrics):
         names += [f"metrics.{name}", f"metrics.{name}.best"]
-    render.write("".join(name + "\n" for name in names))
+    render.write("".join(line(name) + "\n" for name in names))

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from gittrack.compare.text import lines
 from gittrack.lazy import lazy
 
 GAP = "  "
@@ -159,6 +160,11 @@ def write(text: str) -> None:
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
+def data(text: str) -> None:
+    """CSV and the like: as it is for a program and a file, escaped for the eyes of somebody at a terminal."""
+    write(lines(text) if sys.stdout.isatty() else text)
+
+
 def say(text: str) -> None:
     """A remark for the person, apart from the output."""
-    sys.stderr.write(text + os.linesep)
+    sys.stderr.write(lines(text) + os.linesep)

@@ -10,6 +10,7 @@ import typer
 
 from gittrack.cli.asking import find, fresh
 from gittrack.cli.context import here
+from gittrack.compare.text import line
 from gittrack.core.layout import SHORT
 from gittrack.lazy import lazy
 
@@ -67,7 +68,7 @@ def undo(
     if as_json:
         sys.stdout.write(json.dumps({"undone": [one.id for one in undone.operations], "by": undone.by}) + "\n")
     else:
-        sys.stdout.write(f"undone: {undone.what}\n")
+        sys.stdout.write(f"undone: {line(undone.what)}\n")
     return None
 
 
@@ -95,5 +96,5 @@ def _print(entries: Iterable[dict[str, Any]], as_json: bool) -> None:
     now, age = time.time(), lazy("gittrack.runs.selectors").age
     for one in entries:
         outcome = "" if one.get("outcome", "done") == "done" else f"  [{one['outcome']}]"
-        what = " ".join(one["what"].split())
+        what = line(" ".join(one["what"].split()))
         sys.stdout.write(f"{one['id']}  {age(one['when'], now):>15}  {what}{outcome}\n")

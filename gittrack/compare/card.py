@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gittrack.compare.listing import SYSTEM, duration, time_text
-from gittrack.compare.text import MISSING, cell, line, setting
+from gittrack.compare.text import MISSING, cell, json_text, line, setting
 from gittrack.core import codec, fields, layout, spans
 from gittrack.core.model import Record
 from gittrack.runs.row import Row
@@ -209,4 +209,4 @@ def whole(row: Row, record: Record, environment: Mapping[str, bytes]) -> dict[st
 
 def pretty(value: Any) -> str:
     """JSON with line breaks, in the forms of docs/format.md §6."""
-    return json.dumps(json.loads(codec.dumps(value)), indent=2, ensure_ascii=False) + "\n"
+    return json_text(json.dumps(json.loads(codec.dumps(value)), indent=2, ensure_ascii=False)) + "\n"

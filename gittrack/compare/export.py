@@ -9,6 +9,7 @@ import pandas as pd
 
 from gittrack.compare import frame as frames
 from gittrack.compare import groups as groups_
+from gittrack.compare.text import json_text
 from gittrack.core import codec
 from gittrack.runs.row import Row
 
@@ -34,7 +35,7 @@ def runs_json(
             entry["deltas"] = {name: plain(value) for (_, name), value in there if value is not None}
         runs.append(entry)
     document = {"at": at, "baseline": baseline, "best": dict(best), "goals": dict(goals), "runs": runs}
-    return codec.dumps(document).decode()
+    return json_text(codec.dumps(document).decode())
 
 
 def plain(value: Any) -> Any:
@@ -69,7 +70,8 @@ def groups_json(
         there = {name: statistic._asdict() for name, statistic in statistics.items() if statistic}
         entries.append({"key": _key(group, keys), "runs": group.runs, "metrics": there})
     base = _key(baseline, keys) if baseline else None
-    return codec.dumps({"at": at, "baseline": base, "goals": dict(goals), "groups": entries}).decode()
+    document = {"at": at, "baseline": base, "goals": dict(goals), "groups": entries}
+    return json_text(codec.dumps(document).decode())
 
 
 def _key(group: groups_.Group, keys: Sequence[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from gittrack.compare.text import MISSING, cell, setting
+from gittrack.compare.text import MISSING, cell, json_text, setting
 from gittrack.core import fields, layout, spans
 from gittrack.errors import BadExpression
 from gittrack.lazy import lazy
@@ -186,7 +186,7 @@ def json_lines(rows: Iterable[Row]) -> Iterator[str]:
     """A JSON list, one run a line."""
     before = "["
     for row in rows:
-        yield before + "\n" + _codec().dumps(document(row)).decode().rstrip("\n")
+        yield before + "\n" + json_text(_codec().dumps(document(row)).decode().rstrip("\n"))
         before = ","
     yield "[]\n" if before == "[" else "\n]\n"
 

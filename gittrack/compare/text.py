@@ -5,10 +5,14 @@ reaches a terminal. Files for machines (JSON, CSV) take the values whole instead
 """
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 MISSING = "-"
+# What JSON leaves as it is and a terminal may obey: delete, the second set of control characters, marks that turn the
+# direction of writing, ends of lines and paragraphs
+_UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def cell(value: Any) -> str:
@@ -66,6 +70,11 @@ def line(text: str) -> str:
 def lines(text: str) -> str:
     """`text` with its line ends and tabs, and everything else that is not printable escaped."""
     return "".join(char if char.isprintable() or char in "\n\t" else _escape(char) for char in text)
+
+
+def json_text(text: str) -> str:
+    """The same JSON, without characters that could drive a terminal: it may be printed to one."""
+    return _UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _escape(char: str) -> str:
