@@ -10,12 +10,14 @@ import resource
 import sys
 import time
 
+from gittrack.git import maintenance
 from gittrack.git.discover import discover
 from gittrack.git.open import open_repository
 from gittrack.runs import live
 from gittrack.runs.folding import Folder
 
 START = 1_760_000_000.0
+TIDY_EVERY = 30  # as the process that records does
 APART = 100_000.0  # seconds between the cuts by the clock that the fold is given: always long enough
 
 
@@ -44,11 +46,14 @@ with open(source, "rb") as given, open(os.path.join(directory, "run.jsonl"), "ab
         del piece
         begin = time.perf_counter()
         folder.advance(START + cut * APART)
+        if cut % TIDY_EVERY == 0:
+            maintenance.tidy(repo.git)
         seconds += time.perf_counter() - begin
     journal.write(given.read())
 begin = time.perf_counter()
 assert folder.finish(START + cuts * APART, "completed")
 folder.close()
+maintenance.tidy(repo.git)
 repo.close()
 seconds += time.perf_counter() - begin
 print(json.dumps({"seconds": seconds, "memory": most_memory()}))

@@ -36,6 +36,7 @@ def measure(scene: Scene) -> Iterator[Line]:
     busy = scene.folder("busy")
     shutil.rmtree(busy)
     shutil.copytree(large, busy, symlinks=True)
+    warm(busy)
     with trainings(busy) as log_on:
 
         def beside() -> float:
