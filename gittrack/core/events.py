@@ -4,10 +4,10 @@ The writer of journals is `gittrack.recorder`, which knows nothing of this modul
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from gittrack.core import codec
+from gittrack.core import codec, shape
 
 STARTER = "run.jsonl"
 CONSOLE = "console.log"
@@ -15,6 +15,9 @@ CUTS = "cuts.jsonl"
 LOCK = "lock"
 CLOSING = "closing"
 
+_LATEST = 1e11  # seconds: what is said to be later cannot be written as a date
+_STATES = ("completed", "failed", "killed", "crashed")
+_ENVIRONMENT_FILE = re.compile(r"[A-Za-z0-9][\w.-]{0,99}\Z", re.ASCII)  # a name in a tree, on any system
 _PROCESS_FILE = re.compile(r"\d{13}-\d+-[0-9a-f]{4}\.jsonl\Z")
 
 
@@ -67,6 +70,66 @@ def parse_lines(data: bytes) -> Iterator[dict[str, Any]]:
         value = parse_line(line)
         if value is not None:
             yield value
+
+
+def is_sound(event: Mapping[str, Any]) -> bool:
+    """Whether `event`, no metric line, has what its kind must have. Any process of the run can write into a journal,
+    and what one has written wrongly must not keep the run from being closed. Unknown kinds are sound."""
+    check = _CHECKS.get(str(event.get("e")))
+    return is_time(event.get("w", 0)) and is_time(event.get("t", 0)) and (check is None or check(event))
+
+
+def is_time(value: Any) -> bool:
+    """Whether `value` is a number of seconds that a date can be made of."""
+    return type(value) in (int, float) and 0 <= value < _LATEST
+
+
+def environment_file(event: Mapping[str, Any]) -> str:
+    """The name of the file in `environment/` that an event gives."""
+    return str(event["name"]).replace("/", "_")
+
+
+def _is_start(event: Mapping[str, Any]) -> bool:
+    facts, goals = event.get("run"), {"goals": event.get("goals")}
+    return isinstance(facts, dict) and not shape.problem("run.json", facts) and not shape.problem("summary.json", goals)
+
+
+def _is_checkpoint(event: Mapping[str, Any]) -> bool:
+    said = {"latest": {"metrics": event.get("m"), "step": event.get("s")}}
+    primary = event.get("primary")
+    if primary is not None and not (isinstance(primary, list) and len(primary) == 2):
+        return False
+    chosen = {"metric": primary[0], "goal": primary[1]} if primary else None
+    return not shape.problem("summary.json", {"checkpoints": said, "primary": chosen})
+
+
+def _is_description(event: Mapping[str, Any]) -> bool:
+    return not shape.problem("run.json", {name: event.get(name) for name in ("name", "experiment", "tags")})
+
+
+def _is_environment(event: Mapping[str, Any]) -> bool:
+    named = isinstance(event.get("name"), str) and _ENVIRONMENT_FILE.match(environment_file(event))
+    return bool(named) and "value" in event
+
+
+def _is_params(event: Mapping[str, Any]) -> bool:
+    return isinstance(event.get("values"), dict) and isinstance(event.get("source", ""), str)
+
+
+def _is_end(event: Mapping[str, Any]) -> bool:
+    said = {**event, "exit_code": event.get("code")}
+    return event.get("status") in _STATES and "t" in event and not shape.problem("status.json", said)
+
+
+_CHECKS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
+    "start": _is_start,
+    "params": _is_params,
+    "checkpoint": _is_checkpoint,
+    "environment": _is_environment,
+    "describe": _is_description,
+    "warning": lambda event: isinstance(event.get("text"), str),
+    "end": _is_end,
+}
 
 
 def metrics_of(event: Mapping[str, Any]) -> Metrics | None:

@@ -101,7 +101,7 @@ class Fold:
             else:
                 for line in _lines(block):
                     event = events.parse_line(line)
-                    if event is not None:
+                    if event is not None and events.is_sound(event):
                         self._take_event(name, event, line, put)
 
     def _take_metrics(self, block: bytes, put: Put) -> None:
@@ -109,6 +109,8 @@ class Fold:
         try:  # one parse for the whole block: a third faster than line by line
             lines = json.loads(b"[" + block[:-1].replace(b"\n", b",") + b"]")
             self.summary.add(lines)
+            if not events.is_time(lines[-1].get("w", 0.0)):
+                raise ValueError
         except (ValueError, KeyError, TypeError, AttributeError):  # a line that a full disk or a hand cut short
             self.summary.restore(before)
             block, lines = _sound_lines(block)
@@ -129,15 +131,15 @@ class Fold:
         elif kind == "checkpoint":
             self.summary.checkpoint(event)
             self._checkpoints.add(line, put)
-        elif kind == "environment" and event["name"] not in self._environment:
-            self._environment.add(event["name"])
+        elif kind == "environment" and (file := events.environment_file(event)) not in self._environment:
+            self._environment.add(file)
             value = event["value"]
-            data = codec.dumps(value) if event["name"].endswith(".json") else str(value).encode(errors="replace")
-            put("environment/" + event["name"].replace("/", "_"), data)
+            data = codec.dumps(value) if file.endswith(".json") else str(value).encode(errors="replace")
+            put("environment/" + file, data)
         elif kind == "describe":
             self._describe(event)
         elif kind == "warning":
-            self._warnings[str(event["text"])] = None
+            self._warnings[event["text"]] = None
         elif kind == "end" and self._end is None:
             self._end = event
 
@@ -215,5 +217,6 @@ def _is_metric_line(event: dict[str, Any]) -> bool:
     return (
         isinstance(values, dict)
         and isinstance(event.get("s"), int)
+        and events.is_time(event.get("w", 0.0))
         and all(isinstance(value, (int, float)) for value in values.values())
     )

@@ -3,10 +3,13 @@
 The loop over points is the hot part of a fold (a million points per run are ordinary), hence plain lists and one pass.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from gittrack.core import codec
+
+_LARGEST = 2**63 - 1  # of an integer that everybody can read
 
 # one metric's state: places in the list
 _COUNT, _LAST, _LAST_STEP, _MIN, _MIN_STEP, _MAX, _MAX_STEP = range(7)
@@ -53,6 +56,8 @@ class Summary:
                 if value != value:
                     continue
                 if state[_MIN] is None:
+                    if not isinstance(value, (int, float)):
+                        raise TypeError(f"no number: {value!r:.40}")
                     state[_MIN] = state[_MAX] = value
                     state[_MIN_STEP] = state[_MAX_STEP] = step
                 elif value < state[_MIN]:
@@ -73,7 +78,7 @@ class Summary:
     def checkpoint(self, event: Mapping[str, Any]) -> None:
         """Take in a checkpoint event."""
         self.checkpoints += 1
-        values = event.get("m") or {}
+        values = {name: _readable(value) for name, value in (event.get("m") or {}).items()}
         step = event.get("s")
         self._latest = {"metrics": values, "step": step}
         if event.get("primary"):
@@ -95,7 +100,7 @@ class Summary:
     def last(self, name: str) -> Any:
         """The last value of a metric, or None."""
         state = self._main.get(name) or self._ranked.get(name)
-        return state[_LAST] if state else None
+        return _readable(state[_LAST]) if state else None
 
     def names(self) -> list[str]:
         return [*self._main, *(name for name in self._ranked if name not in self._main)]
@@ -114,15 +119,29 @@ class Summary:
     def _metric(self, name: str, state: list[Any]) -> dict[str, Any]:
         document = {
             "count": state[_COUNT],
-            "last": state[_LAST],
-            "last_step": state[_LAST_STEP],
-            "max": state[_MAX],
-            "max_step": state[_MAX_STEP],
-            "min": state[_MIN],
-            "min_step": state[_MIN_STEP],
+            "last": _readable(state[_LAST]),
+            "last_step": _clamped(state[_LAST_STEP]),
+            "max": _readable(state[_MAX]),
+            "max_step": _clamped(state[_MAX_STEP]),
+            "min": _readable(state[_MIN]),
+            "min_step": _clamped(state[_MIN_STEP]),
         }
         goal = self.goals.get(name)
         if goal:
             side = "min" if goal == "minimize" else "max"
             document["best"], document["best_step"] = document[side], document[side + "_step"]
         return document
+
+
+def _readable(value: Any) -> Any:
+    """A number beyond 64 bits as a float."""
+    if type(value) is not int or -_LARGEST <= value <= _LARGEST:
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _clamped(step: int | None) -> int | None:
+    return None if step is None else max(-_LARGEST, min(step, _LARGEST))

@@ -1,10 +1,11 @@
 import json
 import math
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gittrack.core import codec, events, fold, segments
+from gittrack.core import codec, events, fold, segments, shape
 
 ID = "0123456789abcdef0123"
 START = {
@@ -171,6 +172,47 @@ def test_damaged_lines_are_passed_over_and_sound_ones_kept():
     tree = Tree(files, [cut(0, files)])
     assert tree.json("summary.json")["metrics"]["a"]["count"] == 2
     assert tree.joined("metrics") == journal(point(0, a=0)) + good
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"e": "params", "t": 1, "w": 1001},
+        {"e": "params", "values": [1], "t": 1, "w": 1001},
+        {"e": "warning", "t": 1, "w": 1001},
+        {"e": "environment", "name": "..", "value": "x", "t": 1, "w": 1001},
+        {"e": "environment", "name": ".git", "value": "x", "t": 1, "w": 1001},
+        {"e": "environment", "name": "a\0b", "value": "x", "t": 1, "w": 1001},
+        {"e": "environment", "name": "x.json", "t": 1, "w": 1001},
+        {"e": "checkpoint", "m": {"a": "x"}, "s": 1, "t": 1, "w": 1001},
+        {"e": "checkpoint", "m": {}, "s": "x", "t": 1, "w": 1001},
+        {"e": "checkpoint", "m": {}, "primary": ["a", "best"], "s": 1, "t": 1, "w": 1001},
+        {"e": "describe", "tags": [[]], "t": 1, "w": 1001},
+        {"e": "end", "status": ["completed"], "t": 1, "w": 1001},
+        {"e": "end", "status": "completed", "w": 1001},
+        {"e": "start", "run": "all of it", "t": 1, "w": 1001},
+        {"e": "warning", "text": "the clock", "t": 1, "w": 1e300},
+        {"e": "warning", "text": "the clock", "t": 1, "w": "noon"},
+        {"m": {"b": "x"}, "s": 1, "t": 1, "w": 1001},
+        {"m": {"b": 1}, "s": 1, "t": 1, "w": "noon"},
+    ],
+    ids=repr,
+)
+def test_a_line_that_lacks_what_its_kind_must_have_is_passed_over(line):
+    sound = {"run.jsonl": journal(START, point(0, a=0))}
+    files = {"run.jsonl": journal(line, START, point(0, a=0), line)}
+    tree, same = (Tree(each, [cut(0, each, "final", "crashed")]) for each in (files, sound))
+    assert tree == same
+    assert tree.commits == same.commits
+
+
+def test_numbers_beyond_all_measure_are_still_numbers():
+    files = {"run.jsonl": journal(START, point(10**30, a=10**400, b=-(10**20)))}
+    tree = Tree(files, [cut(0, files, "final", "crashed")])
+    metrics = tree.json("summary.json")["metrics"]
+    assert (metrics["a"]["max"], metrics["b"]["min"], metrics["a"]["last_step"]) == (math.inf, -1e20, 2**63 - 1)
+    assert not shape.problem("summary.json", tree.json("summary.json"))
+    assert str(10**400).encode() in tree.joined("metrics")
 
 
 def test_the_first_environment_of_a_name_stays_and_text_stays_text():
