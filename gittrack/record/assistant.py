@@ -5,6 +5,7 @@ the stream that the training is gone, whatever became of it. Then it makes the f
 """
 
 import contextlib
+import itertools
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import time
 from gittrack import errors
 from gittrack.config import environment
 from gittrack.core import events
+from gittrack.git import maintenance
 from gittrack.git.discover import Paths
 from gittrack.git.open import open_repository
 from gittrack.record.pump import wait
@@ -104,9 +106,13 @@ def main() -> None:
     if folder is None:
         sys.exit(1)
     told = False
-    while not told:
+    for looks in itertools.count(1):
+        if told:
+            break
         with contextlib.suppress(errors.GittrackError):  # a full disk: tried again
             folder.advance(time.time())
+            if looks % folding.TIDY_EVERY == 0:
+                maintenance.tidy(repo.git)
         told = bool(wait([0], int(LOOK_EVERY * 1000)))
     mine = (events.STARTER,) if os.read(0, 100) else ()  # its children may hold the lock of a program that has ended
     closed = folder.finish(time.time(), "crashed", mine)

@@ -54,6 +54,7 @@ class Recording:
         self._next_look = time.monotonic() + FIRST_LOOK
         self._next_files = time.monotonic() + FILES_EVERY
         self._sizes: dict[str, int] = {}
+        self._advances = 0
 
     def begin(self, pid: int) -> None:
         """The command runs: say where."""
@@ -146,6 +147,9 @@ class Recording:
         if folder is not None and (sizes != self._sizes or self.error):
             folder.advance(time.time())
             self._sizes, self.error = sizes, None
+            self._advances += 1
+            if self._advances % folding.TIDY_EVERY == 0:
+                maintenance.tidy(Git(self._paths, self._environ))
 
     def _read_declared(self) -> None:
         for source, values in self._declared.params():

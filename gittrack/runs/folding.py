@@ -24,6 +24,7 @@ from gittrack.runs.cutting import Cutter
 
 BATCH_BYTES = 8 * 1024 * 1024
 BATCH_OBJECTS = 4000
+TIDY_EVERY = 30  # advances of a long run between two calls of `maintenance.tidy`, which is its caller's to make
 LONGEST_COMMAND = 200  # characters of a command line in the log of operations
 
 _CUT = re.compile(rb"^Track-Cut: (\d+)$", re.MULTILINE)
