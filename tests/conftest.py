@@ -34,7 +34,9 @@ Runner = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--no-skips", action="store_true", help="a test that cannot run because something is missing fails")
+    parser.addoption(
+        "--no-skips", action="store_true", help="a test that cannot run because something is missing fails"
+    )
 
 
 @pytest.hookimpl(wrapper=True)
