@@ -72,7 +72,10 @@ def wait_until(what: Callable[[], Any], seconds: float = 20) -> Any:
 
 
 def is_over(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 class Running:

@@ -205,9 +205,12 @@ def mode(screen: Terminal) -> list[object]:
 
 def test_the_terminal_is_as_before_whatever_happens(shown) -> None:
     """Nothing is changed, so nothing must be put back: not even a kill of everything leaves a trace."""
-    shell = shown("/bin/sh", "-c", f"{TRACK} run -q sh -c 'echo up; sleep 60'; echo after; read line; echo got $line")
+    shell = shown(
+        "/bin/sh", "-c", f"{TRACK} run -q sh -c 'echo up $$ .; exec sleep 60'; echo after; read line; echo got $line"
+    )
     before = mode(shell)
-    shell.expect(b"up")
+    shell.expect(b" .\r\n")
+    command = int(shell.text.split()[1])
     assert mode(shell) == before
     front = int(subprocess.run(["pgrep", "-P", str(shell.pid)], capture_output=True, text=True).stdout.split()[0])
     os.kill(front, signal.SIGKILL)
@@ -215,7 +218,7 @@ def test_the_terminal_is_as_before_whatever_happens(shown) -> None:
     assert mode(shell) == before
     shell.type(b"typed\n")
     shell.expect(b"got typed")
-    subprocess.run(["pkill", "-f", "^sleep 60$"], check=False)
+    os.kill(command, signal.SIGKILL)
 
 
 def test_stopped_and_brought_back_by_the_shell(shown) -> None:
