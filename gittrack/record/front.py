@@ -19,7 +19,7 @@ from gittrack.record.messages import Line
 from gittrack.record.pump import Pump, wait
 from gittrack.record.terminal import Source
 
-REAP_EVERY = 5.0
+REAP_EVERY = 1.0
 _REFUSED = "check that it is a program of this machine, and its first line (#!) if it is a script; no run was made"
 
 Prepare = Callable[[], Job]
@@ -37,7 +37,9 @@ class Front:
         self._ended: dict[str, Any] | None = None
         self._done: dict[str, Any] | None = None
         self._drained = False
-        self._reaped: dict[int, int] = {}
+        self._reap_at = time.monotonic() + REAP_EVERY
+        self._status: int | None = None  # of the command, when it was we who reaped it
+        self.may_run = False  # whether a command was started, as far as can be known
         self._began = (time.monotonic(), time.time())
 
     def run(self, prepare: Prepare) -> Outcome:
@@ -62,8 +64,9 @@ class Front:
     def _command(self, job: Job) -> Outcome:
         signals.Forwarder(self._signal, lambda: terminal.copy_size(self._site.wiring)).start()
         self._began = (time.monotonic(), time.time())
-        self._line.send("start", job=list(job))
         lazy("gittrack.record.reaper").adopt_orphans()
+        self.may_run = True
+        self._line.send("start", job=list(job))
         pump = self._pump(self._site.wiring.sources, in_front=True)
         while self._done is None:
             if not self._step(pump):
@@ -75,8 +78,9 @@ class Front:
     def _step(self, pump: Pump) -> bool:
         """Wait for one thing to happen. False: the keeper is gone."""
         ready = wait([self._line.reader, *pump.readers], int(REAP_EVERY * 1000))
-        if not ready:
-            self._reaped.update(lazy("gittrack.record.reaper").reap())
+        if time.monotonic() > self._reap_at:
+            self._status = lazy("gittrack.record.reaper").reap().get(self._pid, self._status)
+            self._reap_at = time.monotonic() + REAP_EVERY
         for reader in ready:
             if reader != self._line.reader:
                 pump.take(reader)
@@ -100,6 +104,7 @@ class Front:
             for number in self._early:
                 self._signal(number)
         elif kind == "refused":
+            self.may_run = False
             name, error = self._site.command.argv[0], message["error"]
             raise command.CannotStart(f"{name} cannot be run: {error}", _REFUSED, command.NOT_EXECUTABLE)
         elif kind == "ended":
@@ -143,14 +148,14 @@ class Front:
         if self._ended is None:
             self._ended = {"code": second.end.code, "signal": second.end.signal, "at": time.monotonic()}
         closed = second.close(keeper.GRACE)
+        recording.settle()  # whoever closes it later must know how the command ended
         return self._outcome(recording.final() if closed else None, recording.error)
 
     def _end(self) -> End | None:
         """How the command ended, if the keeper still said it or we have seen it."""
         if self._ended is not None:
             return End(self._ended["code"], self._ended["signal"])
-        status = self._reaped.get(self._pid or 0)
-        return None if status is None else command.end_of(status)
+        return None if self._status is None else command.end_of(self._status)
 
     def _outcome(self, final: Final | None, error: str | None) -> Outcome:
         ended = self._ended or {"code": None, "signal": None, "at": time.monotonic()}

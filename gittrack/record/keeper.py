@@ -22,6 +22,7 @@ from gittrack.record.terminal import Source
 GRACE = 0.3  # seconds: helpers of a command that has ended (resource trackers, loggers) mostly follow it within that
 LATECOMERS = 2.0  # seconds in which a background process of a command that has ended may still join the run
 LOOK_AGAIN = 0.5
+LONGEST_PAUSE = 300.0
 
 LOADED_EARLY = ("gittrack.git.cli_backend", "gittrack.record.environment")
 
@@ -103,7 +104,7 @@ class Keeper:
         """Make the last cut and fold it, if within `grace` seconds nobody of the run is left."""
         deadline = time.monotonic() + grace
         while not self._try_close():
-            if time.monotonic() > deadline or self._recording.error:
+            if time.monotonic() > deadline or (self._recording.error and not self._writers):
                 return False
             self._wait(0.02)
         return True
@@ -122,11 +123,18 @@ class Keeper:
     def outlast(self) -> None:
         """Wait for the processes that are still there, or for room on the disk, and close then."""
         deadline = time.monotonic() + LATECOMERS
+        pause = LOOK_AGAIN
         while not self._try_close():
+            if not os.path.isdir(self._recording.directory):  # the repository was deleted
+                return
             if time.monotonic() > deadline:
                 self._recording.settle()
             self._recording.look()
-            self._wait(LOOK_AGAIN)
+            if self._recording.error and not self._writers:
+                pause *= 2
+                if pause > LONGEST_PAUSE:  # the next command closes it
+                    return
+            self._wait(pause)
 
     def _outlive(self) -> End:
         while (status := self._status()) is None:

@@ -36,15 +36,17 @@ class Line:
         return True
 
     def receive(self) -> list[dict[str, Any]] | None:
-        """What has come, after waiting for it; None when the other side is gone."""
-        try:
-            data = os.read(self.reader, 1 << 16)
-        except OSError:
-            data = b""
-        if not data:
-            return None
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        return [codec.loads(line) for line in lines]
+        """At least one message, after waiting for it; None when the other side is gone."""
+        while True:
+            try:
+                data = os.read(self.reader, 1 << 16)
+            except OSError:
+                data = b""
+            if not data:
+                return None
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            if lines:
+                return [codec.loads(line) for line in lines]
 
     def close(self) -> None:
         for descriptor in (self.reader, self._writer):

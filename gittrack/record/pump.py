@@ -86,7 +86,10 @@ class Pump:
         view = memoryview(data)
         try:
             while view:
-                view = view[os.write(source.target, view) :]
+                try:
+                    view = view[os.write(source.target, view) :]
+                except BlockingIOError:  # somebody who has it too (ssh, node) made it so; to give up would lose output
+                    select.select([], [source.target], [])
         except OSError as error:
             # The user's terminal is gone, their disk is full, or (`| head`) the next program has read enough.
             self._mute.add(source.target)

@@ -62,10 +62,14 @@ def run(wish: Wish, paths: Paths, environ: Mapping[str, str], begun: Begun = lam
     try:
         wiring = terminal.connect()
         front = Front(Site(paths, starter.directory, starter, Command(file, tuple(wish.argv), dict(environ)), wiring))
+    except BaseException:
+        _discard(starter)
+        raise
+    try:
         outcome = front.run(prepare)
-    except BaseException:  # no command was started, so there is no run
-        starter.close()
-        live.remove(starter.directory)
+    except BaseException:
+        if not front.may_run:  # else the keeper goes on with it
+            _discard(starter)
         raise
     return Result(outcome, made["facts"], made["notes"])
 
@@ -104,6 +108,11 @@ def _begin(paths: Paths) -> tuple[str, Starter]:
             f"cannot write {live.root(paths)}: {error.strerror}",
             "make the .git directory writable for you",
         ) from error
+
+
+def _discard(starter: Starter) -> None:
+    starter.close()
+    live.remove(starter.directory)
 
 
 def _facts(
