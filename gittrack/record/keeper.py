@@ -47,6 +47,7 @@ def run(site: Site, line: Line, make_pump: MakePump) -> None:
 def _start(site: Site, line: Line, job: Job, wake: int, make_pump: MakePump) -> None:
     recording = Recording(site.paths, site.directory, site.starter, job, site.command.environ)
     environ = command.environment(site.command.environ, job.run_id, site.directory, job.autolog)
+    site.starter.lend()
     try:
         child = command.start(site.command.file, site.command.argv, site.wiring.out, site.wiring.err, environ)
     except OSError as error:

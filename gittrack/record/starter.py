@@ -37,6 +37,14 @@ class Starter:
         inner = ",".join([f"{encode.quote(name)}:{encode.number(value)}" for name, value in values.items()])
         self._append(f'{{"m":{{{inner}}},"s":{step},"t":{t:.6f},"w":{w:.3f}}}\n')
 
+    def lend(self) -> None:
+        """Let the command inherit the lock, so that the run stays open for it when both of our processes are killed.
+
+        Whoever of us is left when the command ends does not ask for this lock, so a daemon that the command leaves
+        behind keeps the run open only if neither of us is there to close it.
+        """
+        os.set_inheritable(self._file.fd, True)
+
     def mend(self) -> None:
         """End a line that the other process was killed in."""
         with open(os.path.join(self.directory, NAME), "rb") as file:
