@@ -42,7 +42,7 @@ def facts(row: Row, record: Record, now: float) -> Part:
         "state": state(row, now),
         "command": line(row.command),
         "directory": record.facts.get("cwd") if record.facts.get("cwd") != "." else None,
-        "started": f"{time_text(row.started)} ({spans.format_age(now - row.started)} ago)" if row.started else None,
+        "started": f"{time_text(row.started)} ({_ago(now - row.started)})" if row.started else None,
         "by": " on ".join(filter(None, (row.user, row.host))),
         "experiment": row.experiment,
         "tags": ", ".join(row.tags),
@@ -53,6 +53,11 @@ def facts(row: Row, record: Record, now: float) -> Part:
     }
     lines = [(label, cell(text)) for label, text in given.items() if text]
     return Part("", lines + [("note", cell(note)) for note in row.notes])
+
+
+def _ago(seconds: float) -> str:
+    text = spans.format_age(seconds)
+    return text if text == "now" else f"{text} ago"
 
 
 def state(row: Row, now: float) -> str:
@@ -138,13 +143,18 @@ def environment_part(files: Mapping[str, bytes]) -> Part:
     known = [f"{name} {found[name]}" for name in FRAMEWORKS if name in found]
     if found:
         lines.append(("packages", cell(", ".join([*known, f"{len(found)} in all"]))))
-    if system.get("os"):
-        lines.append(("system", cell(" ".join(filter(None, (system["os"].get("text"), system.get("architecture")))))))
+    named = [_part(system.get("os"), "text"), system.get("architecture")]
+    if any(named):
+        lines.append(("system", " ".join(cell(text) for text in named if text)))
     if system.get("cpu"):
-        lines.append(("cpu", cell(f"{system['cpu'].get('count')} × {system['cpu'].get('model') or 'CPU'}")))
-    gpus = system.get("gpus") or []
-    names = [gpu.get("name", "?") if isinstance(gpu, dict) else gpu for gpu in gpus]
-    return Part("environment", lines + ([("gpu", cell(", ".join(map(str, names))))] if names else []))
+        lines.append(("cpu", f"{cell(_part(system['cpu'], 'count'))} × {cell(_part(system['cpu'], 'model') or 'CPU')}"))
+    gpus = system.get("gpus")
+    names = [_part(gpu, "name") or gpu for gpu in (gpus if isinstance(gpus, list) else [])]
+    return Part("environment", lines + ([("gpu", ", ".join(map(cell, names)))] if names else []))
+
+
+def _part(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
 
 
 def document(files: Mapping[str, bytes], name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from gittrack.compare.text import line, number
 
 MARKS = "abcdefghijklmnopqrstuvwxyz"
 COLOURS = (12, 10, 9, 14, 13, 11)  # of the terminal's sixteen, so that they fit its background
+HIGHEST = 1e300  # beyond, the width of the range is no finite number any more
 MOST_POINTS = 2000  # of one line: more than a terminal has places, and plotext takes 20 µs for each
 
 
@@ -50,7 +51,7 @@ def chart(lines: Sequence[Line], metric: str, width: int, height: int, colour: b
 
 
 def _finite(one: Line) -> tuple[list[int], list[float], int]:
-    pairs = sorted((s, v) for s, v in zip(one.steps, one.values, strict=True) if math.isfinite(v))
+    pairs = sorted((s, v) for s, v in zip(one.steps, one.values, strict=True) if abs(v) < HIGHEST)
     return [step for step, _ in pairs], [value for _, value in pairs], len(one.values) - len(pairs)
 
 

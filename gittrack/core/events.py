@@ -150,6 +150,13 @@ def parse_cuts(data: bytes) -> list[Cut]:
     """The cuts of a cuts.jsonl, as far as they are numbered without a gap from 0."""
     cuts: list[Cut] = []
     for event in parse_lines(data):
-        if event.get("n") == len(cuts):
+        if event.get("n") == len(cuts) and _is_cut(event):
             cuts.append(Cut(event["n"], event["files"], event["reason"], event.get("status"), event["w"]))
     return cuts
+
+
+def _is_cut(event: Mapping[str, Any]) -> bool:
+    files = event.get("files")
+    ends = isinstance(files, dict) and all(type(end) is int and end >= 0 for end in files.values())
+    texts = isinstance(event.get("reason"), str) and isinstance(event.get("status", ""), (str, type(None)))
+    return ends and texts and is_time(event.get("w"))

@@ -111,7 +111,7 @@ class Fold:
             self.summary.add(lines)
             if not events.is_time(lines[-1].get("w", 0.0)):
                 raise ValueError
-        except (ValueError, KeyError, TypeError, AttributeError):  # a line that a full disk or a hand cut short
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # cut short by a full disk or a hand
             self.summary.restore(before)
             block, lines = _sound_lines(block)
             self.summary.add(lines)

@@ -48,6 +48,8 @@ class Summary:
                     value = codec.decode(value)
                 state = table.get(name)
                 if state is None:
+                    if type(step) is not int:
+                        raise TypeError(f"no step: {step!r:.40}")
                     table[name] = state = [0, None, step, None, None, None, None]
                 state[_COUNT] += 1
                 if step >= state[_LAST_STEP]:

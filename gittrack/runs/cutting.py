@@ -75,7 +75,7 @@ class Cutter:
                 if event.get("e") not in PROLOGUE:
                     break
                 end += len(line)
-                w = event.get("w") if event["e"] == "start" else w
+                w = event["w"] if event["e"] == "start" and events.is_time(event.get("w")) else w
         return end, w
 
     def _append(self, moves: list[tuple[Mapping[str, int], float]], reason: str, status: str | None = None) -> None:
@@ -158,6 +158,6 @@ def _checkpoints_in(piece: bytes) -> list[tuple[float, int]]:
         stop = text.index(b"\n", at + 1)
         event = events.parse_line(text[at + 1 : stop])
         if event is not None:
-            found.append((float(event.get("w") or 0.0), stop))
+            found.append((float(event["w"]) if events.is_time(event.get("w")) else 0.0, stop))
         at = text.find(b"\n" + CHECKPOINT, stop)
     return found

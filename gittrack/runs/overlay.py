@@ -10,11 +10,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from gittrack import errors
 from gittrack.core import codec, events, layout
 from gittrack.core.model import Record
 from gittrack.git.discover import Paths
 from gittrack.runs import documents, live
-from gittrack.runs.row import LOST, Row
+from gittrack.runs.row import DAMAGED, LOST, Row
 
 WINDOW = 64 * 1024  # bytes read at either end of a journal
 QUIET = 64  # lines in a row, from the end, that name no metric that was not seen already: then all are known
@@ -45,15 +46,18 @@ def rows(paths: Paths, ids: Iterable[str], stored: Mapping[str, Row]) -> dict[st
     here = live.here()
     found = {}
     for run_id in filter(layout.is_id, ids):
-        news = look(live.folder(paths, run_id), here)
-        if news is not None and news.facts.get("id") == run_id:
-            base = stored.get(run_id) or documents.row(_started(run_id, news))
-            found[run_id] = _patched(base, news)
+        try:
+            news = look(live.folder(paths, run_id), here)
+            if news is not None and news.facts.get("id") == run_id:
+                found[run_id] = _patched(stored.get(run_id) or documents.row(_started(run_id, news)), news)
+        except errors.DamagedRecord as error:  # one bad journal must not hide the other runs
+            found[run_id] = Row(run_id, status=DAMAGED, reason=error.message, live=True)
     return found
 
 
 def record(directory: str, committed: Record | None) -> Record | None:
-    """The record of a live run as of now; None when there is nothing in the folder (it was folded meanwhile)."""
+    """The record of a live run as of now; None when there is nothing in the folder (it was folded meanwhile).
+    Raises DamagedRecord."""
     news = look(directory, live.here())
     if news is None:
         return None
@@ -75,12 +79,17 @@ def record(directory: str, committed: Record | None) -> Record | None:
 
 
 def look(directory: str, here: live.Here) -> News | None:
-    """Read both ends of every journal of one folder."""
+    """Read both ends of every journal of one folder. Raises DamagedRecord where the start of the run says nothing."""
     state = live.state(directory, here)
     first = live.head(directory)
     if state == live.EMPTY or first is None:
         return None
     start = first[1]
+    if not events.is_sound(start):
+        raise errors.DamagedRecord(
+            f"{os.path.join(directory, events.STARTER)} does not begin as a run does",
+            f"`git track recover` closes it; to give it up, remove {directory}",
+        )
     params: dict[str, Mapping[str, Any]] = {}
     last = _Last()
     end: Mapping[str, Any] = {}
@@ -130,7 +139,7 @@ def _events(text: bytes, sign: bytes) -> Iterator[dict[str, Any]]:
     while at >= 0:
         stop = text.find(b"\n", at)
         event = events.parse_line(text[at:stop]) if at == 0 or text[at - 1] == 10 else None
-        if event is not None:
+        if event is not None and events.is_sound(event):
             yield event
         at = text.find(sign, stop)
 
@@ -163,6 +172,8 @@ class _Last:
 
     def _put(self, table: dict[str, tuple[Any, int]], values: Mapping[str, Any], step: int, seen: set[str]) -> None:
         for name, value in values.items():
+            if type(value) not in (int, float, bool):  # written by hand, or by something that is no recorder
+                continue
             known = table.get(name)  # of one step the later line stands: in one file that is the one seen first
             if known is None or step > known[1] or (step == known[1] and name not in seen):
                 table[name] = (value, step)

@@ -22,6 +22,8 @@ ALL = "all"  # as `rank`: the points of every process
 
 _CUT = re.compile(r"^Track-Cut: (\d+)$", re.MULTILINE)
 _METRICS, _CHECKPOINT, _ENVIRONMENT = b'{"m"', b'{"e":"checkpoint"', b'{"e":"environment"'
+_FURTHEST = 2**63 - 1  # step that a table can hold; the summary holds no further one either
+_NUMBERS = frozenset({int, float, bool})
 _PLAIN = re.compile(r"[ !#-.0-[\]-~]+\Z")  # characters that every JSON writer leaves as they are
 
 
@@ -75,16 +77,24 @@ def lines(repo: Repository, record: Record) -> Iterator[events.Metrics]:
     """Every metric line, decoded: for tables of all metrics at once."""
     for block in _blocks(repo, record, "metrics", _METRICS, None):
         for event in _parsed(block):
-            found = events.metrics_of(event)
-            if found is not None:
-                yield found._replace(values=codec.decode(found.values))
+            values = _numbers(event.get("m"))
+            found = events.metrics_of(event) if type(event.get("s")) is int else None
+            if found is not None and values is not None:
+                yield found._replace(values=values, step=_near(found.step))
 
 
 def checkpoints(repo: Repository, record: Record) -> list[Checkpoint]:
     """All checkpoints, in order."""
     blocks = _blocks(repo, record, "checkpoints", _CHECKPOINT, None)
-    found = (codec.decode(event) for block in blocks for event in _parsed(block))
-    return [Checkpoint(one.get("s"), one.get("m") or {}, one.get("t") or 0.0, one.get("w") or 0.0) for one in found]
+    found = (_checkpoint(event) for block in blocks for event in _parsed(block))
+    return [one for one in found if one is not None]
+
+
+def _checkpoint(event: Mapping[str, Any]) -> Checkpoint | None:
+    """The checkpoint that a line says, or None where somebody has written what is none."""
+    step, values, t, w = event.get("s"), _numbers(event.get("m") or {}), event.get("t") or 0.0, event.get("w") or 0.0
+    sound = type(step) in (int, type(None)) and type(t) in (int, float) and type(w) in (int, float) and 0 <= w < 1e11
+    return Checkpoint(step, values, t, w) if sound and values is not None else None
 
 
 def checkpoint(repo: Repository, record: Record, point: int | str) -> Checkpoint:
@@ -216,10 +226,13 @@ def _every_point(repo: Repository, record: Record, metric: str) -> Iterator[Poin
     needle = f'"{metric}"'.encode() if _PLAIN.match(metric) else None
     for block in _blocks(repo, record, "metrics", _METRICS, needle):
         for event in _parsed(block):
-            value = (event.get("m") or {}).get(metric)
-            if value is not None:
+            try:
+                value, step = event["m"][metric], event["s"]
                 value = codec.decode(value) if type(value) is dict else value
-                yield Point(event["s"], value, event.get("t", 0.0), event.get("w", 0.0), event.get("r", 0))
+            except (KeyError, TypeError):  # a line without this metric, or one that somebody has written by hand
+                continue
+            if type(value) in _NUMBERS and type(step) is int:
+                yield Point(_near(step), value, event.get("t", 0.0), event.get("w", 0.0), event.get("r", 0))
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:
@@ -245,6 +258,19 @@ def _parsed(block: bytes) -> Iterable[dict[str, Any]]:
         return []
     try:
         found: list[dict[str, Any]] = json.loads(b"[" + block[:-1].replace(b"\n", b",") + b"]")
-    except ValueError:
+    except (ValueError, RecursionError):
         return events.parse_lines(block)
     return found
+
+
+def _near(step: int) -> int:
+    return step if -_FURTHEST <= step <= _FURTHEST else max(-_FURTHEST, min(step, _FURTHEST))
+
+
+def _numbers(values: Any) -> dict[str, Any] | None:
+    """Metrics at one moment, decoded; None for what is something else."""
+    try:
+        found = codec.decode(values)
+    except (KeyError, TypeError, ValueError):
+        return None
+    return found if isinstance(found, dict) and _NUMBERS.issuperset(map(type, found.values())) else None

@@ -110,3 +110,84 @@ def test_an_argument_that_is_no_utf_8_leaves_a_run_that_can_be_read(repo: Path, 
     assert "caf\\xe9" in run["command"]
     call("show")
     call("ls", "--where", 'command ~ "caf"')
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"m":5,"s":1}',
+        b'{"m":{"loss":1}}',
+        b'{"m":{"loss":"x"},"s":1}',
+        b'{"m":{"loss":[1]},"s":"a"}',
+        b'{"m":{"loss":{"$":["a"]}},"s":1}',
+        b'{"m":{"loss":{"$":"bytes","b64":"AA=="}},"s":1}',
+        b'{"m":{"loss":1},"s":1,"t":1,"w":1' + b"0" * 5000 + b"}",
+        b'{"m":' + b"[" * 5000,
+        b"[]",
+        b"\xff",
+    ],
+    ids=lambda line: line.decode(errors="replace")[:30],
+)
+def test_a_line_of_a_series_that_says_no_point_is_passed_over(line, damage, call, repo):
+    damage("metrics/000/00.jsonl", line + b'\n{"m":{"loss":0.5},"s":4,"t":1,"w":2}\n')
+    for argv in (("compare", "--at", "step=4"), ("compare", "--at", "best"), ("compare", "--plot", "loss")):
+        call(*argv)
+    run = next(run for run in gittrack.runs(repo=str(repo)) if run.id == BAD)
+    assert run.metrics("loss").to_dict() == {4: 0.5}
+    assert run.metrics()["loss"].to_dict() == {4: 0.5}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"e":"checkpoint","m":5,"s":"x"}',
+        b'{"e":"checkpoint","m":{"loss":{"$":["x"]}},"s":[1]}',
+        b'{"e":"checkpoint","t":"x","w":"y","s":1}',
+        b'{"e":"checkpoint","t":1e300,"w":1e300,"s":1}',
+    ],
+)
+def test_a_line_that_says_no_checkpoint_is_passed_over(line, damage, call):
+    damage("checkpoints/000/00.jsonl", line + b'\n{"e":"checkpoint","m":{"loss":0.5},"s":4,"t":1,"w":2}\n')
+    assert "0.5" in call("show", f"{BAD}@4")
+    call("show", f"{BAD}@1", code=66)
+    assert "are at: 4" in call.err
+
+
+@pytest.mark.parametrize(
+    "system",
+    [b'{"os":1,"cpu":2,"gpus":3}', b'{"os":{"text":5},"architecture":[7],"cpu":{},"gpus":[{"name":1}, 2]}', b"["],
+)
+def test_a_strange_environment_is_shown_as_far_as_it_goes(system, damage, call):
+    damage("environment/system.json", system)
+    assert "metrics" in call("show", BAD)
+    call("diff", OTHER, BAD)
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        (1, {"run": 5}),
+        (1, {"run": {"id": BAD, "tags": "x"}}),
+        (1, {"goals": -1}),
+        (1, {"w": "soon"}),
+        (2, {"values": [1]}),
+        (3, {"m": {"loss": [1]}}),
+        (3, {"s": [1]}),
+        (3, {"s": 10**30}),
+    ],
+)
+def test_a_damaged_journal_of_a_live_run_hides_no_other_run(line, value, store, call, repo):
+    builder.write_runs(store, [builder.journal(0, {"lr": 0.1}, [0.5])])
+    lines = builder.journal(1, {"lr": 0.1}, [0.25], status=None).splitlines(keepends=True)
+    lines[line] = json.dumps({**json.loads(lines[line]), **value}).encode() + b"\n"
+    folder = repo / ".git" / "track" / "live" / BAD
+    folder.mkdir(parents=True)
+    (folder / "run.jsonl").write_bytes(b"".join(lines))
+    (folder / "cuts.jsonl").write_bytes(b'{"n":0}\n{"n":0,"files":5,"reason":1,"w":"x"}\n')
+    for argv in READING[:-1]:
+        call(*argv)
+    states = {run["id"]: run["status"] for run in json.loads(call("ls", "--json"))}
+    assert states == {OTHER: "completed", BAD: "damaged" if line == 1 else "lost?"}
+    call("show", BAD, code=65 if line == 1 else 0)
+    call("recover", "--force")
+    call("ls")

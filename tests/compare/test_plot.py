@@ -39,3 +39,8 @@ def test_one_point_and_none_are_drawn():
 
 def test_names_cannot_drive_the_terminal():
     assert "\x1b" not in plot.chart([plot.Line("a\x1b[2J", [0, 1], [1, 2])], "l\x1boss", 40, 8, False)
+
+
+def test_values_at_the_end_of_what_a_float_can_hold_are_left_out_and_counted():
+    text = plot.chart([plot.Line("one", [0, 1, 2], [1.0, 1e308, -1e308])], "loss", 60, 12, False)
+    assert "a one (2 not finite)" in text
