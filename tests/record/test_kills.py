@@ -202,25 +202,19 @@ def test_killed_while_it_starts(repo: Path) -> None:
     git(repo, "fsck", "--strict")
 
 
-SLOW_START = """
-import os, time
-open("up", "w").close()
-while not os.path.exists("go"):
-    time.sleep(0.01)
-import gittrack
-run = gittrack.init()
-for step in range(100):
-    run.log({"x": step}, step=step)
+SLOW_START = f"""
+touch up
+while [ ! -e go ]; do sleep 0.01; done
+exec {sys.executable} -c 'import gittrack; run = gittrack.init(); [run.log({{"x": step}}, step=step) for step in range(100)]'
 """
 
 
 def test_a_training_that_had_not_joined_yet_when_both_were_killed_still_does(repo: Path) -> None:
-    (repo / "train.py").write_text(SLOW_START)
-    front = subprocess.Popen([TRACK, "run", "-q", sys.executable, "train.py"], cwd=repo)
+    front = subprocess.Popen([TRACK, "run", "-q", "sh", "-c", SLOW_START], cwd=repo)
     wait_until((repo / "up").exists)
     [keeper] = psutil.Process(front.pid).children()
     [training] = keeper.children()
-    os.kill(keeper.pid, signal.SIGSTOP)  # so that it cannot notice that the front process is gone
+    keeper.suspend()  # so that it cannot notice that the front process is gone
     front.kill()
     keeper.kill()
     front.wait()
