@@ -205,7 +205,7 @@ def test_killed_while_it_starts(repo: Path) -> None:
 SLOW_START = f"""
 touch up
 while [ ! -e go ]; do sleep 0.01; done
-exec {sys.executable} -c 'import gittrack; run = gittrack.init(); [run.log({{"x": step}}, step=step) for step in range(100)]'
+exec {sys.executable} -c 'import gittrack; run = gittrack.init(); [run.log({{"x": step}}) for step in range(100)]'
 """
 
 
