@@ -41,6 +41,10 @@ def facts(
 ) -> dict[str, Any]:
     """run.json. `place`: cwd, parent, notebook, writer and continues, as far as there are any."""
     clean = redactor.argv(argv)
+
+    def text(given: str | None) -> str | None:
+        return redactor.text(given) if given else None
+
     return {
         "id": run_id,
         "command": text_of(clean),
@@ -53,12 +57,12 @@ def facts(
         "snapshot": snapshot.oid,
         "state": snapshot.state,
         "branch": snapshot.branch,
-        "experiment": labels.experiment,
-        "name": labels.name,
-        "tags": list(dict.fromkeys(labels.tags)),
-        "note": redactor.text(labels.note) if labels.note else None,
+        "experiment": text(labels.experiment),
+        "name": text(labels.name),
+        "tags": list(dict.fromkeys(map(text, labels.tags))),
+        "note": text(labels.note),
         "left_out": [
-            {"path": left.path, "size": left.size, "reason": left.reason, "sha256": left.sha256}
+            {"path": text(left.path), "size": left.size, "reason": text(left.reason), "sha256": left.sha256}
             for left in snapshot.left_out
         ],
         "parent": place.get("parent"),

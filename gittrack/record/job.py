@@ -26,7 +26,7 @@ class Site(NamedTuple):
 
 
 class Job(NamedTuple):
-    """What the keeper must know besides. Sent when the snapshot is there, so of values that the codec takes."""
+    """What the keeper must know besides. Sent when the snapshot is there, so of values that JSON has."""
 
     run_id: str
     autolog: bool  # whether the command is looked into

@@ -4,10 +4,9 @@ The end of a pipe is a message too: it says that the other one is gone.
 """
 
 import contextlib
+import json
 import os
 from typing import Any
-
-from gittrack.core import codec
 
 
 class Line:
@@ -27,7 +26,7 @@ class Line:
 
     def send(self, kind: str, **fields: Any) -> bool:
         """Say something; False when nobody is there to hear it."""
-        data = codec.dumps({"kind": kind, **fields})
+        data = json.dumps({"kind": kind, **fields}).encode() + b"\n"  # ASCII: text that is no UTF-8 stays text
         try:
             while data:
                 data = data[os.write(self._writer, data) :]
@@ -46,7 +45,7 @@ class Line:
                 return None
             *lines, self._rest = (self._rest + data).split(b"\n")
             if lines:
-                return [codec.loads(line) for line in lines]
+                return [json.loads(line) for line in lines]
 
     def close(self) -> None:
         for descriptor in (self.reader, self._writer):

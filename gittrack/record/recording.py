@@ -153,7 +153,8 @@ class Recording:
 
     def _read_declared(self) -> None:
         for source, values in self._declared.params():
-            self._starter.event("params", {"source": source, "values": values})
+            clean = surroundings.redactor(self._paths, self._environ).mapping(values)
+            self._starter.event("params", {"source": source, "values": clean})
         for step, metrics in self._declared.metrics():
             self._starter.metrics(metrics, step)
         for text in self._declared.warnings():

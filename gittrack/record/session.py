@@ -106,7 +106,7 @@ class Session:
         )
         journal.event("start", run=record, goals=dict(around.settings.goals))
         for text in kept.notes:
-            journal.event("warning", text=text)
+            journal.event("warning", text=around.redactor.text(text))
         for file, value in self._describe(around):
             journal.event("environment", name=file, value=value)
         assistant = Assistant(self.paths, journal.dir)

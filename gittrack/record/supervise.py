@@ -133,7 +133,7 @@ def _write_start(starter: Starter, wish: Wish, around: Surroundings, run: Mappin
     if wish.params:
         starter.event("params", {"source": "command", "values": around.redactor.mapping(wish.params)})
     for note in kept.notes:
-        starter.event("warning", {"text": note})
+        starter.event("warning", {"text": around.redactor.text(note)})
 
 
 def _job(run_id: str, wish: Wish, around: Surroundings, environ: Mapping[str, str]) -> Job:

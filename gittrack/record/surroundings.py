@@ -44,8 +44,13 @@ def look(paths: Paths, environ: Mapping[str, str]) -> Surroundings:
 
 
 def stream_redactor(paths: Paths, environ: Mapping[str, str]) -> Callable[[bytes], bytes]:
-    """For a process that takes over a console in the middle: settings that have become unreadable must not stop it."""
+    """For a process that takes over a console in the middle."""
+    return redactor(paths, environ).stream()
+
+
+def redactor(paths: Paths, environ: Mapping[str, str]) -> Redactor:
+    """For the middle of a run: settings that have become unreadable must not stop it."""
     try:
-        return look(paths, environ).redactor.stream()
+        return look(paths, environ).redactor
     except errors.GittrackError:
-        return Redactor((), secret_values(environ)).stream()
+        return Redactor((), secret_values(environ))

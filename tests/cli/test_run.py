@@ -230,3 +230,24 @@ def test_secrets_do_not_reach_the_record(repo: Path, track: Track) -> None:
     assert b"value-of-the-token" not in console(repo) and b"key" in console(repo)
     assert "abcdef123456" not in json.dumps(record(repo, "run"))
     assert "hunter2" not in json.dumps(record(repo, "params"))
+
+
+def test_no_label_reason_or_file_carries_a_secret_into_the_record(repo: Path, track: Track) -> None:
+    secret = "value-of-the-token"
+    (repo / "gittrack.yaml").write_text("params: [params.yaml]\n")
+    (repo / "params.yaml").write_text(f"lr: 0.1\ndb: {{password: hunter2hunter2, url: 'x{secret}'}}\n")
+    (repo / f"{secret}.pem").write_text("x\n")
+    labels = ("--name", f"a {secret}", "--tag", secret, "--note", secret, "--experiment", secret)
+    track("run", *labels, "true", API_TOKEN=secret)
+    params = record(repo, "params")
+    assert params["lr"]["value"] == 0.1 and params["db.password"]["value"] == "[redacted]"
+    assert secret not in json.dumps([record(repo, name) for name in ("run", "params", "status")])
+
+
+def test_settings_of_git_may_be_many_and_no_text(repo: Path, track: Track, git: Git) -> None:
+    with open(repo / ".git" / "config", "ab") as config:
+        config.write(b'[remote "origin"]\n\turl = /tmp/caf\xe9\n')
+        for number in range(1500):
+            config.write(b'[branch "feature/with-a-long-name-%d"]\n\tremote = origin\n\tmerge = x\n' % number)
+    track("run", "sleep", "0.3")
+    assert record(repo, "environment/git")["remotes"] == {"origin": b"/tmp/caf\xe9"}
