@@ -54,10 +54,19 @@ def blob(data: bytes, algorithm: str = "sha1") -> Object:
 
 def tree(entries: Mapping[str, Entry], algorithm: str = "sha1") -> Object:
     """One directory. Raises ValueError for a name that git would refuse to check out."""
-    rows = [(_name(name), entry) for name, entry in entries.items()]
-    rows.sort(key=lambda row: row[0] + b"/" if row[1].mode == DIRECTORY else row[0])
-    data = b"".join(b"%o %s\0%s" % (entry.mode, name, bytes.fromhex(entry.oid)) for name, entry in rows)
-    return make("tree", data, algorithm)
+    return tree_of(dict(row(name, entry) for name, entry in entries.items()), algorithm)
+
+
+def tree_of(rows: Mapping[bytes, bytes], algorithm: str = "sha1") -> Object:
+    """One directory out of its rows."""
+    return make("tree", b"".join([rows[key] for key in sorted(rows)]), algorithm)
+
+
+def row(name: str, entry: Entry) -> tuple[bytes, bytes]:
+    """What a tree sorts an entry by, and how it holds it. Raises ValueError as `tree`."""
+    encoded = _name(name)
+    data = b"%o %s\0%s" % (entry.mode, encoded, bytes.fromhex(entry.oid))
+    return (encoded + b"/" if entry.mode == DIRECTORY else encoded), data
 
 
 def nested(files: Mapping[str, Entry], algorithm: str = "sha1") -> list[Object]:

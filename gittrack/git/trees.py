@@ -20,6 +20,7 @@ class TreeEditor:
         self._read = read
         self._oid = oid  # of the last version written, None when there is none
         self._entries = objects.parse_tree(read(oid), algorithm) if oid else {}
+        self._rows = dict(objects.row(name, entry) for name, entry in self._entries.items())
         self._children: dict[str, TreeEditor] = {}
         self._changed = oid is None
 
@@ -31,20 +32,32 @@ class TreeEditor:
             return self._child(name).put(rest, oid, mode)
         before = self._entries.get(name)
         self._children.pop(name, None)
-        self._entries[name] = objects.Entry(mode, oid)
+        self._set(name, objects.Entry(mode, oid))
         return before.oid if before is not None else None
 
     def write(self, emit: Emit) -> str:
         """Give every changed tree to `emit`, the inner ones first. Returns the oid of this one."""
         if not self._changed and self._oid is not None:
             return self._oid
-        for name, child in self._children.items():
-            self._entries[name] = objects.Entry(objects.DIRECTORY, child.write(emit))
-        tree = objects.tree(self._entries, self._algorithm)
+        for name, child in [*self._children.items()]:
+            if child._changed:
+                self._set(name, objects.Entry(objects.DIRECTORY, child.write(emit)))
+            else:  # the series has gone on to another directory; all that were ever open would make a run's cost a square
+                del self._children[name]
+        tree = objects.tree_of(self._rows, self._algorithm)
         emit(tree, self._oid)
         self._oid = tree.oid
         self._changed = False
         return tree.oid
+
+    def _set(self, name: str, entry: objects.Entry) -> None:
+        """One entry more, or another one; only its row is encoded again."""
+        key, row = objects.row(name, entry)
+        before = self._entries.get(name)
+        if before is not None and (before.mode == objects.DIRECTORY) != (entry.mode == objects.DIRECTORY):
+            del self._rows[objects.row(name, before)[0]]
+        self._entries[name] = entry
+        self._rows[key] = row
 
     def _child(self, name: str) -> "TreeEditor":
         child = self._children.get(name)
