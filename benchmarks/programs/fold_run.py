@@ -14,7 +14,7 @@ from gittrack.git import maintenance
 from gittrack.git.discover import discover
 from gittrack.git.open import open_repository
 from gittrack.runs import live
-from gittrack.runs.folding import Folder
+from gittrack.runs.folding import TIDY_EVERY, Folder
 
 START = 1_760_000_000.0
 TIDY_EVERY = 30  # as the process that records does
