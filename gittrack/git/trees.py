@@ -42,7 +42,7 @@ class TreeEditor:
         for name, child in [*self._children.items()]:
             if child._changed:
                 self._set(name, objects.Entry(objects.DIRECTORY, child.write(emit)))
-            else:  # the series has gone on to another directory; all that were ever open would make a run's cost a square
+            else:  # its series has gone on to another directory; to look at all of them would cost more and more
                 del self._children[name]
         tree = objects.tree_of(self._rows, self._algorithm)
         emit(tree, self._oid)
