@@ -101,19 +101,23 @@ def is_alive(run_dir: str) -> bool:
         names = [name for name in os.listdir(run_dir) if name.endswith(".jsonl") and name != "cuts.jsonl"]
     except OSError:
         return False
-    return any(_is_locked(os.path.join(run_dir, name)) for name in sorted(names, key="run.jsonl".__ne__))
+    return any(is_locked(os.path.join(run_dir, name)) for name in sorted(names, key="run.jsonl".__ne__))
 
 
-def _is_locked(path: str) -> bool:
+def is_locked(path: str) -> bool:
+    """Whether a process holds the lock on this file; where it cannot be known, too. Two that look do not see each
+    other."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except FileNotFoundError:
         return False
+    except OSError:  # another user's
+        return True
     try:
         flock(fd, LOCK_SH | LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:  # a file system without locks: as far as we can know
+    except OSError:  # a file system without locks
         return True
     finally:
         os.close(fd)

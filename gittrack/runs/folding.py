@@ -231,8 +231,12 @@ class Folder:
 
 
 def fold_dead(repo: Repository, now: float, force: bool = False) -> Dead:
-    """End and fold every run of this clone that nobody can be writing any more; with `force`, the undecided too."""
+    """End and fold every run of this clone that nobody can be writing any more; with `force`, the undecided too.
+
+    What fails for one run is raised when the others are done.
+    """
     dead = Dead([], [])
+    failed: list[Exception] = []
     here = live.here()
     for run_id in live.ids(repo.paths):
         directory = live.folder(repo.paths, run_id)
@@ -241,9 +245,15 @@ def fold_dead(repo: Repository, now: float, force: bool = False) -> Dead:
             live.remove(directory)
         elif state == live.UNKNOWN and not force:
             dead.unknown.append(run_id)
-        elif state in (live.DEAD, live.FINAL, live.UNKNOWN) and _fold_one(repo, directory, now):
-            dead.folded.append(run_id)
+        elif state in (live.DEAD, live.FINAL, live.UNKNOWN):
+            try:
+                if _fold_one(repo, directory, now):
+                    dead.folded.append(run_id)
+            except (errors.GittrackError, OSError) as error:
+                failed.append(error)
     _sweep(repo)
+    if failed:
+        raise failed[0]
     return dead
 
 

@@ -5,16 +5,15 @@ run whose locks are all free has nobody left, whatever became of pids, terminals
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gittrack.core import events, layout
 from gittrack.git.discover import Paths
-from gittrack.recorder import process
+from gittrack.recorder import files, process
 
 OPEN, DEAD, FINAL, UNKNOWN, EMPTY = "open", "dead", "final", "unknown", "empty"
 
@@ -76,48 +75,32 @@ def read_cuts(directory: str) -> list[events.Cut]:
 
 
 def head(directory: str) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
-    """The `process` and `start` events of the run, or None while they are not both written."""
+    """The `process` and `start` events of the run, or None while they are not both written (or not ours to read)."""
     try:
         with open(os.path.join(directory, events.STARTER), "rb") as file:
             first, second = (events.parse_line(events.whole_lines(file.readline())) for _ in range(2))
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
     if not first or not second or first.get("e") != "process" or second.get("e") != "start":
         return None
     return first, second
 
 
-@contextlib.contextmanager
-def try_lock(path: str) -> Iterator[bool]:
-    """Whether nobody holds the lock on this file. Shared, so that two that look do not see each other."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        yield True
-        return
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            free = True
-        except BlockingIOError:
-            free = False
-        yield free
-    finally:
-        os.close(descriptor)
-
-
 def held(directory: str, names: list[str]) -> bool:
     """Whether a process holds the lock on one of these journals."""
-    for name in names:
-        with try_lock(os.path.join(directory, name)) as free:
-            if not free:
-                return True
-    return False
+    return any(files.is_locked(os.path.join(directory, name)) for name in names)
 
 
 def state(directory: str, machine_here: Here) -> str:
     """OPEN: somebody is there; DEAD: nobody can be; FINAL: closed, to be folded; UNKNOWN: cannot be decided from here;
     EMPTY: it died before it was a run."""
+    try:
+        return _state(directory, machine_here)
+    except PermissionError:  # another user's run, in a repository that several share
+        return UNKNOWN
+
+
+def _state(directory: str, machine_here: Here) -> str:
     cuts = read_cuts(directory)
     if cuts and cuts[-1].reason == "final":
         return FINAL

@@ -9,16 +9,19 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
 
 from gittrack import errors
 from gittrack.core import codec, events, layout
+from gittrack.git import objects
 from gittrack.git.discover import discover
 from gittrack.git.open import open_repository
+from gittrack.git.repository import RefChange
 from gittrack.recorder import process
-from gittrack.runs import folding, live
+from gittrack.runs import folding, live, overlay
 
 ID = "0123456789abcdef0123"
 HEADER = {"e": "process", "format": 1, "t": 0.0, "w": 1000.0}
@@ -297,3 +300,39 @@ def test_a_process_that_comes_while_the_run_is_closed_is_not_part_of_it(opened, 
         monkeypatch.setattr(one, "_commit", lambda: (os.unlink(os.path.join(directory, late)), commit()))
         assert one.finish(1002.0, "crashed")
     assert tip(opened)
+
+
+@pytest.mark.parametrize("closed", [events.STARTER, events.CUTS, "."])
+def test_a_run_that_may_not_be_read_is_nobody_s_to_end(closed):
+    """Another user's, in a repository that several share, or one that was started with sudo."""
+    directory = tempfile.mkdtemp()
+    try:
+        os.chmod(directory, 0o755)
+        append(directory, header(), start())
+        append(directory, name=events.CUTS)
+        os.chmod(os.path.join(directory, closed), 0o000)
+        me = os.geteuid()
+        os.seteuid(me or 65534)
+        try:
+            assert live.state(directory, live.here()) in (live.OPEN, live.UNKNOWN)
+            assert overlay.look(directory, live.here()) is None or closed == events.CUTS
+        finally:
+            os.seteuid(me)
+    finally:
+        os.chmod(directory, 0o755)
+        shutil.rmtree(directory)
+
+
+def test_a_run_that_cannot_be_folded_does_not_keep_others_from_it(opened):
+    """The ref of one of them is no record."""
+    others = ["fedcba9876543210abcd", "00000000000000000000"]
+    for run_id in (ID, *others):
+        folder(opened, header(), start(), point(1), run_id=run_id)
+    top = objects.tree({})
+    commit = objects.commit(top.oid, [], "a <b>", 0, "no record")
+    opened.write([top, commit])
+    opened.update_refs([RefChange(layout.run_ref(ID), None, commit.oid)])
+    with pytest.raises(errors.DamagedRecord):
+        folding.fold_dead(opened, 1100.0)
+    assert live.ids(opened.paths) == [ID]
+    assert all(tip(opened, run_id) for run_id in others)
