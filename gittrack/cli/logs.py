@@ -54,7 +54,7 @@ def logs(
 
 def last(pieces: Iterable[bytes], number: int) -> Iterator[bytes]:
     """The last `number` lines of what comes in pieces, holding no more than those and a piece in memory."""
-    kept: deque[bytes] = deque(maxlen=number)
+    kept: deque[bytes] = deque(maxlen=min(number, sys.maxsize))
     rest = b""
     for data in pieces:
         *whole, rest = (rest + data).split(b"\n")

@@ -42,6 +42,7 @@ PRAGMA user_version = {VERSION};
 _SELECT = f"SELECT {', '.join(rows_.COLUMNS)} FROM runs"
 _SELECT_SHORT = f"SELECT {', '.join(rows_.SHORT_COLUMNS)} FROM runs"
 _UNUSABLE = ("locked", "readonly", "unable to open", "is full", "disk I/O error", "locking protocol")
+_MOST = 2**63 - 1  # of rows, for sqlite
 _AT_ONCE = 500  # values in one statement; sqlite may have been built with a limit of 999
 
 
@@ -91,7 +92,7 @@ class Index:
         clauses, values = _clauses(status, deleted, archived, live)
         rest = clauses + _order(key, bool(direction))
         if limit is not None and where is None:
-            rest += f" LIMIT {int(limit)}"
+            rest += f" LIMIT {min(int(limit), _MOST)}"
         found = self._read((_SELECT if all_metrics else _SELECT_SHORT) + rest, values)
         if not all_metrics and len({row.primary[0] for row in found if row.primary}) > 1:
             found = self._read(_SELECT + rest, values)  # one run's primary metric may be another's second

@@ -191,3 +191,8 @@ def test_a_damaged_journal_of_a_live_run_hides_no_other_run(line, value, store, 
     call("show", BAD, code=65 if line == 1 else 0)
     call("recover", "--force")
     call("ls")
+
+
+@pytest.mark.parametrize("argv", [("ls",), ("compare",), ("logs",), ("log",)])
+def test_a_number_beyond_every_machine_word_asks_for_all(argv, damage, call):
+    call(*argv, "-n", "9" * 30)
