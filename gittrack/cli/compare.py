@@ -1,9 +1,10 @@
 """`git track compare`: the table of runs against each other."""
 
+import json
 import os
 import time
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -74,6 +75,8 @@ def compare(
     form = _form(form, output)
     rows = _rows(runs, where, number, bool(group_by or seeds))
     if not rows:
+        if form == "json" and plot is None:
+            _write(_no_runs(at, bool(group_by or seeds)), output)
         return nothing(where)
     if seeds and group_by:
         raise UsageError("--seeds and --group-by exclude each other", "choose one of them")
@@ -92,6 +95,12 @@ def compare(
     for remark in found.remarks:
         render.say(f"note: {remark}")
     return None
+
+
+def _no_runs(at: str, grouped: bool) -> str:
+    """The document of a comparison of nothing: a program that reads JSON gets JSON."""
+    document: dict[str, Any] = {"at": at, "baseline": None, "goals": {}}
+    return json.dumps(document | ({"groups": []} if grouped else {"best": {}, "runs": []})) + "\n"
 
 
 def _form(form: str | None, output: str | None) -> str:

@@ -169,3 +169,10 @@ def test_a_live_run_is_compared_as_it_stands(store, call):
         store, [builder.journal(1, {"lr": 1}, [0.5], status=None), builder.journal(2, {"lr": 2}, [0.25])]
     )
     assert rows(call("compare"))["loss ↓"] == ["0.25 *", "0.5"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "key"), [((), "runs"), (("-g", "params.lr"), "groups"), (("-w", "status = failed"), "runs")]
+)
+def test_a_comparison_of_nothing_is_still_json(argv, key, call):
+    assert json.loads(call("compare", *argv, "--format", "json"))[key] == []
