@@ -13,7 +13,6 @@ from gittrack.core.secret_scan import Rule, Scanner, rule_of
 from gittrack.recorder.secret_names import REDACTED, is_secret_name
 
 _MARK = REDACTED.encode()
-_SHORTEST_VALUE = 8  # a shorter value of an environment variable would be found by chance
 
 # Patterns are texts and compile when first used: compiled on import, they would cost each command 4 ms.
 # A private key is the one secret that spans lines (or holds "\n" as two characters, in JSON). Its body is base64, and
@@ -140,18 +139,6 @@ class _Stream:
             self._open = True
             data = data[: begun.start()] + _MARK + b"\n"
         return self._redactor.bytes(data)
-
-
-def secret_values(environ: Mapping[str, str]) -> list[str]:
-    """Values of variables whose names say that they are secret. A path to a secret is none."""
-    return [
-        value
-        for name, value in environ.items()
-        if is_secret_name(name)
-        and len(value) >= _SHORTEST_VALUE
-        and not value.startswith(("/", "~"))
-        and "\n" not in value
-    ]
 
 
 def url(text: str) -> str:

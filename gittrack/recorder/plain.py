@@ -5,9 +5,10 @@ No type is imported to be recognised: its marks are enough.
 
 from __future__ import annotations
 
+import os
 import sys
 
-from .secret_names import REDACTED, clean_text, is_secret, is_secret_name
+from .secret_names import REDACTED, clean_text, is_secret, is_secret_name, secret_values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
 _DEPTH = 30  # nobody nests deeper, but objects that hold themselves do
 _ITEMS = 10_000
 _TEXT = 1_000_000
+_known: list[str] = []  # secrets in the environment
 
 
 def plain_params(values: Mapping[Any, Any]) -> dict[str, Any]:
     """`values` as JSON, secrets replaced. Never raises: what resists is replaced by its type."""
+    _known[:] = secret_values(os.environ)  # each time: programs read `.env` files when they are up
     return _mapping(values, 0)
 
 
@@ -32,19 +35,26 @@ def plain(value: Any, depth: int = 0) -> Any:
         return f"<{type(value).__name__}>"
 
 
+def _clean(text: str) -> str:
+    text = text[:_TEXT]
+    for secret in _known:
+        text = text.replace(secret, REDACTED)
+    return clean_text(text)
+
+
 def _plain(value: Any, depth: int) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if _is_enum(value):
         return value.name
     if isinstance(value, str):
-        return clean_text(str.__str__(value)[:_TEXT])
+        return _clean(str.__str__(value))
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
         return float(value)
     if isinstance(value, bytes):
-        return clean_text(value.decode(errors="backslashreplace")[:_TEXT])
+        return _clean(value.decode(errors="backslashreplace"))
     if depth > _DEPTH:
         return f"<{type(value).__name__}>"
     return _nested(value, depth + 1)
@@ -64,7 +74,7 @@ def _nested(value: Any, depth: int) -> Any:
         return plain(value.tolist(), depth) if _count(value) <= _ITEMS else _described(value)
     if hasattr(value, "__fspath__"):
         return plain(value.__fspath__(), depth)
-    return clean_text(str(value)[:_TEXT])
+    return _clean(str(value))
 
 
 def _mapping(values: Mapping[Any, Any], depth: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ _LAST = frozenset(
     ("password", "passwd", "pwd", "passphrase", "secret", "secrets", "token", "apikey", "credential", "credentials")
 )
 _BEFORE_KEY = frozenset(("api", "access", "private", "secret", "auth", "encryption", "signing", "account", "license"))
+_PARTS = ("pass", "pwd", "secret", "token", "key", "credential")  # one of them is in every secret name
 # What language models call a token is text in their vocabulary.
 _VOCABULARY = frozenset(
     (
@@ -21,6 +22,11 @@ _VOCABULARY = frozenset(
 )
 _ISSUED = ("ghp_", "gho_", "ghs_", "ghu_", "github_pat_", "glpat-", "hf_", "sk-", "xoxb-", "xoxp-", "AKIA", "ASIA")
 _LEAST = 16  # shorter text after such a prefix is a coincidence
+_SHORTEST_VALUE = 8  # a shorter value of an environment variable would be found by chance
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def is_secret(name: str, value: object) -> bool:
@@ -46,13 +52,38 @@ def clean_text(text: str) -> str:
         text = "://".join([_without_login(part) if place else part for place, part in enumerate(text.split("://"))])
     if "PRIVATE KEY-----" in text:
         return REDACTED
-    if any(prefix in text for prefix in _ISSUED):
-        text = " ".join([REDACTED if _is_issued(word) else word for word in text.split(" ")])
+    for prefix in _ISSUED:
+        if prefix in text:
+            text = _without_issued(text, prefix)
     return text
 
 
-def _is_issued(word: str) -> bool:
-    return word.startswith(_ISSUED) and len(word) >= _LEAST and any(char.isdigit() for char in word)
+def secret_values(environ: Mapping[str, str]) -> list[str]:
+    """Values of variables whose names say that they are secret. A path to a secret is none."""
+    return [
+        value
+        for name, value in environ.items()
+        if len(value) >= _SHORTEST_VALUE
+        and any([part in name.lower() for part in _PARTS])
+        and is_secret_name(name)
+        and not value.startswith(("/", "~"))
+        and "\n" not in value
+    ]
+
+
+def _without_issued(text: str, prefix: str) -> str:
+    """`text` without the credentials that begin with `prefix`, wherever a word begins."""
+    at = text.find(prefix)
+    while at >= 0:
+        end = at + len(prefix)
+        while end < len(text) and (text[end].isalnum() or text[end] in "_-"):
+            end += 1
+        whole = at == 0 or not text[at - 1].isalnum()
+        if whole and end - at >= _LEAST and any(char.isdigit() for char in text[at:end]):
+            text = text[:at] + REDACTED + text[end:]
+            end = at + len(REDACTED)
+        at = text.find(prefix, end)
+    return text
 
 
 def _without_login(rest: str) -> str:

@@ -6,8 +6,9 @@ import time
 import pytest
 
 from gittrack.core import secret_paths
-from gittrack.core.redact import Redactor, secret_values, url
+from gittrack.core.redact import Redactor, url
 from gittrack.core.secret_scan import Rule
+from gittrack.recorder.secret_names import secret_values
 
 RULE = Rule("Token", r"tok_[a-z0-9]{24}", 0, 0, "letters", 24, ("tok_",), 0, (("tok_",),))
 SECRET = "tok_" + "a1b2" * 6

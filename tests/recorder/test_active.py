@@ -138,6 +138,24 @@ def test_values_that_are_known_secrets_are_not_recorded(run: ActiveRun, folder: 
     assert recorded["command"] == "curl -H [redacted]"
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Authorization:hf_abcdefghijklmnop1234", "Authorization:[redacted]"),
+        ("--key=ghp_abcdefghijklmnop1234567890 --lr=1", "--key=[redacted] --lr=1"),
+        ("two hf_abcdefghijklmnop1234,hf_abcdefghijklmnop5678", "two [redacted],[redacted]"),
+        ("login value-of-the-environment!", "login [redacted]!"),
+        ("a task-with-a-long-name-17", "a task-with-a-long-name-17"),
+    ],
+)
+def test_a_secret_within_a_text_is_not_recorded(
+    run: ActiveRun, folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, kept: str
+) -> None:
+    monkeypatch.setenv("MY_TOKEN", "value-of-the-environment")
+    run.params["x"] = {"deep": [text]}
+    assert values(folder, "code")["x"] == {"deep": [kept]}
+
+
 def test_numbers_under_secret_names_are_parameters(run: ActiveRun, folder: Path) -> None:
     run.params.update(token=3, use_auth_token=True, password=None)
     assert {**values(folder, "code"), "lr": 0} == {"token": 3, "use_auth_token": True, "password": None, "lr": 0}
