@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 BIN = str(Path(sys.executable).parent)
@@ -29,6 +30,13 @@ DROPPED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "NO_COLOR", "FORCE_COLOR
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# A red build is the fault of the change, not of a slow machine or of chance. To look for new counter-examples:
+# pytest --hypothesis-profile=search
+_UNHURRIED = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("search", **_UNHURRIED)
+hypothesis.settings.register_profile("build", derandomize=True, **_UNHURRIED)
+hypothesis.settings.load_profile("build")
 
 Runner = Callable[..., subprocess.CompletedProcess[str]]
 
