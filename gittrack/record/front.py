@@ -33,7 +33,7 @@ class Front:
         self._site = site
         self._line = Line()
         self._pid: int | None = None
-        self._early: list[int] = []  # signals that came before the command was there
+        self._waiting: list[int] = []  # signals that are to be sent, when the command is there
         self._ended: dict[str, Any] | None = None
         self._done: dict[str, Any] | None = None
         self._drained = False
@@ -101,8 +101,7 @@ class Front:
         kind = message["kind"]
         if kind == "started":
             self._pid = message["pid"]
-            for number in self._early:
-                self._signal(number)
+            self._send_waiting()
         elif kind == "refused":
             self.may_run = False
             name, error = self._site.command.argv[0], message["error"]
@@ -124,11 +123,17 @@ class Front:
 
     def _signal(self, number: int) -> None:
         """Pass a signal on to the command."""
-        if self._pid is None:
-            self._early.append(number)
-        elif self._ended is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(self._pid, number)
+        self._waiting.append(number)
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        """Called by the forwarder's thread, and by the main one when the command starts: whoever takes a signal off the
+        list sends it, so that each is sent once."""
+        while self._pid is not None and self._waiting:
+            with contextlib.suppress(IndexError, ProcessLookupError, PermissionError):
+                number = self._waiting.pop(0)
+                if self._ended is None:
+                    os.kill(self._pid, number)
 
     def _take_over(self, pump: Pump, job: Job) -> Outcome:
         """The keeper was killed: do its work here."""

@@ -64,7 +64,7 @@ def secret_values(environ: Mapping[str, str]) -> list[str]:
         value
         for name, value in environ.items()
         if len(value) >= _SHORTEST_VALUE
-        and any([part in name.lower() for part in _PARTS])
+        and any(part in name.lower() for part in _PARTS)
         and is_secret_name(name)
         and not value.startswith(("/", "~"))
         and "\n" not in value
