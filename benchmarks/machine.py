@@ -14,7 +14,8 @@ def describe(scratch: str) -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB memory, {_file_system(scratch)}, "
-        f"{platform.system()} {platform.release()}{_priority()}; git {git}, Python {sys.version.split()[0]}, {libraries}"
+        f"{platform.system()} {platform.release()}{_priority()}; git {git}, "
+        f"Python {sys.version.split()[0]}, {libraries}"
     )
 
 

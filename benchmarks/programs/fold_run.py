@@ -17,7 +17,6 @@ from gittrack.runs import live
 from gittrack.runs.folding import TIDY_EVERY, Folder
 
 START = 1_760_000_000.0
-TIDY_EVERY = 30  # as the process that records does
 APART = 100_000.0  # seconds between the cuts by the clock that the fold is given: always long enough
 
 

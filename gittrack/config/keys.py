@@ -41,9 +41,7 @@ KEYS = (
         "metric: minimize or maximize",
         "Which way is better; without it there is no best value.",
     ),
-    Key(
-        "params", values.texts, (), "list of files", "YAML or JSON files whose content are parameters of the run."
-    ),
+    Key("params", values.texts, (), "list of files", "YAML or JSON files whose content are parameters of the run."),
     Key(
         "large",
         values.size,
