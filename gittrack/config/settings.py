@@ -13,9 +13,8 @@ from gittrack.config import environment, secret_rules
 from gittrack.config.file_policy import FilePolicy
 from gittrack.config.keys import BY_NAME, KEYS, Key
 from gittrack.config.values import Redact
-from gittrack.core.redact import Redactor
+from gittrack.core.redact import Redactor, secret_values
 from gittrack.lazy import lazy
-from gittrack.recorder.secret_names import secret_values
 
 FILE = "gittrack.yaml"
 DEFAULT = "default"

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from gittrack.core.secret_scan import Rule, Scanner, rule_of
-from gittrack.recorder.secret_names import REDACTED, is_secret_name
+from gittrack.recorder.secret_names import REDACTED, is_secret_name, secret_values
+
+__all__ = ["Redactor", "secret_values", "url"]
 
 _MARK = REDACTED.encode()
 

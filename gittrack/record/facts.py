@@ -40,11 +40,11 @@ def facts(
     now: float,
 ) -> dict[str, Any]:
     """run.json. `place`: cwd, parent, notebook, writer and continues, as far as there are any."""
-    clean = redactor.argv(argv)
 
     def text(given: str | None) -> str | None:
         return redactor.text(given) if given else None
 
+    clean = redactor.argv(argv)
     return {
         "id": run_id,
         "command": text_of(clean),
@@ -61,16 +61,25 @@ def facts(
         "name": text(labels.name),
         "tags": list(dict.fromkeys(map(text, labels.tags))),
         "note": text(labels.note),
-        "left_out": [
-            {"path": text(left.path), "size": left.size, "reason": text(left.reason), "sha256": left.sha256}
-            for left in snapshot.left_out
-        ],
+        "left_out": _left_out(snapshot, redactor),
         "parent": place.get("parent"),
         "continues": place.get("continues"),
         "notebook": place.get("notebook"),
         "writer": place.get("writer"),
         "gittrack": __version__,
     }
+
+
+def _left_out(snapshot: Snapshot, redactor: Redactor) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": redactor.text(left.path),
+            "size": left.size,
+            "reason": redactor.text(left.reason),
+            "sha256": left.sha256,
+        }
+        for left in snapshot.left_out
+    ]
 
 
 def user_of(config: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:

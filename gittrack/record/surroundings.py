@@ -7,12 +7,11 @@ from gittrack import errors
 from gittrack.config import settings
 from gittrack.config.file_policy import FilePolicy
 from gittrack.config.settings import Settings
-from gittrack.core.redact import Redactor
+from gittrack.core.redact import Redactor, secret_values
 from gittrack.git import command, snapshot
 from gittrack.git.command import Git
 from gittrack.git.discover import Paths
 from gittrack.git.snapshot import Plan, Snapshot
-from gittrack.recorder.secret_names import secret_values
 
 
 class Surroundings(NamedTuple):
