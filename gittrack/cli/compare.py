@@ -107,7 +107,11 @@ def _form(form: str | None, output: str | None) -> str:
     known = ("table", "json", *(form for form in ENDINGS.values()))
     if form is not None and form not in known:
         raise UsageError(f"{form} is not a format", "choose table, markdown, csv, json, html or latex")
-    return form or ENDINGS.get(os.path.splitext(output or "")[1].lower(), "table")
+    ending = os.path.splitext(output or "")[1].lower()
+    if form is None and ending not in ("", ".txt", *ENDINGS):
+        # A text table under the name of a spreadsheet or picture would be found out by whoever opens it.
+        raise UsageError(f"no format has the ending {ending}", f"write --format, or one of {', '.join(ENDINGS)}, .txt")
+    return form or ENDINGS.get(ending, "table")
 
 
 def _rows(runs: list[str] | None, where: list[str] | None, number: int | None, grouped: bool) -> list[Row]:

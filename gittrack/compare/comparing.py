@@ -72,6 +72,8 @@ def compare(
     found = groups_.gather(rows, keys, values, wish.everything) if keys else [_one(rows, values, wish.everything)]
     named = groups_.names(found)
     remarks += _goalless(named, agreed, torn)
+    if wish.seeds:
+        remarks += _codes(rows, found)
     if base is None and len(found) > 1:
         remarks.append(
             "no p-values: there is no baseline; mark one with `git track baseline RUN`, or give --against RUN"
@@ -89,6 +91,16 @@ def _kept(frame: pd.DataFrame) -> pd.DataFrame:
 def _one(rows: Sequence[Row], values: Any, everything: bool) -> groups_.Group:
     """All runs as a single group: they differ in seeds alone."""
     return groups_.gather(rows, (), values, everything)[0]
+
+
+def _codes(rows: Sequence[Row], found: Sequence[groups_.Group]) -> list[str]:
+    """Runs of one group are taken for repetitions: where their code differs, that may be wrong."""
+    code = {row.id: row.snapshot for row in rows}
+    mixed = sum(len({code[run_id] for run_id in group.runs}) > 1 for group in found)
+    if not mixed:
+        return []
+    which = "a group holds" if mixed == 1 else f"{mixed} groups hold"
+    return [f"{which} runs of different code; `git track diff A B` shows what, `-g KEY -g snapshot` keeps them apart"]
 
 
 def _checked(keys: Sequence[str], rows: Sequence[Row]) -> Sequence[str]:

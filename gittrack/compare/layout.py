@@ -71,15 +71,19 @@ def of_groups(
     goals: Mapping[str, str],
     baseline: groups_.Group | None,
 ) -> Grid:
-    """One row per group: the values of its keys, how many runs, per metric mean ± std, and p beside a baseline."""
-    titles = [_title(key) for key in keys]
+    """One row per group: the values of its keys, how many runs, per metric mean ± std, and p beside a baseline.
+
+    Without keys there is one group, of runs that differ in nothing but their seeds, and none to test it against.
+    """
+    baseline = baseline if keys else None
+    titles = [_title(key) for key in keys] or [""]
     heads = [*titles[1:], "runs"]
     for name in metrics:
         heads += [_label(frames.METRICS, name, [], goals)] + ([f"p {clipped(line(name))}"] if baseline else [])
     best = {name: best_group(found, name, goals) for name in metrics}
     labels, cells = [], []
     for group in found:
-        values = [clipped(setting(value)) for value in group.key]
+        values = [clipped(setting(value)) for value in group.key] or ["all"]
         labels.append(values[0] + (" (baseline)" if group is baseline else ""))
         row = [Cell(text) for text in values[1:]] + [Cell(str(len(group.runs)))]
         for name in metrics:

@@ -95,6 +95,22 @@ def test_seeds_are_averaged_and_tested_against_the_baseline(seeds, call):
     assert found["lr"] == ["runs", "loss ↓", "p loss", "val/acc", "p val/acc"]
     assert found["0.1 (baseline)"][:3] == ["3", "0.12 ± 0.01 *", "-"]
     assert found["0.9"][:3] == ["3", "0.92 ± 0.01", "<0.001"]
+    assert "different code" not in call.err
+
+
+def test_runs_that_differ_in_their_seeds_alone_are_one_group(seeds, call):
+    for against in ([], ["--against", seeds[0]]):
+        found = rows(call("compare", *seeds[:3], "--seeds", *against))
+        assert found["all"][:2] == ["3", "0.12 ± 0.01"]
+    for form in ("markdown", "html", "latex", "csv", "json"):
+        assert "0.12" in call("compare", *seeds[:3], "--seeds", "-f", form)
+
+
+def test_seeds_over_different_code_are_told(store, call):
+    journals = [builder.journal(n, {"seed": n}, [n / 100], snapshot=str(n) * 40) for n in (1, 2)]
+    builder.write_runs(store, journals)
+    call("compare", "--seeds")
+    assert "a group holds runs of different code" in call.err
 
 
 def test_groups_by_several_keys(seeds, call):
@@ -121,6 +137,9 @@ def test_every_form_can_be_written_and_the_ending_says_which(made, call, repo):
         assert sign in (repo / name).read_text()
     call("compare", "run-a", "--format", "yaml", code=2)
     call("compare", "run-a", "-o", str(repo / "no" / "where.md"), code=73)
+    call("compare", "run-a", "-o", str(repo / "t.xlsx"), code=2)
+    assert ".csv" in call.err and not (repo / "t.xlsx").exists()
+    call("compare", "run-a", "-f", "csv", "-o", str(repo / "t.dat"))
 
 
 def test_json_has_the_values_whole(made, call):
