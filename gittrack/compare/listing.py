@@ -82,7 +82,9 @@ def column(rows: Sequence[Row], key: str, now: float, short: int = layout.SHORT)
     right = all(isinstance(value, (int, float)) or value is None for value in values)
     if _is_metric(rows, key):
         return Column(key, _title(key), list(map(cell, values)), right, keep=6)
-    return Column(key, _title(key), [clipped(setting(value)) for value in values], right, keep=3)
+    # What few of these runs have is the first to go where there is little room: the others are told apart by the rest.
+    rare = sum(value is None for value in values) * 3 > len(values) * 2
+    return Column(key, _title(key), [clipped(setting(value)) for value in values], right, keep=1 if rare else 3)
 
 
 def _title(key: str) -> str:

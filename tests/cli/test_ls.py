@@ -122,6 +122,12 @@ def test_a_terminal_gets_colours_and_no_line_is_too_wide(sweep, terminal):
     assert "\033[" not in terminal("ls", NO_COLOR="1")
 
 
+def test_a_parameter_that_few_runs_have_goes_first(store, terminal):
+    journals = [builder.journal(n, {"lr": n, **({"aaa": "x"} if n == 1 else {})}, [n]) for n in range(1, 5)]
+    builder.write_runs(store, journals)
+    assert "no room for aaa;" in terminal("ls", columns=56)
+
+
 def test_what_a_run_is_called_cannot_drive_the_terminal(store, call):
     builder.write_runs(store, [builder.journal(1, {"p": "\x1b[2J"}, [1]), builder.journal(2, {"p": "a\nb"}, [1])])
     out = call("ls")
