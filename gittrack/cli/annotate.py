@@ -106,7 +106,7 @@ def baseline(
     """
     ids = _ids([run])
     changed = _annotations().baseline(ids[0], not clear)
-    _report(ids, changed, "is no baseline" if clear else "is the baseline", as_json)
+    _report(ids, changed, "is no longer the baseline" if clear else "is the baseline", as_json)
 
 
 def rm(

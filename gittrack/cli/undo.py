@@ -97,4 +97,6 @@ def _print(entries: Iterable[dict[str, Any]], as_json: bool) -> None:
     for one in entries:
         outcome = "" if one.get("outcome", "done") == "done" else f"  [{one['outcome']}]"
         what = line(" ".join(one["what"].split()))
+        if "value" in one:  # said about a run, in any clone: by whom is news
+            what = f"{line(one['who'])}: {what}"
         sys.stdout.write(f"{one['id']}  {age(one['when'], now):>15}  {what}{outcome}\n")

@@ -35,7 +35,10 @@ def find(name: str, environ: Mapping[str, str]) -> str:
             raise CannotStart(f"{name} is a directory", "name a program to run", NOT_EXECUTABLE)
     if seen:
         raise CannotStart(f"{name} is not executable", _executable_hint(name), NOT_EXECUTABLE)
-    raise CannotStart(f"{name}: command not found", "check the name and PATH; no run was made", NOT_FOUND)
+    hint = "check the name and PATH; no run was made"
+    if any(letter.isspace() for letter in name):
+        hint = "leave out the quotes around the command, or run it with a shell: sh -c '...'; no run was made"
+    raise CannotStart(f"{name}: command not found", hint, NOT_FOUND)
 
 
 def start(file: str, argv: Sequence[str], out: int, err: int, environ: Mapping[str, str]) -> "subprocess.Popen[bytes]":

@@ -102,6 +102,7 @@ def test_json_comes_after_the_output(repo: Path, track: Track) -> None:
 def test_a_command_that_is_not_there_makes_no_run(repo: Path, track: Track) -> None:
     done = track("run", "no-such-command", code=127)
     assert "no-such-command: command not found" in done.stderr
+    assert "leave out the quotes" in track("run", "python train.py", code=127).stderr
     done = track("run", "./train.py", code=126)
     assert "not executable" in done.stderr and "git track run python ./train.py" in done.stderr
     track("run", ".", code=127)

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+ANN = "Ann Example <ann@example.org>"
+
 
 @pytest.fixture
 def named(track):
@@ -67,9 +69,9 @@ def test_the_log_of_a_run_is_what_was_said_about_it(named, track):
     track("tag", "one", "good")
     track("note", "one", "a note")
     lines = track("log", "one").stdout.splitlines()
-    assert [line.split("ago  ")[1] for line in lines] == ["note a note", "tag good"]
+    assert [line.split("ago  ")[1] for line in lines] == [f"{ANN}: note a note", f"{ANN}: tag good"]
     said = json.loads(track("log", "one", "--json").stdout)
-    assert {op["who"] for op in said} == {"Ann Example <ann@example.org>"}
+    assert {op["who"] for op in said} == {ANN}
 
 
 def test_the_log_can_be_cut_short(named, track):
