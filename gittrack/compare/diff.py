@@ -50,9 +50,15 @@ def between(first: Record, second: Record, first_files: Mapping[str, bytes], sec
         facts=_changes(_facts(first), _facts(second)),
         params=_changes(_values(first.params), _values(second.params)),
         metrics=_changes(_metrics(first), _metrics(second)),
-        packages=_changes(card.packages(first_files), card.packages(second_files)),
+        packages=_packages(first_files, second_files),
         environment=_changes(_environment(first_files), _environment(second_files)),
     )
+
+
+def _packages(first: Mapping[str, bytes], second: Mapping[str, bytes]) -> list[Change]:
+    """What differs, where both are known: beside a run that is not Python's, every package of the other would stand."""
+    before, after = card.packages(first), card.packages(second)
+    return _changes(before, after) if before and after else []
 
 
 def _facts(record: Record) -> dict[str, Any]:

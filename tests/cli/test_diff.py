@@ -104,3 +104,8 @@ def test_a_terminal_gets_git_colours_through_the_users_pager(pair, terminal, git
 
 def test_a_pager_that_leaves_early_is_no_error(pair, terminal):
     assert "error" not in terminal("diff", "latest~1", "latest", GIT_PAGER="head -n 1")
+
+
+def test_beside_a_run_without_python_no_package_is_listed(pair, store, call):
+    builder.write_runs(store, [builder.journal(7, {}, [], name="shell")])
+    assert "packages" not in call("diff", pair[0], "shell")
