@@ -3,7 +3,9 @@
 typer costs 60 ms to import; `--version` and a refusal on a system that has no flock(2) need not pay for it.
 """
 
+import atexit
 import gc
+import os
 import sys
 
 from gittrack import __version__
@@ -13,9 +15,11 @@ SYSTEMS = ("linux", "darwin")
 
 
 def main() -> None:
-    """The console script. Leaves by SystemExit."""
+    """The console script. Does not return."""
     gc.set_threshold(100_000)  # of 700: a call makes many objects and hardly any cycles; 5 to 10 ms of a listing
-    sys.exit(start(sys.argv[1:], sys.platform))
+    code = start(sys.argv[1:], sys.platform)
+    _leave(code)
+    sys.exit(code)
 
 
 def start(argv: list[str], platform: str) -> int:
@@ -34,3 +38,19 @@ def start(argv: list[str], platform: str) -> int:
         return found
     code: int = lazy("gittrack.cli.frame").call(argv)
     return code
+
+
+def _leave(code: int) -> None:
+    """End here and now: to take the interpreter apart in good order costs 9 ms, and nobody sees it. Returns where
+    something is left to wait for or to say."""
+    threading = sys.modules.get("threading")
+    if threading is not None and any(not thread.daemon for thread in threading.enumerate()[1:]):
+        return
+    atexit._run_exitfuncs()
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except (OSError, ValueError):
+        return
+    os._exit(code)
