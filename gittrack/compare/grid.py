@@ -48,7 +48,11 @@ def _pipe(text: str) -> str:
 
 
 def html(grid: Grid) -> str:
-    """A table element with a small style of its own; the best values have the class `best`."""
+    """A table element with a small style of its own; the best values have the class `best`.
+
+    Arrows and all else beyond ASCII are character references: the element names no encoding, and a page that it is put
+    into, or a browser that opens it as a file, may take another one than UTF-8.
+    """
     head = "".join(f'<th scope="col">{escape(head)}</th>' for head in grid.heads)
     lines = [
         '<table class="gittrack">',
@@ -59,7 +63,8 @@ def html(grid: Grid) -> str:
     for label, cells in zip(grid.labels, grid.cells, strict=True):
         texts = "".join(f"<td{_best(cell)}>{escape(cell.text)}</td>" for cell in cells)
         lines.append(f'<tr><th scope="row">{escape(label)}</th>{texts}</tr>')
-    return "\n".join([*lines, "</tbody>", "</table>"]) + "\n"
+    text = "\n".join([*lines, "</tbody>", "</table>"]) + "\n"
+    return text.encode("ascii", "xmlcharrefreplace").decode()
 
 
 def _best(cell: Cell) -> str:

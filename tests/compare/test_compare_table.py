@@ -236,3 +236,8 @@ def test_wide_frames_have_pandas_types():
     assert found.index.name == "id"
     assert found["metrics.loss.best"].iloc[0] == 0.5
     assert frame.wide([]).empty
+
+
+def test_html_is_read_alike_in_every_encoding():
+    text = grid.html(grid.Grid("", ["run"], ["loss ↓"], [""], [[grid.Cell("1 ± 2")]]))
+    assert text.isascii() and "loss &#8595;" in text
