@@ -41,6 +41,12 @@ def status(repo: Path) -> Any:
     return codec.loads(shown.stdout)
 
 
+def fold(repo: Path) -> None:
+    opened = open_repository(discover(str(repo), os.environ), os.environ)
+    folding.fold_dead(opened, time.time())
+    opened.close()
+
+
 def wait_until(what: Callable[[], Any], seconds: float = 20) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -95,7 +101,5 @@ def test_a_command_whose_keeper_was_killed_ends_as_it_ended_though_others_hold_i
     assert front.wait(20) == 4
     sleeper.kill()
     front.stdout.close()
-    opened = open_repository(discover(str(repo), os.environ), os.environ)
-    folding.fold_dead(opened, time.time())
-    opened.close()
+    wait_until(lambda: fold(repo) or status(repo))  # the background program holds the run's lock until it is gone
     assert (status(repo)["status"], status(repo)["exit_code"]) == ("failed", 4)
