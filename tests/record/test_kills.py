@@ -148,6 +148,7 @@ def test_the_keeper_is_killed(running: Running, repo: Path) -> None:
 
 
 def test_the_training_is_killed(running: Running, repo: Path) -> None:
+    running.go_on()
     running.training.kill()
     assert running.front.wait(20) == -signal.SIGKILL
     assert record(repo, "status")["signal"] == "SIGKILL"
@@ -155,6 +156,7 @@ def test_the_training_is_killed(running: Running, repo: Path) -> None:
 
 
 def test_front_and_keeper_are_killed(running: Running, repo: Path) -> None:
+    running.go_on()
     for process in (running.keeper, psutil.Process(running.front.pid)):
         process.kill()
     running.front.wait()
