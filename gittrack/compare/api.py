@@ -246,9 +246,10 @@ class RunView:
         return self._record
 
     def metrics(self, name: str | None = None) -> Any:
-        """The whole series of a metric: a pandas Series over steps (index `step`; a repeated step stays repeated).
+        """The whole series of a metric: a pandas Series over steps (index `step`).
 
-        Without a name, a DataFrame of all metrics, one line per step, of a repeated step the value that came last.
+        Without a name, a DataFrame of all metrics, one line per step. Of a repeated step the value that came last: a
+        metric that is both logged and named in `checkpoint` at a step is there once.
         Raises RunNotFound for a metric that the run has not.
         """
         frames = lazy("gittrack.compare.frame")

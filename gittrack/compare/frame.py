@@ -155,8 +155,8 @@ def goals(rows: Sequence[Row]) -> tuple[dict[str, str], list[str]]:
 
 
 def series(points: Sequence[Point], name: str) -> pd.Series:
-    """The values of one metric, indexed by step (index name `step`), in the order of steps."""
-    ordered = sorted(points, key=lambda point: point.step)
+    """The values of one metric, indexed by step (index name `step`), in the order of steps; the last of each step."""
+    ordered = [*{point.step: point for point in sorted(points, key=lambda point: point.step)}.values()]
     index = pd.Index([point.step for point in ordered], name="step", dtype="int64")
     return pd.Series([point.value for point in ordered], index=index, name=name, dtype=None if ordered else "float64")
 

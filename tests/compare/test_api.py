@@ -130,3 +130,10 @@ def test_pandas_is_loaded_only_for_its_objects(ids, repo):
         "assert 'pandas' not in sys.modules; runs.to_pandas(); assert 'pandas' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=repo, check=True)
+
+
+def test_a_metric_that_is_logged_and_checkpointed_at_a_step_is_there_once(repo, track):
+    script = "import gittrack; run = gittrack.init()\nfor i in range(3):\n run.log({'loss': i}, step=i)\n"
+    (repo / "twice.py").write_text(script + " run.checkpoint(step=i, metrics={'loss': i})\n")
+    track("run", "-q", sys.executable, "twice.py")
+    assert gittrack.runs(repo=str(repo))[0].metrics("loss").to_dict() == {0: 0, 1: 1, 2: 2}
