@@ -105,6 +105,8 @@ def metrics(row: Row, record: Record, everything: bool) -> Part:
     main = row.primary[0] if row.primary else None
     names.sort(key=lambda name: name != main)
     rows = [_metric(name, found[name], row.goals.get(name)) for name in names]
+    if not found and not row.live:
+        return Part("metrics", lines=[("none", "`run.log()`, or `metrics: [FILE]` in gittrack.yaml, records them")])
     return Part("metrics", titles=("name", "last", "best", "min", "max", "points"), rows=rows, right=(1, 2, 3, 4, 5))
 
 
