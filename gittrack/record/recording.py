@@ -25,6 +25,10 @@ from gittrack.runs import folding, live, tail
 FIRST_LOOK = 0.15  # seconds: a command that is over by then is committed once, not twice
 LOOK_EVERY = 1.0
 FILES_EVERY = 10.0
+SHARED = (
+    "another run went on in this clone meanwhile: if it wrote the same metric files, its values stand here too; "
+    "give runs that go on at once a work tree each (`git worktree add`), or log with gittrack.init()"
+)
 
 
 class Recording:
@@ -55,6 +59,7 @@ class Recording:
         self._next_files = time.monotonic() + FILES_EVERY
         self._sizes: dict[str, int] = {}
         self._advances = 0
+        self._shared = False
 
     def begin(self, pid: int) -> None:
         """The command runs: say where."""
@@ -157,8 +162,17 @@ class Recording:
             self._starter.event("params", {"source": source, "values": clean})
         for step, metrics in self._declared.metrics():
             self._starter.metrics(metrics, step)
+            if not self._shared and self._has_company():
+                self._shared = True
+                self.warn(SHARED)
         for text in self._declared.warnings():
             self.warn(text)
+
+    def _has_company(self) -> bool:
+        """Whether another run of this clone goes on: its command may write the same declared files."""
+        here = live.here()
+        others = [live.folder(self._paths, run_id) for run_id in live.ids(self._paths)]
+        return any(live.state(other, here) == live.OPEN for other in others if other != self.directory)
 
     def _miss_declared(self) -> None:
         self._declared.missing()
