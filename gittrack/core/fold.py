@@ -37,6 +37,7 @@ class Fold:
         self._environment: set[str] = set()
         self._warnings: dict[str, None] = {}
         self._start: dict[str, Any] = {}
+        self._defaults: set[str] = set()  # facts that stand for want of a better one
         self._end: dict[str, Any] | None = None
         self._at: dict[str, int] = {}
         self._last_w = 0.0
@@ -124,6 +125,7 @@ class Fold:
         self._last_w = max(self._last_w, event.get("w") or 0.0)
         if kind == "start" and not self._start:
             self._start = event
+            self._defaults = {key for key in event.get("default") or () if isinstance(key, str)}
             self.facts = event["run"]
             self.summary.declare(event.get("goals") or {})
         elif kind == "params":
@@ -144,9 +146,10 @@ class Fold:
             self._end = event
 
     def _describe(self, event: dict[str, Any]) -> None:
-        """Labels that the code gives to a run somebody else started: they complete what the start said."""
+        """Labels that the code gives to a run somebody else started. The command line wins, a default does not."""
         for key in ("name", "experiment"):
-            if event.get(key) and not self.facts.get(key):
+            if event.get(key) and (not self.facts.get(key) or key in self._defaults):
+                self._defaults.discard(key)
                 self.facts[key] = event[key]
         tags = [*(self.facts.get("tags") or []), *(event.get("tags") or [])]
         if tags:

@@ -129,7 +129,8 @@ def _facts(
 
 
 def _write_start(starter: Starter, wish: Wish, around: Surroundings, run: Mapping[str, Any], kept: Snapshot) -> None:
-    starter.event("start", {"run": run, "goals": dict(around.settings.goals)})
+    default = ["experiment"] if run["experiment"] and not wish.labels.experiment else []
+    starter.event("start", {"run": run, "goals": dict(around.settings.goals), "default": default})
     if wish.params:
         starter.event("params", {"source": "command", "values": around.redactor.mapping(wish.params)})
     for note in kept.notes:

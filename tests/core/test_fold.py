@@ -147,6 +147,13 @@ def test_labels_of_the_code_complete_those_of_the_command_line():
     assert (facts["name"], facts["tags"], facts["experiment"]) == ("given", ["a", "b"], "iris")
 
 
+def test_the_experiment_that_the_code_names_replaces_the_default_of_the_project():
+    start = {**START, "run": {**START["run"], "experiment": "project"}, "default": ["experiment"]}
+    labels = {"e": "describe", "experiment": "code", "t": 0.1, "w": 1000.1}
+    files = {"run.jsonl": journal(start), "1700000000000-1-aaaa.jsonl": journal(labels)}
+    assert Tree(files, [cut(0, files)]).json("run.json")["experiment"] == "code"
+
+
 def test_the_end_event_decides_the_state_and_its_clock_the_duration():
     end = {"e": "end", "code": 3, "reason": "exit code 3", "signal": None, "status": "failed", "t": 12.5, "w": 1012.0}
     files = {"run.jsonl": journal(START, end)}
