@@ -5,9 +5,9 @@ sweep of a few hundred would be enough. Three things are done here, each only wh
 
 - Loose objects that were written since last time go into one pack. Older ones are left alone: what a gc has just
   thrown out of its packs as unreachable would otherwise be packed again and again, and never expire.
-- Our own packs are merged so that each is at least twice as big as the next smaller one: their number grows with the
-  logarithm. Packs that the user's git made are never rewritten (`git repack --geometric` would). A merged pack is only
-  removed by the next call, so that a git that has just opened it can go on.
+- Our own packs are merged where there are eight of about the same size: their number grows with the logarithm, and so
+  does what a long run pays for it. Packs that the user's git made are never rewritten (`git repack --geometric`
+  would). A merged pack is only removed by the next call, so that a git that has just opened it can go on.
 - Refs below refs/track are packed when there are hundreds of loose ones: 10,000 loose refs cost a push 0.3 s, packed
   ones 0.06 s. An older git (before 2.42) packs all refs then, as its own gc does.
 
@@ -27,7 +27,6 @@ from gittrack.git.command import Git, failure
 
 LOOSE_OBJECTS = 2000  # of 6,700
 LOOSE_REFS = 500
-PACKS = 8  # to merge at once, of 50
 _SAMPLE = ("17", "5a", "9d", "e2")  # 17 is the one directory that git itself counts
 _SLACK = 2_000_000_000  # nanoseconds: the grain of the coarsest file times
 _HEX = set("0123456789abcdef")
@@ -99,10 +98,11 @@ def _objects(git: Git, since: int, force: bool) -> int:
     limit = LOOSE_OBJECTS
     if total > LOOSE_OBJECTS // 4:  # only then a small gc.auto matters, and only then is git asked
         limit = min(limit, max(1, _gc_auto(git) // 3))
-    if not force and young <= limit and len(ownpacks.to_merge(packs, young)) < PACKS:
+    merged = packs if force else ownpacks.to_merge(packs)
+    if not force and young <= limit and not merged:
         return 0
-    oids = [oid for oid, status in _all_loose(common) if status.st_mtime_ns >= since and status.st_size > 0]
-    merged = ownpacks.to_merge(packs, len(oids))
+    loose = [oid for oid, status in _all_loose(common) if status.st_mtime_ns >= since and status.st_size > 0]
+    oids = [*loose]
     for pack in merged:
         oids += _listed(git, pack.path)
     if not oids:
@@ -111,8 +111,19 @@ def _objects(git: Git, since: int, force: bool) -> int:
     args = ("-c", "core.bigFileThreshold=128k", "pack-objects", "-q", "--threads=1", f"{common}/objects/pack/pack")
     made = git.run(*args, input="".join(f"{oid}\n" for oid in oids).encode()).decode().split()
     ownpacks.replace(common, merged, [f"pack-{name}" for name in made])
-    git.run("prune-packed", "-q")
+    _remove(common, loose)
     return len(oids)
+
+
+def _remove(common: str, loose: Sequence[str]) -> None:
+    """Remove loose objects that are in a pack now.
+
+    Not by `git prune-packed`: it takes empty directories away too, and a `git commit` that is just about to write into
+    one of them fails.
+    """
+    for oid in loose:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{common}/objects/{oid[:2]}/{oid[2:]}")
 
 
 def _refs(git: Git, force: bool) -> int:

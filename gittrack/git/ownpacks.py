@@ -9,12 +9,14 @@ import fcntl
 import os
 import re
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from gittrack import errors
 from gittrack.git import trackdir
 
+EACH = 8  # a power of two
 _LINE = re.compile(r"pack-[0-9a-f]{40,64}(?: in pack-[0-9a-f]{40,64})?")
 _SUFFIXES = (".idx", ".rev", ".bitmap", ".pack")  # without an index git does not look at the pack any more
 
@@ -43,14 +45,19 @@ def of(common: str) -> list[OwnPack]:
     return sorted(found, key=lambda pack: pack.size)
 
 
-def to_merge(packs: Sequence[OwnPack], more: int) -> list[OwnPack]:
-    """The smallest ones (`packs` begins with them), so that with `more` new objects each is twice the one before."""
-    pairs = range(1, len(packs))
-    split = max((number + 1 for number in pairs if packs[number].size < 2 * packs[number - 1].size), default=0)
-    total = more + sum(pack.size for pack in packs[:split])
-    while split < len(packs) and packs[split].size < 2 * total:
-        total += packs[split].size
-        split += 1
+def to_merge(packs: Sequence[OwnPack]) -> list[OwnPack]:
+    """The smallest ones (`packs` begins with them), up to the last of which there are EACH of one order of magnitude.
+
+    To the base EACH: every object is rewritten once for each order that the whole has grown by, and packs remain in
+    the tens. Merging sooner would leave fewer of them, and make a long run cost the more the longer it is.
+    """
+    alike: Counter[int] = Counter()
+    split = 0
+    for number, pack in enumerate(packs, 1):
+        order = (pack.size.bit_length() - 1) // (EACH.bit_length() - 1)
+        alike[order] += 1
+        if alike[order] >= EACH:
+            split = number
     return list(packs[:split])
 
 

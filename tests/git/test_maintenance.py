@@ -227,19 +227,28 @@ def test_a_torn_or_hostile_list_of_packs_is_passed_over(opened: Repository, git:
     assert Path(str(opened.paths.worktree), "train.py").exists()
 
 
-def test_packs_grow_in_powers_of_two() -> None:
+@pytest.mark.parametrize("least", [1, 90, 2700])
+def test_packs_remain_few_and_are_seldom_rewritten(least: int) -> None:
     rng = random.Random(7)
     packs: list[OwnPack] = []
-    moved = 0
-    for number in range(1000):
-        new = rng.randrange(1, 3000)
-        merged = ownpacks.to_merge(packs, new)
+    made = moved = 0
+    for number in range(3000):
+        new = rng.randrange(least, 3000)
+        made += new
+        packs = sorted([*packs, OwnPack(f"pack-{number}", "", new)], key=lambda pack: pack.size)
+        merged = ownpacks.to_merge(packs)
         assert merged == packs[: len(merged)]
-        size = new + sum(pack.size for pack in merged)
+        size = sum(pack.size for pack in merged)
         moved += size
-        rest = packs[len(merged) :]
-        packs = sorted([*rest, OwnPack(f"pack-{number}", "", size)], key=lambda pack: pack.size)
-        assert all(pack.size >= 2 * size for pack in rest)
-    total = sum(pack.size for pack in packs)
-    assert len(packs) <= 12
-    assert moved < 12 * total, "each object is rewritten about log2 times"
+        packs = packs[len(merged) :]
+        if merged:
+            packs = sorted([*packs, OwnPack(f"merged-{number}", "", size)], key=lambda pack: pack.size)
+    assert sum(pack.size for pack in packs) == made
+    assert len(packs) <= 35, "git starts a gc at 50"
+    assert moved < 5 * made, "each object is rewritten about log8 times"
+
+
+def test_a_few_small_packs_do_not_keep_many_bigger_ones_from_being_merged() -> None:
+    packs = [OwnPack("small", "", 10), *(OwnPack(f"pack-{number}", "", 90) for number in range(30))]
+    assert ownpacks.to_merge(packs) == packs
+    assert ownpacks.to_merge([*packs, OwnPack("big", "", 9000)]) == packs
