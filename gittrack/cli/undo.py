@@ -37,7 +37,8 @@ def log(
       git track log latest
     """
     if run is None:
-        operations = lazy("gittrack.runs.operations").log(here().repository)
+        kept = lazy("gittrack.runs.operations")
+        operations = kept.begun(kept.log(here().repository))
         _print(map(_operation, reversed(operations[max(0, len(operations) - number) :])), as_json)
     else:
         target = find(run, deleted=True)

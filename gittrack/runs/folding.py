@@ -175,13 +175,17 @@ class Folder:
             if not self.repo.refs(code).get(code):
                 changes.append(RefChange(code, None, snapshot))
         self._update(changes)
-        self._update([RefChange(self.ref, old, tip)])
+        last = self._cutter.closed and self._folded == len(self._cutter.cuts)
+        self._update([RefChange(self.ref, old, tip)], log=old is None or last)
         self._tip = tip
         return tip
 
-    def _update(self, changes: list[RefChange]) -> None:
+    def _update(self, changes: list[RefChange], log: bool = True) -> None:
+        """Move refs. The log of operations has a run's first move and its last: what is between, an undo joins."""
         try:
-            if changes:
+            if changes and not log:
+                self.repo.update_refs(changes)
+            elif changes:
                 what = " ".join(f"run {self._fold.facts.get('command')}".split())[:LONGEST_COMMAND]
                 who = story.author(self._fold.facts)
                 operations.apply(self.repo, changes, what, self._now, who=who, group=self.run_id)

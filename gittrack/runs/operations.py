@@ -91,6 +91,14 @@ def log(repo: Repository) -> list[Operation]:
     return [_operation(line, outcomes.get(op_id), current) for op_id, line in intents.items()]
 
 
+def begun(operations: Iterable[Operation]) -> list[Operation]:
+    """Those that stand for themselves, and of each group the one it began with: what can be undone as a whole."""
+    first: dict[str, Operation] = {}
+    for one in operations:
+        first.setdefault(one.group or one.id, one)
+    return [*first.values()]
+
+
 def net(operations: Iterable[Operation]) -> dict[str, RefChange]:
     """What these operations, in order, changed altogether: ref -> its first old and its last new."""
     found: dict[str, RefChange] = {}

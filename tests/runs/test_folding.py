@@ -21,7 +21,7 @@ from gittrack.git.discover import discover
 from gittrack.git.open import open_repository
 from gittrack.git.repository import RefChange
 from gittrack.recorder import process
-from gittrack.runs import folding, live, overlay
+from gittrack.runs import folding, live, operations, overlay
 
 ID = "0123456789abcdef0123"
 HEADER = {"e": "process", "format": 1, "t": 0.0, "w": 1000.0}
@@ -103,6 +103,21 @@ def test_a_run_that_is_folded_late_has_a_commit_for_each_checkpoint_all_the_same
         "checkpoint at step 2: loss 0.33333",
         "crashed after 0.3 s: loss 0.25",
     ]
+
+
+def test_the_log_of_operations_has_a_run_once_however_often_it_is_committed(opened, git, track):
+    directory = folder(opened, header(), start())
+    with contextlib.closing(folding.Folder.open(opened, directory)) as one:
+        for step in range(5):
+            append(directory, point(step), checkpoint(step))
+            one.advance(1001.0 + step)
+        append(directory, {"e": "end", "status": "completed", "code": 0, "t": 9.0, "w": 1009.0})
+        assert one.finish(1010.0)
+    moved = [found for found in operations.log(opened) if found.outcome == operations.DONE]
+    assert [len(moved), len(operations.begun(moved))] == [2, 1]
+    assert operations.net(moved)[layout.run_ref(ID)].new == tip(opened)
+    track("undo")
+    assert tip(opened) is None
 
 
 def test_time_cuts_come_a_minute_apart_and_only_when_something_is_new(opened, git):
