@@ -52,13 +52,18 @@ def to_merge(packs: Sequence[OwnPack]) -> list[OwnPack]:
     the tens. Merging sooner would leave fewer of them, and make a long run cost the more the longer it is.
     """
     alike: Counter[int] = Counter()
-    split = 0
+    split = total = seen = 0
     for number, pack in enumerate(packs, 1):
-        order = (pack.size.bit_length() - 1) // (EACH.bit_length() - 1)
+        order = _order(pack.size)
         alike[order] += 1
-        if alike[order] >= EACH:
-            split = number
+        seen += pack.size
+        if alike[order] + (_order(total) == order) >= EACH:  # what is merged becomes one pack more
+            split, total = number, seen
     return list(packs[:split])
+
+
+def _order(size: int) -> int:
+    return (size.bit_length() - 1) // (EACH.bit_length() - 1)
 
 
 def replace(common: str, old: Sequence[OwnPack], new: Sequence[str]) -> None:
