@@ -1,14 +1,13 @@
 """Fold one long journal as a run's own process does: it grows, a cut falls due, it is committed; at the end, the rest.
 
 usage: fold_run.py JOURNAL CUTS (in a repository)
-Prints {"seconds": what folding took, without the copying, "memory": most bytes}.
+Prints {"memory": the largest resident set in bytes}.
 """
 
 import json
 import os
 import resource
 import sys
-import time
 
 from gittrack.git import maintenance
 from gittrack.git.discover import discover
@@ -35,7 +34,6 @@ run_id, directory = live.create(paths)
 repo = open_repository(paths, os.environ)
 folder = Folder.open(repo, directory)
 assert folder is not None
-seconds = 0.0
 with open(source, "rb") as given, open(os.path.join(directory, "run.jsonl"), "ab", buffering=0) as journal:
     journal.write(b"".join(given.readline().replace(b"0" * 20, run_id.encode()) for _ in range(6)))
     left = os.path.getsize(source) - given.tell()
@@ -43,16 +41,12 @@ with open(source, "rb") as given, open(os.path.join(directory, "run.jsonl"), "ab
         piece = given.read(left // cuts) + given.readline()
         journal.write(piece)
         del piece
-        begin = time.perf_counter()
         folder.advance(START + cut * APART)
         if cut % TIDY_EVERY == 0:
             maintenance.tidy(repo.git)
-        seconds += time.perf_counter() - begin
     journal.write(given.read())
-begin = time.perf_counter()
 assert folder.finish(START + cuts * APART, "completed")
 folder.close()
 maintenance.tidy(repo.git)
 repo.close()
-seconds += time.perf_counter() - begin
-print(json.dumps({"seconds": seconds, "memory": most_memory()}))
+print(json.dumps({"memory": most_memory()}))
