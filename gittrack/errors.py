@@ -86,3 +86,27 @@ class BadConfig(GittrackError):
     """`gittrack.yaml`, git config or an environment variable holds something that cannot be used."""
 
     exit_code = 78
+
+
+class StoreFailed(GittrackError):
+    """A store cannot be reached, refuses, or is not set up as it should be."""
+
+    exit_code = 79
+
+
+class MissingContent(GittrackError):
+    """The bytes of an artifact are in no store that is known here."""
+
+    exit_code = 80
+
+
+class CorruptContent(GittrackError):
+    """The bytes of an artifact are not those that its digest names."""
+
+    exit_code = 81
+
+
+class WouldOverwrite(GittrackError):
+    """Files that are there would be replaced or removed, and nobody said that they may be."""
+
+    exit_code = 82
