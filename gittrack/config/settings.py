@@ -12,7 +12,7 @@ from gittrack import errors
 from gittrack.config import environment, secret_rules
 from gittrack.config.file_policy import FilePolicy
 from gittrack.config.keys import BY_NAME, KEYS, Key
-from gittrack.config.values import Redact
+from gittrack.config.values import Redact, without_login
 from gittrack.core.redact import Redactor, secret_values
 from gittrack.lazy import lazy
 
@@ -37,10 +37,15 @@ class Settings(NamedTuple):
     metrics: tuple[str, ...]
     goals: Mapping[str, str]
     params: tuple[str, ...]
-    large: int
+    snapshot_large: int
     untracked: int
     include: tuple[str, ...]
     exclude: tuple[str, ...]
+    store: tuple[str, ...]
+    large: int
+    artifacts: bool | tuple[str, ...]
+    keep: Mapping[str, int]
+    upload_rate: int | None
     autolog: bool
     system_metrics: bool
     env: tuple[str, ...]
@@ -64,7 +69,7 @@ class Settings(NamedTuple):
 
     def policy(self, redactor: Redactor) -> FilePolicy:
         """What a snapshot may hold."""
-        return FilePolicy(self.large, self.untracked, self.include, self.exclude, redactor)
+        return FilePolicy(self.snapshot_large, self.untracked, self.include, self.exclude, redactor)
 
 
 def load(paths: Places, environ: Mapping[str, str], git_config: Mapping[str, str]) -> Settings:
@@ -113,7 +118,9 @@ def _parsed(key: Key, value: Any, origin: str) -> Any:
     try:
         return key.parse(value)
     except (ValueError, TypeError) as error:
-        raise errors.BadConfig(f"{origin}: {key.name} must be {error}, not {value!r}", key.meaning) from error
+        raise errors.BadConfig(
+            f"{origin}: {key.name} must be {error}, not {without_login(value)}", key.meaning
+        ) from error
 
 
 def _unknown(where: str, name: str, known: list[str]) -> errors.BadConfig:

@@ -10,6 +10,10 @@ from typing import Any, NamedTuple
 
 _TRUE, _FALSE = frozenset(("true", "yes", "on", "1")), frozenset(("false", "no", "off", "0", ""))
 _SIZE = r"(?i)(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?"
+_STORES = ("embedded", "lfs")
+_SCHEMES = ("s3://", "gs://", "az://", "file:///", "memory://")
+_KEEP = frozenset(("best", "latest", "every"))
+_LOGIN = r"//[^/?#]*@"
 _GOALS = {"minimize": "minimize", "min": "minimize", "maximize": "maximize", "max": "maximize"}
 
 
@@ -78,6 +82,52 @@ def size(value: Any) -> int:
         raise ValueError("a size such as 10MB")
     power = " kmgt".index(match[2].lower() or " ")
     return int(float(match[1]) * float((1024 if match[3] else 1000) ** power))
+
+
+def rate(value: Any) -> int | None:
+    """Bytes per second: `5MB`, `5MB/s`; nothing, `none` or 0 is no limit."""
+    if value is None or value == "none":
+        return None
+    return size(re.sub(r"\s*/\s*s$", "", value) if isinstance(value, str) else value) or None
+
+
+def flag_or_texts(value: Any) -> bool | tuple[str, ...]:
+    try:
+        return texts(value) if isinstance(value, list) else flag(value)
+    except ValueError:
+        if isinstance(value, str):
+            return texts(value)
+    raise ValueError("true, false, or a list of patterns")
+
+
+def stores(value: Any) -> tuple[str, ...]:
+    """`embedded`, `lfs`, a URL, or several. Credentials in a URL would be committed with it: they are refused."""
+    found = texts(value)
+    if not found or not all(each in _STORES or each.startswith(_SCHEMES) for each in found):
+        raise ValueError(f"embedded, lfs, or a URL that begins with {', '.join(_SCHEMES[:-1])} (or a list of these)")
+    if any(re.search(_LOGIN, each) for each in found):
+        raise ValueError("without credentials (they are taken from the environment)")
+    if len(found) > 1 and "embedded" in found:
+        raise ValueError("embedded alone, or other stores (files are always kept in this clone as well)")
+    return found
+
+
+def keep(value: Any) -> dict[str, int]:
+    """`{best: 3, latest: 1, every: 10}`; in text `best=3, latest=1`."""
+    expected = "a mapping from best, latest or every to a number"
+    if isinstance(value, str):
+        value = {name.strip(): number.strip() for name, _, number in (part.partition("=") for part in texts(value))}
+    if not isinstance(value or {}, Mapping) or not set(value or {}) <= _KEEP:
+        raise ValueError(expected)
+    found = {name: str(number) for name, number in (value or {}).items()}
+    if not all(re.fullmatch(r"\d{1,9}", number) for number in found.values()):
+        raise ValueError(expected)
+    return {name: int(number) for name, number in found.items()}
+
+
+def without_login(value: Any) -> str:
+    """How a wrong value is shown: an address without what may be a password."""
+    return re.sub(_LOGIN, "//…@", repr(value))
 
 
 def redact(value: Any) -> Redact:

@@ -37,7 +37,7 @@ def test_without_any_file_everything_has_its_default(places: Places) -> None:
     settings = read(places)
     assert all(getattr(settings, key.name) == key.default for key in KEYS)
     assert {settings.origin(key.name) for key in KEYS} == {"default"}
-    assert read(places._replace(worktree=None)).large == 10_000_000
+    assert read(places._replace(worktree=None)).snapshot_large == 10_000_000
 
 
 def test_a_file_is_read_and_remembers_its_lines(places: Places) -> None:
@@ -87,6 +87,28 @@ def test_git_config_and_variables_are_texts(places: Places) -> None:
     assert settings.experiment is None
 
 
+def test_settings_of_artifacts_are_read_from_file_and_from_text(places: Places) -> None:
+    settings = read(
+        places,
+        "store: [s3://bucket/a, file:///mnt/b]\nlarge: 2MB\nartifacts: ['*.pt']\n"
+        "keep: {best: 3, every: 10}\nupload_rate: 5MB/s\n",
+    )
+    assert settings.store == ("s3://bucket/a", "file:///mnt/b") and settings.artifacts == ("*.pt",)
+    assert settings.keep == {"best": 3, "every": 10} and settings.upload_rate == 5_000_000
+    git = {"track.store": "lfs", "track.keep": "latest=1, best=2", "track.uploadrate": "none"}
+    settings = read(places, None, git, GITTRACK_ARTIFACTS="*.pt, out/*")
+    assert settings.store == ("lfs",) and settings.keep == {"latest": 1, "best": 2}
+    assert settings.upload_rate is None and settings.artifacts == ("*.pt", "out/*")
+    assert read(places, None, None, GITTRACK_ARTIFACTS="off").artifacts is False
+    assert settings.large == 2_000_000
+
+
+def test_a_password_in_the_address_of_a_store_is_not_repeated(places: Places) -> None:
+    with pytest.raises(errors.BadConfig) as caught:
+        read(places, "store: 's3://key:hunter2@bucket'\n")
+    assert "hunter2" not in caught.value.message
+
+
 def test_variables_that_are_no_settings_are_not_looked_at(places: Places) -> None:
     assert read(places, None, {"track": "x", "user.name": "y"}, GITTRACK_RUN_ID="1", GITTRACK_LARG="2").large
 
@@ -96,13 +118,20 @@ def test_variables_that_are_no_settings_are_not_looked_at(places: Places) -> Non
     [
         ("experiment: x\nmetrcs: [a]\n", "gittrack.yaml:2: metrcs is no setting", "did you mean metrics?"),
         ("zzzz: 1\n", "zzzz is no setting", "known settings: experiment"),
-        ("large: big\n", "gittrack.yaml:1: large must be a size such as 10MB, not 'big'", "left out"),
+        ("snapshot_large: big\n", "gittrack.yaml:1: snapshot_large must be a size such as 10MB, not 'big'", "left out"),
         ("autolog: maybe\n", "autolog must be true or false, not 'maybe'", ""),
         ("goals: {loss: down}\n", "goals must be a mapping from metric to minimize or maximize", ""),
         ("params: [1]\n", "params must be a list of texts, not [1]", ""),
         ("experiment: [a]\n", "experiment must be a text", ""),
         ("redact: {pattern: [a]}\n", "redact must be a list of patterns", ""),
         ("metrics: 3\n", "metrics must be a list of files, or a mapping", ""),
+        ("store: ftp://host/x\n", "store must be embedded, lfs, or a URL that begins with s3://", "kept"),
+        ("store: s3://key:secret@bucket\n", "without credentials (they are taken from the environment)", ""),
+        ("store: [embedded, lfs]\n", "store must be embedded alone, or other stores", ""),
+        ("artifacts: 3\n", "artifacts must be true, false, or a list of patterns, not 3", ""),
+        ("keep: {first: 3}\n", "keep must be a mapping from best, latest or every to a number", ""),
+        ("keep: {best: -1}\n", "keep must be a mapping from best, latest or every to a number", ""),
+        ("upload_rate: fast\n", "upload_rate must be a size such as 10MB", ""),
         ("- a\n", "gittrack.yaml: expected `key: value` lines", "configuration.md"),
         ("a: [1\nb: 2\n", "gittrack.yaml:2", "YAML"),
         ("large: 1\nlarge: 2\n", "gittrack.yaml:2: large is set a second time", "line 1"),
@@ -163,7 +192,7 @@ def test_yaml_and_the_scanner_are_not_loaded_where_there_is_no_file(places: Plac
 
 
 def test_the_policy_carries_the_settings(places: Places) -> None:
-    settings = read(places, "large: 5\nuntracked: 6\ninclude: [a]\nexclude: [b]\n")
+    settings = read(places, "snapshot_large: 5\nuntracked: 6\ninclude: [a]\nexclude: [b]\n")
     policy = settings.policy(settings.redactor({"X_TOKEN": "abcdefgh"}))
     assert (policy.max_file, policy.max_total, policy.include, policy.exclude) == (5, 6, ("a",), ("b",))
     assert policy.refuse_path(".env") and policy.refuse_path("train.py") is None
@@ -173,7 +202,8 @@ def test_the_policy_carries_the_settings(places: Places) -> None:
 def test_the_page_on_configuration_has_every_setting_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `([a-z_]+)` \| [^|]* \| ([^|]*) \|", PAGE.read_text(), re.MULTILINE))
     assert set(rows) == {key.name for key in KEYS}
-    shown = {"experiment": "none", "goals": "none", "redact": "none", "autolog": "true", "system_metrics": "true"}
+    shown = {"experiment": "none", "goals": "none", "redact": "none", "autolog": "true", "system_metrics": "true",
+             "artifacts": "true", "keep": "none", "upload_rate": "none", "store": "embedded"}  # fmt: skip
     for key in KEYS:
         default = rows[key.name].strip().strip("`")
         expected = shown.get(key.name, "none" if key.default == () else key.default)
