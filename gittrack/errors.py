@@ -92,6 +92,7 @@ class StoreFailed(GittrackError):
     """A store cannot be reached, refuses, or is not set up as it should be."""
 
     exit_code = 79
+    passing = False  # whether it may go away by itself, so that another try is worth it
 
 
 class MissingContent(GittrackError):
@@ -110,3 +111,9 @@ class WouldOverwrite(GittrackError):
     """Files that are there would be replaced or removed, and nobody said that they may be."""
 
     exit_code = 82
+
+
+class Refused(GittrackError):
+    """Files of a record that would lie outside of the folder, or could not lie in it together, were left out."""
+
+    exit_code = 83
