@@ -8,14 +8,14 @@ import io
 import json
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, cast
 
-SMALLEST = 128 * 1024  # smaller tensors share chunks: each cut costs an object
+SMALLEST = 64 * 1024  # smaller tensors share chunks: each cut costs an object
 _DIRECTORY = 32 * 1024 * 1024  # of a zip archive, or the index of safetensors: more is no checkpoint
 _LOCAL = struct.Struct("<4s22xHH")
 _ODD = (ValueError, KeyError, TypeError, AttributeError, struct.error, zipfile.BadZipFile, zipfile.LargeZipFile,
-        NotImplementedError, RecursionError, EOFError)  # fmt: skip
+        NotImplementedError, RecursionError, EOFError, OverflowError, OSError)  # fmt: skip
 
 
 def spans(file: BinaryIO, size: int) -> list[int]:
@@ -24,17 +24,28 @@ def spans(file: BinaryIO, size: int) -> list[int]:
     head = file.read(9)
     try:
         if head.startswith(b"PK\3\4"):
-            found = sorted(set(_zip(file)))
+            tensors = sorted(_zip(file))
         elif len(head) == 9 and head[8:] == b"{":
-            found = sorted(set(_safetensors(file, int.from_bytes(head[:8], "little"))))
+            tensors = sorted(_safetensors(file, int.from_bytes(head[:8], "little")))
         else:
             return []
     except _ODD:  # hurts nobody: the file is cut by its content
         return []
-    return [offset for offset in found if 0 < offset < size]
+    return [offset for offset in _borders(tensors) if 0 < offset < size]
 
 
-def _zip(file: BinaryIO) -> Iterator[int]:
+def _borders(tensors: Sequence[tuple[int, int]]) -> Iterator[int]:
+    """Where they begin and end. What overlaps is not believed: an index could ask for a cut at every byte."""
+    last = 0
+    for start, end in tensors:
+        if start >= last and end - start >= SMALLEST:
+            if start > last:
+                yield start
+            yield end
+            last = end
+
+
+def _zip(file: BinaryIO) -> Iterator[tuple[int, int]]:
     with zipfile.ZipFile(cast(BinaryIO, _Sparing(file))) as archive:
         entries = archive.infolist()
     for entry in entries:
@@ -44,11 +55,10 @@ def _zip(file: BinaryIO) -> Iterator[int]:
             if magic != b"PK\3\4":
                 raise ValueError("no entry")
             start = entry.header_offset + _LOCAL.size + name + extra
-            yield start
-            yield start + entry.file_size
+            yield start, start + entry.file_size
 
 
-def _safetensors(file: BinaryIO, length: int) -> Iterator[int]:
+def _safetensors(file: BinaryIO, length: int) -> Iterator[tuple[int, int]]:
     if length > _DIRECTORY:
         raise ValueError("too long")
     file.seek(8)
@@ -56,9 +66,7 @@ def _safetensors(file: BinaryIO, length: int) -> Iterator[int]:
     for name, tensor in index.items():
         if name != "__metadata__":
             start, end = tensor["data_offsets"]
-            if end - start >= SMALLEST:
-                yield 8 + length + int(start)
-                yield 8 + length + int(end)
+            yield 8 + length + int(start), 8 + length + int(end)
 
 
 class _Sparing(io.RawIOBase):
@@ -80,6 +88,7 @@ class _Sparing(io.RawIOBase):
         return self._file.tell()
 
     def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= _DIRECTORY:
+        data = self._file.read(size if 0 <= size <= _DIRECTORY else _DIRECTORY + 1)
+        if len(data) > _DIRECTORY:
             raise ValueError("too long")
-        return self._file.read(size)
+        return data
