@@ -64,4 +64,4 @@ $(VENV)/test: $(VENV)/torch
 	@touch $@
 
 clean:           ## remove what was built here
-	rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .azurite

@@ -1,0 +1,41 @@
+"""A store that takes no more than so many bytes per second, all threads together. Only what is sent counts."""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+
+from gittrack.store.base import Bytes, Entry, Store
+
+
+class LimitStore:
+    """Each put waits until what was sent before it has had its time."""
+
+    def __init__(self, store: Store, rate: int) -> None:
+        self.url = store.url
+        self._store = store
+        self._rate = rate
+        self._lock = threading.Lock()
+        self._free = 0.0  # when the line is free again, by the monotonic clock
+
+    def put(self, key: str, data: Bytes) -> None:
+        length = memoryview(data).nbytes
+        with self._lock:
+            start = max(self._free, time.monotonic())
+            self._free = start + length / self._rate
+        time.sleep(max(0.0, start - time.monotonic()))
+        self._store.put(key, data)
+
+    def get(self, key: str) -> bytes:
+        return self._store.get(key)
+
+    def size(self, key: str) -> int | None:
+        return self._store.size(key)
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        return self._store.list(prefix)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        self._store.delete(keys)
+
+    def flush(self) -> None:
+        self._store.flush()

@@ -1,0 +1,114 @@
+"""Stores on other machines, and the wrappers around all stores, keep the contract: on real servers."""
+
+import os
+from pathlib import Path
+
+import pytest
+import servers
+from contract import StoreContract
+
+from gittrack.store import open as opening
+from gittrack.store.directory import DirectoryStore
+from gittrack.store.dryrun import DryRunStore
+from gittrack.store.limit import LimitStore
+from gittrack.store.memory import MemoryStore
+from gittrack.store.mirror import MirrorStore
+from gittrack.store.retry import RetryStore
+from gittrack.store.verify import VerifyStore
+
+
+class TestS3(StoreContract):
+    @pytest.fixture
+    def store(self, s3, bucket):
+        return opening.open_store(s3.url(bucket), s3.environ)
+
+
+class TestS3BelowAPrefix(StoreContract):
+    @pytest.fixture
+    def store(self, s3, bucket):
+        other = opening.open_store(s3.url(f"{bucket}/another"), s3.environ)
+        other.put("things/ab/" + "ab" * 32, b"of somebody else")
+        return opening.open_store(s3.url(f"{bucket}/some/where"), s3.environ)
+
+
+@pytest.fixture(scope="module")
+def azure(tmp_path_factory):
+    with servers.azurite(tmp_path_factory.mktemp("azure")) as server:
+        yield server
+
+
+class TestAzure(StoreContract):
+    """In the emulator that Microsoft gives out."""
+
+    @pytest.fixture
+    def store(self, azure):
+        name = "c" + os.urandom(8).hex()
+        azure.create(name)
+        return opening.open_store(azure.url(name), azure.environ)
+
+
+class TestFileAddress(StoreContract):
+    @pytest.fixture
+    def store(self, tmp_path):
+        return opening.open_store((tmp_path / "a store").as_uri(), {})
+
+
+class TestMemoryAddress(StoreContract):
+    @pytest.fixture
+    def store(self):
+        return opening.open_store("memory://" + os.urandom(8).hex(), {})
+
+
+class TestRetry(StoreContract):
+    @pytest.fixture
+    def store(self):
+        return RetryStore(MemoryStore())
+
+
+class TestLimit(StoreContract):
+    @pytest.fixture
+    def store(self):
+        return LimitStore(MemoryStore(), 10**9)
+
+
+class TestVerify(StoreContract):
+    @pytest.fixture
+    def store(self):
+        return VerifyStore(MemoryStore())
+
+
+class TestVerifyWithReadingBack(StoreContract):
+    @pytest.fixture
+    def store(self, tmp_path):
+        return VerifyStore(DirectoryStore(str(tmp_path / "store")), read_back=True)
+
+
+class TestMirror(StoreContract):
+    @pytest.fixture
+    def store(self, tmp_path):
+        return MirrorStore([DirectoryStore(str(tmp_path / "store")), MemoryStore()])
+
+
+class TestDryRun(StoreContract):
+    @pytest.fixture
+    def store(self):
+        return DryRunStore(MemoryStore())
+
+
+def test_one_name_in_memory_is_one_store() -> None:
+    name = "memory://" + os.urandom(8).hex()
+    opening.open_store(name, {}).put("a", b"1")
+    assert opening.open_store(name, {}).get("a") == b"1"
+
+
+def test_a_dry_run_leaves_what_is_there_as_it_is(tmp_path: Path) -> None:
+    real = DirectoryStore(str(tmp_path / "store"))
+    real.put("a", b"1")
+    real.put("b", b"2")
+    dry = DryRunStore(real)
+    dry.put("c", b"3")
+    dry.put("a", b"4")
+    dry.delete(["b", "nothing"])
+    assert sorted(entry.key for entry in dry.list("")) == ["a", "c"]
+    assert (dry.get("a"), dry.size("b"), dry.deleted) == (b"4", None, {"b"})
+    assert sorted((entry.key, real.get(entry.key)) for entry in real.list("")) == [("a", b"1"), ("b", b"2")]
