@@ -18,7 +18,7 @@ help:            ## say what can be made
 demo: $(VENV)/torch   ## train on iris at three learning rates in a scratch repository, and look at the runs
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo .demo
 
-test: system $(VENV)/test   ## everything that must hold: style, types, layers, tests
+test: system $(VENV)/test $(VENV)/giftless/installed   ## everything that must hold: style, types, layers, tests
 	@$(MAKE) --no-print-directory --keep-going check unit
 
 check: lint types contracts   ## the fast half of `make test`
@@ -62,6 +62,9 @@ $(VENV)/torch: $(VENV)/installed
 $(VENV)/test: $(VENV)/torch
 	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
 	@touch $@
+
+$(VENV)/giftless/installed: tests/lfs/giftless.txt $(VENV)/bin/python
+	@scripts/lfs-server $(VENV)
 
 clean:           ## remove what was built here
 	rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .azurite

@@ -1,0 +1,264 @@
+"""The git-lfs executable: objects to a remote and back, at a desk that is ours for the moment.
+
+git-lfs works on a storage folder and on settings, and writes to both: copies into `.git/lfs`, and notes about servers
+and versions into `.git/config`. So each transfer gets a repository of its own that is empty but for the user's
+settings, which it includes: his folder is neither filled nor cleaned, his settings are not touched, and whatever is
+killed leaves nothing that a list would have to name. No filter and no hook of his has a say.
+"""
+
+import contextlib
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from gittrack import errors
+from gittrack.git import loose, objects
+from gittrack.git.command import Git, config
+from gittrack.git.discover import repository_format
+from gittrack.git.scratch import scratch
+
+Progress = Callable[[int], None]  # bytes done since the last call
+STDIN_SINCE = (3, 3, 0)  # `push --object-id --stdin`
+_ARGUMENTS = 500  # object ids in one call of an older git-lfs: 32 kB of arguments
+_LOOK = 0.2  # seconds between two looks at git-lfs's own account of its progress
+_INSTALL = "install git-lfs (https://git-lfs.com), version 3.0 or later"
+
+# git-lfs serves `file://` by a program of its own, which would take our desk for the remote as well, by GIT_DIR.
+_FILE_AGENT = {
+    "lfs.customtransfer.gittrack-file.path": "env",
+    "lfs.customtransfer.gittrack-file.args": "-u GIT_DIR -u GIT_WORK_TREE git lfs standalone-file",
+    "lfs.standalonetransferagent": "gittrack-file",
+}
+_ADDRESS = "gittrack-address"  # what a remote that is given by its URL is called for a question
+_FORM_0 = "\trepositoryformatversion = 0\n"
+
+_EXIT = re.compile(r"exit status (\d+)")
+_NO_COMMAND = re.compile(r"(unknown|unrecognized|invalid|not allowed|no such) .*(command|git-lfs-authenticate)", re.I)
+_NO_API = re.compile(
+    r"(batch response|batch request).*(not found|404|405|501|not implemented|not allowed)", re.I | re.S
+)
+_PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+class Endpoint(NamedTuple):
+    """Where git-lfs finds the objects of a remote."""
+
+    url: str
+    ssh: str | None  # host and path, when the url is asked for there first
+
+
+class Desk(NamedTuple):
+    """Where one transfer takes place."""
+
+    git: Git
+    folder: str
+    lock: int  # held by each git-lfs: what it reads stays until it has ended, whatever happens to us
+    env: dict[str, str]
+
+    def path_of(self, oid: str) -> str:
+        """The file of an object: to be put there before `push`, found there after `fetch`."""
+        return os.path.join(self.folder, "lfs", "objects", oid[:2], oid[2:4], oid)
+
+
+@contextlib.contextmanager
+def desk(git: Git) -> Iterator[Desk]:
+    """An empty one. Raises CannotWrite."""
+    git.run("rev-parse", "--git-dir")  # GIT_DIR is set below, and git then does not ask who owns the settings
+    with scratch(git.paths.common_dir, "lfs") as work:
+        env = {"GIT_DIR": work.path, "GIT_CONFIG_PARAMETERS": git.environ.get("GIT_CONFIG_PARAMETERS", "")}
+        if git.paths.worktree:
+            env["GIT_WORK_TREE"] = git.paths.worktree  # .lfsconfig stands there
+        try:
+            for name in ("objects", "refs", "lfs"):
+                os.mkdir(os.path.join(work.path, name))
+            _write(os.path.join(work.path, "HEAD"), "ref: refs/heads/none\n")
+            _write(os.path.join(work.path, "config"), _settings(git, work.path))
+        except OSError as error:
+            raise loose.cannot_write(error, work.path) from error
+        yield Desk(git, work.path, work.lock, env)
+
+
+def version(git: Git) -> tuple[int, ...] | None:
+    """For example (3, 3, 0); None where git-lfs is not installed."""
+    said = git.call("lfs", "version")
+    match = re.match(rb"git-lfs/(\d+)\.(\d+)\.(\d+)", said.out)
+    return tuple(map(int, match.groups())) if said.code == 0 and match else None
+
+
+def needed(git: Git) -> tuple[int, ...]:
+    """The version. Raises Unsupported where git-lfs is not installed."""
+    found = version(git)
+    if found is None:
+        raise errors.Unsupported("git-lfs is not installed", _INSTALL)
+    return found
+
+
+def endpoint(at: Desk, remote: str) -> Endpoint:
+    """Asks git-lfs itself: lfs.url, remote.*.lfsurl, .lfsconfig and url.*.insteadOf all have a say."""
+    name = _named(at, remote)
+    lines = at.git.lines("lfs", "env", env=at.env)
+    for mark in (f"Endpoint ({name})=", "Endpoint="):
+        for number, line in enumerate(lines):
+            if line.startswith(mark):
+                url = line.removeprefix(mark).rpartition(" (auth=")[0]
+                after = lines[number + 1] if number + 1 < len(lines) else ""
+                return Endpoint(url, after.removeprefix("  SSH=") if after.startswith("  SSH=") else None)
+    raise errors.StoreFailed(f"git-lfs knows no place for the objects of {shown(remote)}", "see `git lfs env`")
+
+
+def push(at: Desk, remote: str, oids: Sequence[str], progress: Progress | None = None) -> None:
+    """Upload objects, whose files are at the desk; what is there already is not sent.
+
+    Raises Unsupported when the remote has no git-lfs, StoreFailed when it cannot be reached or refuses.
+    """
+    if needed(at.git) >= STDIN_SINCE:
+        calls = [(("--stdin",), "".join(f"{oid}\n" for oid in oids).encode())]
+    else:
+        calls = [(tuple(oids[start : start + _ARGUMENTS]), b"") for start in range(0, len(oids), _ARGUMENTS)]
+    for rest, given in calls:
+        _transfer(at, remote, ("lfs", "push", "--object-id", remote, *rest), given, progress)
+
+
+def fetch(at: Desk, remote: str, pointers: Sequence[bytes], progress: Progress | None = None) -> None:
+    """Download the objects of `pointers`: the files of those that come are at the desk.
+
+    Raises Unsupported and StoreFailed; also when only some did not come.
+    """
+    needed(at.git)
+    # The options beat lfs.fetchinclude and lfs.fetchexclude.
+    args = ("lfs", "fetch", "--include=*", "--exclude=", remote, _show(at, pointers))
+    _transfer(at, remote, args, b"", progress)
+
+
+def shown(remote: str) -> str:
+    """A remote as it may stand in a message: without the password that its URL may hold."""
+    return _PASSWORD.sub("", remote)
+
+
+def _settings(git: Git, folder: str) -> str:
+    """The user's, and then what must hold here. fetchrecent would fetch what nobody asked for."""
+    sha256 = repository_format(git.paths).algorithm == "sha256"
+    form = "\trepositoryformatversion = 1\n[extensions]\n\tobjectFormat = sha256\n" if sha256 else ""
+    return (
+        f"[core]\n{form or _FORM_0}[include]\n\tpath = {_quoted(os.path.join(git.paths.common_dir, 'config'))}\n"
+        f"[core]\n\tbare = {'false' if git.paths.worktree else 'true'}\n"
+        f"[lfs]\n\tstorage = {_quoted(os.path.join(folder, 'lfs'))}\n\trepositoryformatversion = 0\n"
+        "\tfetchrecentalways = false\n\tallowincompletepush = false\n"
+    )
+
+
+def _named(at: Desk, remote: str) -> str:
+    """A name for the remote: git-lfs says of names only where their objects are."""
+    if f"remote.{remote}.url" in config(at.git):
+        return remote
+    at.git.run("config", "--local", f"remote.{_ADDRESS}.url", remote, env=at.env)
+    return _ADDRESS
+
+
+def _show(at: Desk, pointers: Sequence[bytes]) -> str:
+    """A commit with files of this content: git-lfs fetches what a commit needs, and takes no ids."""
+    algorithm = repository_format(at.git.paths).algorithm
+    blobs = {f"{number:09}": objects.blob(data, algorithm) for number, data in enumerate(pointers)}
+    tree = objects.tree({name: objects.Entry(objects.FILE, blob.oid) for name, blob in blobs.items()}, algorithm)
+    commit = objects.commit(tree.oid, (), "gittrack <>", 0, "pointers", algorithm)
+    folder = os.path.join(at.folder, "objects")
+    loose.place([loose.stage(folder, each) for each in objects.unique([*blobs.values(), tree, commit])], False)
+    return commit.oid
+
+
+def _transfer(at: Desk, remote: str, args: tuple[str, ...], given: bytes, progress: Progress | None) -> None:
+    account = os.path.join(at.folder, "progress")
+    watch = _Watch(account, progress)
+    env = {**at.env, "GIT_LFS_PROGRESS": account}
+    with _quiet_agent(at, remote), at.git.popen(*args, stdin=subprocess.PIPE, env=env, keep=(at.lock,)) as process:
+        try:
+            out, err = _wait(process, given, watch)
+        except BaseException:  # an interrupt leaves no transfer behind that nobody waits for
+            process.terminate()
+            raise
+    if process.returncode != 0:
+        raise _failed(remote, (err + out).decode("utf-8", "replace"))
+
+
+@contextlib.contextmanager
+def _quiet_agent(at: Desk, remote: str) -> Iterator[None]:
+    """Where the remote is a directory, and nobody has set a program of his own for it."""
+    if not endpoint(at, remote).url.startswith("file://") or "lfs.standalonetransferagent" in config(at.git):
+        yield
+        return
+    for name, value in _FILE_AGENT.items():
+        at.git.run("config", "--local", name, value, env=at.env)
+    folder = os.path.join(at.git.paths.common_dir, "lfs")
+    was_there = os.path.isdir(folder)
+    yield
+    if not was_there:  # that program makes folders in the user's repository, and leaves them empty
+        for path in (os.path.join(folder, "tmp"), folder):
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+
+
+def _wait(process: "subprocess.Popen[bytes]", given: bytes, watch: "_Watch") -> tuple[bytes, bytes]:
+    rest: bytes | None = given
+    while True:
+        try:
+            found = process.communicate(rest, timeout=_LOOK)
+        except subprocess.TimeoutExpired:
+            rest = None  # communicate has it already
+            watch.look()
+        else:
+            watch.look()
+            return found
+
+
+class _Watch:
+    """Reads what git-lfs writes down of its progress: `upload 1/2 32768/50000000 NAME`."""
+
+    def __init__(self, path: str, progress: Progress | None) -> None:
+        self._path = path
+        self._progress = progress
+        self._at = 0
+        self._done: dict[bytes, int] = {}
+
+    def look(self) -> None:
+        if self._progress is None:
+            return
+        with contextlib.suppress(FileNotFoundError), open(self._path, "rb") as file:
+            file.seek(self._at)
+            whole, newline, _ = file.read().rpartition(b"\n")
+            self._at += len(whole) + len(newline)
+            for line in whole.splitlines():
+                words = line.split(b" ", 3)
+                done = words[2].partition(b"/")[0] if len(words) == 4 else b""
+                if done.isdigit() and int(done) > self._done.get(words[3], 0):
+                    self._progress(int(done) - self._done.get(words[3], 0))
+                    self._done[words[3]] = int(done)
+
+
+def _failed(remote: str, text: str) -> errors.GittrackError:
+    """The error that fits what git-lfs said. That a server is silent must not be taken for its having no git-lfs."""
+    lines = [line for line in _PASSWORD.sub("", text).strip().splitlines() if not line.startswith("Uploading LFS")]
+    said = "; ".join(lines[-4:])
+    if _has_none(said):
+        hint = "use another store (`store:` in gittrack.yaml), or a remote that has git-lfs"
+        return errors.Unsupported(f"{shown(remote)} has no git-lfs: {said}", hint)
+    hint = "check the remote and your access to it, then run the command again: what arrived is not sent twice"
+    return errors.StoreFailed(f"git-lfs and {shown(remote)}: {said}", hint)
+
+
+def _has_none(said: str) -> bool:
+    """Whether a server was reached and knows no git-lfs. 126, 127: its shell found no such command."""
+    if "git-lfs-authenticate" in said:
+        return _NO_COMMAND.search(said) is not None or _EXIT.findall(said)[-1:] in (["126"], ["127"])
+    return _NO_API.search(said) is not None
+
+
+def _quoted(text: str) -> str:
+    """As a value in a file of git's settings."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
