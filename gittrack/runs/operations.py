@@ -78,6 +78,23 @@ def apply(
     return op_id
 
 
+def begin(paths: Paths, command: str, now: float, *, who: str = "", undoes: str | None = None) -> str:
+    """Write down that files are going to be changed, and return the operation's id. Raises CannotWrite.
+
+    It changes no ref; whoever changes the files keeps what was there (`placing`), so that one that was killed half way
+    can be taken back, too: without an outcome it counts as done.
+    """
+    op_id = os.urandom(6).hex()
+    line = {"op": op_id, "command": command, "w": now, "who": who, "refs": []}
+    _append(paths, line | ({"undoes": undoes} if undoes else {}))
+    return op_id
+
+
+def end(paths: Paths, op_id: str) -> None:
+    """The files have been changed."""
+    _outcome(paths, op_id, DONE)
+
+
 def log(repo: Repository) -> list[Operation]:
     """All operations that are remembered, the oldest first."""
     intents: dict[str, dict[str, Any]] = {}

@@ -1,4 +1,4 @@
-"""Taking back an operation: refs go back to where they were, annotations are taken back by one more annotation.
+"""Taking back an operation: refs and files go back to what they were, annotations are taken back by one more.
 
 An undo is an operation itself, so an undo can be undone. A log of annotations is never shortened: others may have read
 it, and what was said since then must stay.
@@ -13,7 +13,7 @@ from gittrack.core import annotations, layout
 from gittrack.core.annotations import Op
 from gittrack.git.repository import RefChange, Repository
 from gittrack.runs import annotations as saying
-from gittrack.runs import live, logs, operations, segments
+from gittrack.runs import live, logs, operations, segments, undo_files
 from gittrack.runs.annotations import Author, Saying
 from gittrack.runs.operations import DONE, Operation
 
@@ -32,12 +32,15 @@ class Undone(NamedTuple):
 def undo(repo: Repository, author: Author, op: str | None = None) -> Undone:
     """Take back the last operation, or the one whose id begins with `op`; all operations of a run together.
 
-    Raises RunNotFound when there is none, RefConflict when what it changed has changed again since.
+    Raises RunNotFound when there is none, RefConflict when what it changed has changed again since, WouldOverwrite
+    when that is a file.
     """
     every = [one for one in operations.log(repo) if one.outcome == DONE]
     chosen = _chosen(every, op)
     _refuse_live(repo, chosen)
     _refuse_undone(every, chosen)
+    if (by := undo_files.undo(repo.paths, chosen[0], author)) is not None:
+        return Undone(chosen, by)
     by = saying.attempt(repo, lambda: _changes(repo, every, chosen, author), author, chosen[0].id)
     return Undone(chosen, by)
 
