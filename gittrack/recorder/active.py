@@ -9,6 +9,7 @@ import atexit
 import os
 import sys
 
+from . import logged
 from .complain import complain
 from .opening import RUN_DIR, RUN_ID
 from .plain import plain, plain_params
@@ -102,9 +103,41 @@ class ActiveRun:
         step: int | None = None,
         metrics: Mapping[str, Any] | None = None,
         primary_metric: tuple[str, str] | None = None,
+        path: Any = None,
+        state: Any = None,
     ) -> None:
-        """Mark a moment that is kept: its step and metrics. `primary_metric` is (name, "minimize" or "maximize")."""
-        self._journal.checkpoint(step, metrics, _primary(primary_metric))
+        """Mark a moment that is kept: its step and metrics, and files.
+
+        `path` is a file or folder, or a list of them; `state` is saved by `torch.save` as `checkpoint.pt`. When this
+        returns, the files may be changed or deleted. `primary_metric` is (name, "minimize" or "maximize").
+        """
+        if path is None and isinstance(step, (str, os.PathLike)):  # checkpoint("model.pt")
+            path, step = step, None
+        logged.checkpoint(self._journal, step, metrics, _primary(primary_metric), path, state)
+
+    def log_artifact(self, path: Any, name: str | None = None) -> None:
+        """Keep a file or folder with the run, under `name` or its own."""
+        logged.file(self._journal, path, name)
+
+    def log_text(self, text: str, name: str) -> None:
+        """Keep a text as the file `name`."""
+        logged.text(self._journal, text, name)
+
+    def log_image(self, image: Any, name: str, step: int | None = None) -> None:
+        """Keep an image: a file, a PIL image, an array H×W, H×W×3 or 4, or a tensor C×H×W, of uint8 or floats 0…1."""
+        logged.image(self._journal, image, name, step)
+
+    def log_figure(self, fig: Any, name: str, step: int | None = None) -> None:
+        """Keep a figure of matplotlib or plotly."""
+        logged.figure(self._journal, fig, name, step)
+
+    def log_table(self, table: Any, name: str) -> None:
+        """Keep a table as CSV: a DataFrame, a list of dicts, or a dict of lists."""
+        logged.table(self._journal, table, name)
+
+    def log_histogram(self, values: Any, name: str, step: int | None = None, bins: Any = 64) -> None:
+        """Keep how values are distributed, as JSON: edges of `bins` and counts."""
+        logged.histogram(self._journal, values, name, step, bins)
 
     def finish(self, status: str | None = None) -> None:
         """End the run (completed, failed or killed), or leave it when another process began it. May be called twice."""

@@ -29,6 +29,11 @@ def strict() -> bool:
     return os.environ.get("GITTRACK_STRICT", "0") not in ("", "0")
 
 
+def is_new(key: str) -> bool:
+    """Whether `complain(key, ...)` would say something."""
+    return key not in _said and len(_said) <= 1000
+
+
 def complain(key: str, text: str, error: BaseException | None = None) -> None:
     """Say `text` the first time that `key` comes up in this process. Never raises unless strict."""
     if strict():

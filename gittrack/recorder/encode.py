@@ -5,6 +5,7 @@ The C escaper that json itself uses is a builtin; what remains is a page. Forms 
 
 from __future__ import annotations
 
+from binascii import b2a_base64
 from math import isfinite
 
 try:
@@ -37,8 +38,8 @@ def number(value: float) -> str:
 
 
 def encode(value: Any, depth: int = 0) -> str:
-    """JSON of dict, list, tuple, str, int, float, bool and None, nested; of anything else its `str`. Never raises
-    for what `plain.plain` returns."""
+    """JSON of dict, list, tuple, str, bytes, int, float, bool and None, nested; of anything else its `str`. Never
+    raises for what `plain.plain` returns."""
     if isinstance(value, str):
         return quote(str.__str__(value))  # of an enumeration that is also text, the text
     if value is None or isinstance(value, bool):
@@ -47,6 +48,8 @@ def encode(value: Any, depth: int = 0) -> str:
         return int.__repr__(value)
     if isinstance(value, float):
         return number(float(value))
+    if isinstance(value, bytes):
+        return '{"$":"bytes","b64":"' + b2a_base64(value, newline=False).decode() + '"}'
     if depth < _DEPTH:
         if isinstance(value, dict):
             return _object(value, depth + 1)

@@ -76,8 +76,11 @@ class Journal:
             pass
         self._carefully(metrics, step)
 
-    def checkpoint(self, step: Any, metrics: Any, primary: tuple[str, str] | None) -> int | None:
-        """Record a checkpoint, its metrics as a line of their own just before it, in one write. Returns its step."""
+    def checkpoint(
+        self, step: Any, metrics: Any, primary: tuple[str, str] | None, parcel: str | None = None
+    ) -> int | None:
+        """Record a checkpoint, its metrics as a line of their own just before it, in one write. Returns its step.
+        `parcel` holds its files."""
         try:
             values = clean(metrics or {})
             number = None if step is None else integral(step)
@@ -88,14 +91,15 @@ class Journal:
             place = f'"r":{self._series.rank},' if self._series.rank else ""
             chosen = encode(list(primary)) if primary else "null"
             inner = ",".join([f"{quote(name)}:{value!s}" for name, value in values.items()])
-            line = f'{{"e":"checkpoint","m":{{{inner}}},"primary":{chosen},{place}"s":{number},'
+            files_ = f'"parcel":{quote(parcel)},' if parcel else ""
+            line = f'{{"e":"checkpoint","m":{{{inner}}},{files_}"primary":{chosen},{place}"s":{number},'
             line += f'"t":{t:.6f},"w":{w:.6f}}}\n'
             return number if self._send(before + line) else None
         except Exception as error:  # noqa: BLE001 - the training must not end for its records
             complain("checkpoint", f"the checkpoint was not recorded: {error}", error)
         return None
 
-    def event(self, kind: str, **fields: Any) -> bool:
+    def event(self, kind: str, /, **fields: Any) -> bool:
         """Append an event of any other kind; whether it was written."""
         try:
             t, w = self._now()
@@ -104,6 +108,16 @@ class Journal:
         except Exception as error:  # noqa: BLE001 - as in `checkpoint`
             complain(f"event {kind}", f"the event {kind!r} was not recorded: {error}", error)
         return False
+
+    def artifact(self, kind: str, name: str | bytes, parcel: str, step: Any = None) -> bool:
+        """Record what was handed over in `parcel`; whether it was written."""
+        place = {"r": self._series.rank} if self._series.rank else {}
+        number = None if step is None else integral(step)
+        return self.event("artifact", kind=kind, name=name, parcel=parcel, **place, s=number)
+
+    def last_step(self) -> int | None:
+        """The step that was logged last by this process."""
+        return self._series.last_step()
 
     def open(self) -> None:
         """Make the file now. Raises OSError: for who starts a run and can still say no."""

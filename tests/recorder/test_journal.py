@@ -37,7 +37,7 @@ def test_the_first_line_names_the_process(journal: Journal, tmp_path: Path) -> N
     assert list(first) == [
         "e", "boot", "format", "host", "machine", "pid", "pidns", "ppid", "rank", "started", "t", "w",
     ]  # fmt: skip
-    assert (first["e"], first["format"], first["pid"], first["ppid"]) == ("process", 1, os.getpid(), os.getppid())
+    assert (first["e"], first["format"], first["pid"], first["ppid"]) == ("process", 2, os.getpid(), os.getppid())
     if sys.platform == "linux":
         assert first["boot"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         assert first["started"] == int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from journal_reading import RUN_ID, events
+from small_disk import on_small_disk
 
 from gittrack.recorder.journal import Journal
 
@@ -138,22 +139,6 @@ for step in range(5000, 5010):
     journal.metrics({"loss": step}, step)
 sys.stdout.write(open(os.path.join(sys.argv[1], journal.name)).read())
 """
-
-
-def on_small_disk(tmp_path: Path, size: str, filled: int, code: str) -> subprocess.CompletedProcess[str]:
-    """Run `code` with a folder on a file system of `size`, of which `filled` bytes are taken by the file `filler`."""
-    place = tmp_path / "small"
-    place.mkdir()
-    script = 'mount -t tmpfs -o size=$1 small "$2" && { head -c $3 /dev/zero > "$2/filler"; exec "$4" -c "$5" "$2"; }'
-    unshare = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]
-    done = subprocess.run(
-        [*unshare, "sh", "-c", script, "sh", size, str(place), str(filled), sys.executable, code],
-        env={**os.environ, "GITTRACK_STRICT": "0"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.stderr.startswith(("unshare:", "mount:")):
-        pytest.skip(f"no file system may be mounted here: {done.stderr.strip()}")
-    assert done.returncode == 0, done.stderr
-    return done
 
 
 def test_a_full_disk_costs_one_warning_and_the_points_it_had_no_room_for(tmp_path: Path) -> None:

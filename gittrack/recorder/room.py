@@ -1,0 +1,103 @@
+"""Back-pressure: parcels are made faster than they are stored only up to a bound, so that a disk does not fill.
+
+Waiting blocks the training, so it ends: as soon as there is room, or when nothing has moved for a while. A storer that
+is dead costs that time once, not at every checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+from time import monotonic, sleep
+
+from .files import is_locked
+from .parcels import FOLDER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+LEAST = 2 << 30  # bytes of waiting parcels that are always fine
+SHARE = 0.25  # of the free space
+PATIENCE = 60.0  # seconds without progress, while somebody keeps the run
+ALONE = 10.0  # and when nobody does
+_POLL = 0.1
+
+_sizes: dict[str, int] = {}  # of whole parcels, which do not change
+_stuck: dict[str, Any] = {}  # by run: how things stood when waiting was given up
+
+
+def wait(run_dir: str) -> bool:
+    """Wait until there is room for another parcel; False when there is none and nothing moves."""
+    if _has_room(run_dir):
+        _stuck.pop(run_dir, None)
+        return True
+    seen, since = _standing(run_dir), monotonic()
+    if _stuck.get(run_dir) == seen:
+        return False
+    while True:
+        sleep(_POLL)
+        if _has_room(run_dir):
+            return True
+        now = _standing(run_dir)
+        if now != seen:
+            seen, since = now, monotonic()
+        elif monotonic() - since > _patience(run_dir):
+            _stuck[run_dir] = seen
+            return False
+
+
+def _patience(run_dir: str) -> float:
+    return PATIENCE if is_locked(os.path.join(run_dir, "lock")) else ALONE
+
+
+def _has_room(run_dir: str) -> bool:
+    """Whether what waits is within the bound. A first parcel is always let in."""
+    waiting = _waiting(run_dir)
+    if waiting <= LEAST:
+        return True
+    space = os.statvfs(run_dir)
+    return waiting <= space.f_bavail * space.f_frsize * SHARE
+
+
+def _waiting(run_dir: str) -> int:
+    home = os.path.join(run_dir, FOLDER)
+    names = [name for name in _listed(home) if not name.endswith(".new")]
+    for gone in {path for path in [*_sizes] if path.startswith(home)}.difference(home + "/" + name for name in names):
+        _sizes.pop(gone, None)
+    for path in [home + "/" + name for name in names]:
+        if path not in _sizes:
+            _sizes[path] = _size(path)
+    return sum([_sizes.get(home + "/" + name, 0) for name in names])
+
+
+def _size(folder: str) -> int:
+    size = 0
+    for root, _, files in os.walk(folder):
+        for name in files:
+            try:
+                size += os.lstat(os.path.join(root, name)).st_size
+            except OSError:  # stored and removed by now
+                pass
+    return size
+
+
+def _standing(run_dir: str) -> object:
+    """Something that changes while a storer works: parcels go, its file grows, chunks arrive in the store."""
+    home = os.path.join(run_dir, FOLDER)
+    store = os.path.join(os.path.dirname(os.path.dirname(run_dir)), "objects", "chunks")
+    places = [home, os.path.join(run_dir, "blobs"), *[os.path.join(store, name) for name in _listed(store)]]
+    return sorted(_listed(home)), [_touched(place) for place in places]
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _touched(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
