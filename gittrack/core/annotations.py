@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from gittrack.core import codec
 
-KINDS = ("name", "tag", "untag", "note", "baseline", "deleted", "archived", "undo")
+KINDS = ("name", "tag", "untag", "note", "baseline", "deleted", "archived", "pruned", "undo")
 START_TAG = "start:"
 _HIGHEST_CLOCK = 2**62  # a clock beyond is no count of operations; sqlite could not hold its successor
 
@@ -86,7 +86,7 @@ def _operation(text: bytes, writer: str, place: int) -> Op | None:
 
 
 def _valid(op: str, value: Any) -> bool:
-    if op in ("untag", "undo"):
+    if op in ("untag", "pruned", "undo"):
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
     if op in ("baseline", "deleted", "archived"):
         return isinstance(value, bool)
@@ -154,3 +154,12 @@ def baselines(ops: Iterable[Op], experiments: Mapping[str, str | None]) -> set[s
             elif marked.get(experiment) == op.run:
                 del marked[experiment]
     return set(marked.values())
+
+
+def pruned(ops: Iterable[Op]) -> dict[str, dict[str, Op]]:
+    """Run id -> the parcels whose files need not be kept any more, each with the first operation that said so."""
+    found: dict[str, dict[str, Op]] = {}
+    for op in standing(op for op in ops if op.op in ("pruned", "undo")):
+        for parcel in op.value:
+            found.setdefault(op.run, {}).setdefault(parcel, op)
+    return found

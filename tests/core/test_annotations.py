@@ -125,3 +125,15 @@ def test_lines_that_are_damaged_newer_or_wrong_keep_their_numbers_and_are_passed
     ]  # fmt: skip
     found = annotations.parse(b"\n".join(odd) + b"\n" + good + b'{"torn', "aaaa", 10)
     assert [(one.place, one.value) for one in found] == [(10 + len(odd), "n")]
+
+
+def test_pruned_parcels_are_united_and_an_undo_brings_them_back():
+    def op(clock, kind, value, writer="a", run="r1"):
+        return Op(clock, writer, clock, f"{writer}{clock}", run, kind, value, float(clock), "Ann")
+
+    ops = [op(1, "pruned", ["p1", "p2"]), op(2, "pruned", ["p2", "p3"], "b"), op(3, "pruned", ["p9"], run="r2")]
+    found = annotations.pruned(ops)
+    assert {run: sorted(parcels) for run, parcels in found.items()} == {"r1": ["p1", "p2", "p3"], "r2": ["p9"]}
+    assert found["r1"]["p2"].when == 1.0
+    undone = annotations.pruned([*ops, op(4, "undo", ["a1"])])
+    assert {run: sorted(parcels) for run, parcels in undone.items()} == {"r1": ["p2", "p3"], "r2": ["p9"]}
