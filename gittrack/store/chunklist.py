@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from gittrack import errors
 
-_HEAD = re.compile(rb"gittrack chunks ([0-9]+) (0|[1-9][0-9]{0,18})")
+_HEAD = re.compile(rb"gittrack chunks ([1-9][0-9]{0,8}) (0|[1-9][0-9]{0,18})")
 _LINE = re.compile(rb"([0-9a-f]{64}) ([1-9][0-9]{0,18})")
 VERSION = 1
 

@@ -43,6 +43,7 @@ class DirectoryStore:
         self.url = f"file://{self.root}"
         self._waiting: dict[str, Waiting] = {}
         self._lock = threading.RLock()
+        self._lost: errors.GittrackError | None = None
         self._swept = False
         self._numbers = itertools.count()
         self._word = secrets.token_hex(4)
@@ -52,6 +53,7 @@ class DirectoryStore:
         try:
             waiting = self._write(data)
         except OSError as error:
+            self._save_the_others()
             raise self._cannot_write(error) from error
         with self._lock:
             former = self._waiting.pop(key, None)
@@ -60,7 +62,7 @@ class DirectoryStore:
                 _remove(former.path)
             full = sum(each.size for each in self._waiting.values()) >= WAITING_BYTES
             if full or len(self._waiting) >= WAITING_OBJECTS:
-                self.flush()
+                self._flush()
 
     def get(self, key: str) -> bytes:
         waiting = self._waiting.get(key)
@@ -118,6 +120,14 @@ class DirectoryStore:
                     raise self._cannot_write(error) from error
 
     def flush(self) -> None:
+        try:
+            self._flush()
+        finally:
+            lost, self._lost = self._lost, None
+        if lost is not None:  # said once, to a `put` of something else; who waits for the others has to hear it as well
+            raise lost
+
+    def _flush(self) -> None:
         with self._lock:
             if not self._waiting:
                 return
@@ -128,9 +138,15 @@ class DirectoryStore:
                 # batch can be believed.
                 for waiting in self._waiting.values():
                     _remove(waiting.path)
-                raise self._cannot_write(error) from error
+                self._lost = self._cannot_write(error)
+                raise self._lost from error
             finally:
                 self._waiting.clear()
+
+    def _save_the_others(self) -> None:
+        """Before a `put` fails: what waits is whole, and the next try need not write it again."""
+        with contextlib.suppress(errors.GittrackError):  # the disk that failed may fail here too: `flush` says so
+            self._flush()
 
     def _place(self) -> None:
         durable.sync([waiting.path for waiting in self._waiting.values()], self.root)
