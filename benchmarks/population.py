@@ -70,7 +70,7 @@ def start(run_id: str, at: float, head: str | None, params: Mapping[str, Any], c
         "left_out": [], "parent": None, "continues": None, "notebook": None, "writer": "0" * 16, "gittrack": "bench",
     }  # fmt: skip
     process = {
-        "e": "process", "boot": "0", "format": 1, "host": "bench", "machine": None, "pid": 1, "pidns": 1, "ppid": 0,
+        "e": "process", "boot": "0", "format": 2, "host": "bench", "machine": None, "pid": 1, "pidns": 1, "ppid": 0,
         "rank": 0, "started": 0, "t": 0.0, "w": at,
     }  # fmt: skip
     later = {"t": 0.01, "w": at + 0.01}

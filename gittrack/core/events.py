@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from gittrack.core import codec, shape
+from gittrack.core import codec, parcels, shape
 
 STARTER = "run.jsonl"
 CONSOLE = "console.log"
@@ -125,6 +125,9 @@ _CHECKS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "start": _is_start,
     "params": _is_params,
     "checkpoint": _is_checkpoint,
+    "artifact": parcels.is_artifact,
+    "kept": parcels.is_kept,
+    "parcel": parcels.is_parcel,
     "environment": _is_environment,
     "describe": _is_description,
     "warning": lambda event: isinstance(event.get("text"), str),

@@ -9,13 +9,14 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from gittrack.core import codec, events, layout, story
+from gittrack.core import codec, events, layout, parcels, story
 from gittrack.core.segments import CONSOLE_LIMIT, Put, Segments
 from gittrack.core.summary import Summary
 
 PIECE = 4 * 1024 * 1024
 
 Read = Callable[[str, int, int], bytes]  # (file, start, end) -> the journal's bytes
+Keep = Callable[[parcels.File], None]
 
 
 class Commit(NamedTuple):
@@ -43,12 +44,19 @@ class Fold:
         self._last_w = 0.0
         self._seconds = 0
         self._documents: dict[str, bytes] = {}
+        self._format = 0  # until the journal says it
+        self._lfs = False
+        self._parcels = parcels.Parcels()
         self._metrics = Segments("metrics", ".jsonl")
         self._checkpoints = Segments("checkpoints", ".jsonl")
+        self._artifacts = Segments("artifacts", ".jsonl")
         self._console = Segments("console", ".log", CONSOLE_LIMIT)
 
-    def advance(self, cut: events.Cut, read: Read, put: Put) -> Commit:
-        """Take in what `cut` covers; give every new or changed file of the tree to `put(path, data)`."""
+    def advance(self, cut: events.Cut, read: Read, put: Put, keep: Keep = lambda _file: None) -> Commit:
+        """Take in what `cut` covers; give every new or changed file of the tree to `put(path, data)`.
+
+        Files that the run kept go to `keep`, which finds their bytes: whether it does is nothing that the fold knows.
+        """
         names = [*events.in_order(cut.files), *(name for name in cut.files if name == events.CONSOLE)]
         for name in names:
             start, end = self._at.get(name, 0), cut.files[name]
@@ -57,11 +65,12 @@ class Fold:
                 if name == events.CONSOLE:
                     self._console.add(piece, put)
                 else:
-                    self._take(name, piece, put)
-        for segments in (self._metrics, self._checkpoints, self._console):
+                    self._take(name, piece, put, keep)
+        self._parcels.end_cut()
+        for segments in (self._metrics, self._checkpoints, self._artifacts, self._console):
             segments.end_cut(put)
         status = self.status(cut)
-        self._document("format", layout.FORMAT_LINE, put)
+        self._document("format", layout.format_line(self._format or 1), put)
         self._document("run.json", codec.dumps(self.facts), put)
         self._document("status.json", codec.dumps(status), put)
         self._document("params.json", codec.dumps(self.params), put)
@@ -94,7 +103,7 @@ class Fold:
             self._documents[path] = data
             put(path, data)
 
-    def _take(self, name: str, piece: bytes, put: Put) -> None:
+    def _take(self, name: str, piece: bytes, put: Put, keep: Keep) -> None:
         """Take in whole lines of one process file."""
         for is_metrics, block in _blocks(piece):
             if is_metrics:
@@ -102,7 +111,11 @@ class Fold:
             else:
                 for line in _lines(block):
                     event = events.parse_line(line)
-                    if event is not None and events.is_sound(event):
+                    if event is None or not events.is_sound(event):
+                        continue
+                    if event.get("e") in _OF_FILES:
+                        self._take_file(event, line, put, keep)
+                    else:
                         self._take_event(name, event, line, put)
 
     def _take_metrics(self, block: bytes, put: Put) -> None:
@@ -123,8 +136,12 @@ class Fold:
     def _take_event(self, name: str, event: dict[str, Any], line: bytes, put: Put) -> None:
         kind = event.get("e")
         self._last_w = max(self._last_w, event.get("w") or 0.0)
-        if kind == "start" and not self._start:
+        if kind == "process" and name == events.STARTER and not self._format:
+            said = event.get("format")
+            self._format = min(max(said, 1), layout.FORMAT) if type(said) is int else 1
+        elif kind == "start" and not self._start:
             self._start = event
+            self._lfs = event.get("store") == parcels.LFS
             self._defaults = {key for key in event.get("default") or () if isinstance(key, str)}
             self.facts = event["run"]
             self.summary.declare(event.get("goals") or {})
@@ -144,6 +161,18 @@ class Fold:
             self._warnings[event["text"]] = None
         elif kind == "end" and self._end is None:
             self._end = event
+
+    def _take_file(self, event: dict[str, Any], line: bytes, put: Put, keep: Keep) -> None:
+        self._last_w = max(self._last_w, event.get("w") or 0.0)
+        if event["e"] != "artifact" and not self._parcels.take(event):
+            return
+        self._format = max(self._format, _FORMAT_OF_FILES)
+        self._artifacts.add(line, put)
+        if event["e"] == "kept":
+            self.summary.artifact(event["size"])
+            file = parcels.file_of(event, self._parcels.number(event["parcel"]), self._lfs)
+            if file is not None:
+                keep(file)
 
     def _describe(self, event: dict[str, Any]) -> None:
         """Labels that the code gives to a run somebody else started. The command line wins, a default does not."""
@@ -167,6 +196,8 @@ class Fold:
         return -1 if name == events.STARTER else int(name.partition("-")[0])
 
 
+_OF_FILES = ("artifact", "kept", "parcel")
+_FORMAT_OF_FILES = 2
 _NO_END = {"crashed": "every process of the run ended without saying how", "killed": "stopped from outside"}
 
 

@@ -4,8 +4,8 @@ import re
 
 from gittrack import errors
 
-FORMAT = 1
-FORMAT_LINE = b"gittrack %d\n" % FORMAT
+FORMAT = 2
+LOG_FORMAT = 1  # of annotations, which have not changed since
 
 RUNS = "refs/track/runs/"
 CODE = "refs/track/code/"
@@ -51,13 +51,24 @@ def segment_path(root: str, number: int, suffix: str) -> str:
     return f"{root}/{number // PER_DIRECTORY:03d}/{number % PER_DIRECTORY:02d}{suffix}"
 
 
-def check_format(data: bytes | None, what: str) -> None:
-    """Refuse a record that this version cannot read. `data` is its `format` file; `what` names it in the error."""
+def file_path(parcel: int, path: str) -> str:
+    """The place of a file of parcel number `parcel`, for example `files/000/01/07/config.json`."""
+    outer, inner = divmod(parcel, PER_DIRECTORY)
+    return f"files/{outer // PER_DIRECTORY:03d}/{outer % PER_DIRECTORY:02d}/{inner:02d}/{path}"
+
+
+def format_line(number: int = FORMAT) -> bytes:
+    """The `format` file."""
+    return b"gittrack %d\n" % number
+
+
+def check_format(data: bytes | None, what: str, newest: int = FORMAT) -> None:
+    """Refuse what this version cannot read. `data` is its `format` file; `what` names it in the error."""
     match = re.match(rb"gittrack (\d+)\n\Z", data or b"")
     if match is None:
         raise errors.DamagedRecord(f"{what} has no valid `format` file", "run `git track doctor`")
-    if int(match[1]) > FORMAT:
+    if int(match[1]) > newest:
         raise errors.NewerFormat(
-            f"{what} has format {int(match[1])}; this gittrack reads up to {FORMAT}",
+            f"{what} has format {int(match[1])}; this gittrack reads up to {newest}",
             "upgrade with `pip install --upgrade gittrack`",
         )

@@ -115,6 +115,7 @@ _DOCUMENTS: Mapping[str, Mapping[str, Check]] = {
         "goals": _goals,
         "metrics": _metrics,
         "primary": _primary,
+        "artifacts": _object(count=_count, size=_count),
         "checkpoints": _object(
             count=_count,
             latest=_object(metrics=_values, step=_step),

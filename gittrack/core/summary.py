@@ -23,6 +23,8 @@ class Summary:
         self.primary: tuple[str, str] | None = None
         self.points = 0
         self.checkpoints = 0
+        self._artifacts = 0
+        self._artifact_bytes = 0
         self._main: dict[str, list[Any]] = {}
         self._ranked: dict[str, list[Any]] = {}
         self._latest: dict[str, Any] | None = None
@@ -99,6 +101,11 @@ class Summary:
         if best is None or (value < best if goal == "minimize" else value > best):
             self._best = {"metric": metric, "step": step, "value": value}
 
+    def artifact(self, size: int) -> None:
+        """Take in a file that was kept."""
+        self._artifacts += 1
+        self._artifact_bytes = min(self._artifact_bytes + size, _LARGEST)
+
     def last(self, name: str) -> Any:
         """The last value of a metric, or None."""
         state = self._main.get(name) or self._ranked.get(name)
@@ -110,7 +117,9 @@ class Summary:
     def document(self) -> dict[str, Any]:
         """summary.json."""
         primary = self.primary
+        kept = {"artifacts": {"count": self._artifacts, "size": self._artifact_bytes}} if self._artifacts else {}
         return {
+            **kept,
             "checkpoints": {"best": self._best, "count": self.checkpoints, "latest": self._latest},
             "goals": self.goals,
             "metrics": {name: self._metric(name, state) for name, state in {**self._ranked, **self._main}.items()},

@@ -35,6 +35,15 @@ class TreeEditor:
         self._set(name, objects.Entry(mode, oid))
         return before.oid if before is not None else None
 
+    def get(self, path: str) -> objects.Entry | None:
+        """The entry at `path`; None when there is none."""
+        name, _, rest = path.partition("/")
+        entry = self._entries.get(name)
+        if not rest:
+            return entry
+        known = name in self._children or (entry is not None and entry.mode == objects.DIRECTORY)
+        return self._child(name).get(rest) if known else None
+
     def write(self, emit: Emit) -> str:
         """Give every changed tree to `emit`, the inner ones first. Returns the oid of this one."""
         if not self._changed and self._oid is not None:

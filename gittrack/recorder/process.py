@@ -50,7 +50,7 @@ def facts() -> dict[str, object]:
     """The fields of the `process` line, but for its times."""
     return {
         "boot": boot_id(),
-        "format": 1,
+        "format": 2,
         "host": os.uname().nodename,
         "machine": machine_id(),
         "pid": os.getpid(),

@@ -71,7 +71,7 @@ def append(repo: Repository, sayings: Sequence[Saying], author: Author) -> tuple
     tips = logs.tips(repo)
     tip = tips.get(me)
     if tip is not None:
-        layout.check_format(repo.read_path(tip, "format"), layout.log_ref(me))
+        layout.check_format(repo.read_path(tip, "format"), layout.log_ref(me), layout.LOG_FORMAT)
     clock = 1 + max((_clock(repo, name, found) for name, found in tips.items()), default=0)
     ops = [
         Op(clock + at, me, 0, os.urandom(8).hex(), one.run, one.op, one.value, author.now, author.who)
@@ -110,7 +110,7 @@ def _tree(repo: Repository, tip: str | None, data: bytes, made: list[objects.Obj
         last = repo.read(oid)[1]
         number, data = (number, last + data) if len(last) < OPEN_LIMIT else (number + 1, data)
     for path, content in (
-        ("format", layout.FORMAT_LINE),
+        ("format", layout.format_line(layout.LOG_FORMAT)),
         (layout.segment_path(logs.ROOT, number, logs.SUFFIX), data),
     ):
         made.append(objects.blob(content, repo.algorithm))

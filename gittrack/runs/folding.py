@@ -8,18 +8,20 @@ and the folder goes last.
 
 import contextlib
 import fcntl
+import functools
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from gittrack import errors
-from gittrack.core import events, fold, layout, story
+from gittrack.core import events, fold, layout, parcels, story
 from gittrack.git import objects
 from gittrack.git.repository import RefChange, Repository
 from gittrack.git.trees import TreeEditor
 from gittrack.runs import live, operations, tail
+from gittrack.runs.blobs import Blobs
 from gittrack.runs.cutting import Cutter
 
 BATCH_BYTES = 8 * 1024 * 1024
@@ -31,10 +33,12 @@ _CUT = re.compile(rb"^Track-Cut: (\d+)$", re.MULTILINE)
 
 
 class Dead(NamedTuple):
-    """What `fold_dead` found: runs it ended, and runs that cannot be decided from here."""
+    """What `fold_dead` found: runs it ended, runs that cannot be decided from here, and runs whose files are still to
+    be kept before they can be ended."""
 
     folded: list[str]
     unknown: list[str]
+    waiting: tuple[str, ...] = ()
 
 
 class Folder:
@@ -59,6 +63,8 @@ class Folder:
         self._pending: dict[str, objects.Object] = {}
         self._pending_bytes = 0
         self._bases: dict[str, str] = {}  # pending object -> the version before it
+        self._blobs = Blobs(self.directory)
+        self._arrived: set[str] = set()  # digests of small files whose commit is not on the ref yet
         self._sound = True  # False after a failure: then cuts, bytes or commits may be missing from all of the above
 
     @classmethod
@@ -90,7 +96,8 @@ class Folder:
             self._commit()
 
     def finish(self, now: float, status: str | None = None, mine: tuple[str, ...] = ()) -> bool:
-        """Make the final cut, fold it and remove the folder; False while another process of the run is alive.
+        """Make the final cut, fold it and remove the folder; False while another process of the run is alive, or while
+        parcels wait to be kept.
 
         `mine` names journals whose lock the caller itself holds. `status` is for a run that wrote no `end` event.
         """
@@ -100,6 +107,14 @@ class Folder:
             self._commit()
             live.remove(self.directory)
         return True
+
+    def admit(self) -> bool:
+        """Whether parcels wait to be kept. Who comes to do it is not turned away by the mark of a killed process."""
+        waiting = bool(live.parcels(self.directory))
+        if waiting:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(self.directory, events.CLOSING))
+        return waiting
 
     def documents(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """status.json and summary.json as of the last cut, without reading them back."""
@@ -117,17 +132,20 @@ class Folder:
             self._sound = True
 
     def _close(self, now: float, status: str | None, mine: tuple[str, ...]) -> bool:
-        """The final cut, unless somebody is still there. The mark comes first: see docs/format.md §5."""
+        """The final cut, unless somebody is still there or files wait. The mark comes first: see docs/format.md §5."""
+        if self.admit():
+            return False
         closing = os.path.join(self.directory, events.CLOSING)
         with open(closing, "wb"):
             pass
         names = live.process_files(self.directory)
-        if live.held(self.directory, [name for name in names if name not in mine]):
+        others = [name for name in names if name not in mine]
+        if live.held(self.directory, others) or live.parcels(self.directory):  # handed over, and gone, since the first
             os.unlink(closing)
             return False
         tail.close_left(self.directory, os.path.join(live.track_dir(self.repo.paths), "cache"))
         self._cutter.started(now)
-        self._cutter.checkpoints()
+        self._cutter.checkpoints(all_of_them=True)
         self._cutter.final(now, status, names)  # a file that came since is taken back by its process: it sees the mark
         return True
 
@@ -138,8 +156,10 @@ class Folder:
             self._tip = self.repo.refs(self.ref).get(self.ref)
             done = self._committed(self._tip) if self._tip else 0
             for cut in cuts[self._folded : done]:  # on the ref already: only the state is needed
-                self._fold.advance(cut, self._read, _nowhere)
+                self._fold.advance(cut, self._read, _nowhere, self._blobs.note)
             self._folded = max(self._folded, min(done, len(cuts)))
+            if self._tip and (left := self._blobs.left()):  # killed between the ref and their removal
+                self._blobs.remove(left, self._editor(self._tip))
         old = tip = self._tip
         for cut in cuts[self._folded :]:
             tip = self._commit_one(cut, tip)
@@ -149,10 +169,9 @@ class Folder:
             self._move(old, tip)
 
     def _commit_one(self, cut: events.Cut, parent: str | None) -> str:
-        if self._tree is None:
-            self._tree = TreeEditor(self.repo.algorithm, self._read_object, self._tree_of(parent))
-        tree = self._tree
-        commit = self._fold.advance(cut, self._read, lambda path, data: self._put(tree, path, data))
+        tree = self._editor(parent)
+        put, keep = functools.partial(self._put, tree), functools.partial(self._keep, tree)
+        commit = self._fold.advance(cut, self._read, put, keep)
         self._folded += 1
         made = objects.commit(
             tree.write(self._emit),
@@ -178,7 +197,15 @@ class Folder:
         last = self._cutter.closed and self._folded == len(self._cutter.cuts)
         self._update([RefChange(self.ref, old, tip)], log=old is None or last)
         self._tip = tip
+        self._blobs.remove(self._arrived, self._editor(tip))
+        self._arrived.clear()
         return tip
+
+    def _editor(self, commit: str | None) -> TreeEditor:
+        """The tree that is being edited, from `commit` on where there is none yet."""
+        if self._tree is None:
+            self._tree = TreeEditor(self.repo.algorithm, self._read_object, self._tree_of(commit))
+        return self._tree
 
     def _update(self, changes: list[RefChange], log: bool = True) -> None:
         """Move refs. The log of operations has a run's first move and its last: what is between, an undo joins."""
@@ -198,6 +225,24 @@ class Folder:
         self._emit(blob, tree.put(path, blob.oid))
         if self._pending_bytes > BATCH_BYTES:
             self._flush()  # objects without a ref are harmless; memory is bounded
+
+    def _keep(self, tree: TreeEditor, file: parcels.File) -> None:
+        """Put a file that the run kept into the tree, if its bytes are anywhere."""
+        data = file.data if file.data is not None else self._blobs.read(file)
+        if data is not None:
+            blob = objects.blob(data, self.repo.algorithm)
+            self._emit(blob, None)
+            oid = blob.oid
+        elif entry := self._blobs.earlier(file, tree):
+            oid = entry.oid
+        else:
+            return
+        tree.put(file.path, oid, file.mode)
+        if file.data is None:
+            self._blobs.note(file)
+            self._arrived.add(file.sha256)
+        if self._pending_bytes > BATCH_BYTES:
+            self._flush()
 
     def _emit(self, made: objects.Object, before: str | None) -> None:
         if made.oid not in self._pending:
@@ -234,12 +279,14 @@ class Folder:
         return int(found[-1]) + 1
 
 
-def fold_dead(repo: Repository, now: float, force: bool = False) -> Dead:
+def fold_dead(repo: Repository, now: float, force: bool = False, keep: Callable[[str], None] | None = None) -> Dead:
     """End and fold every run of this clone that nobody can be writing any more; with `force`, the undecided too.
 
-    What fails for one run is raised when the others are done.
+    `keep` is given the folder of a run whose files wait to be kept, and sees to it, now or later: such a run is left as
+    it is while they do. What fails for one run is raised when the others are done.
     """
     dead = Dead([], [])
+    waiting: list[str] = []
     failed: list[Exception] = []
     here = live.here()
     for run_id in live.ids(repo.paths):
@@ -251,25 +298,45 @@ def fold_dead(repo: Repository, now: float, force: bool = False) -> Dead:
             dead.unknown.append(run_id)
         elif state in (live.DEAD, live.FINAL, live.UNKNOWN):
             try:
-                if _fold_one(repo, directory, now):
+                if state != live.FINAL and _still_waits(repo, directory, keep):
+                    waiting.append(run_id)
+                elif _fold_one(repo, directory, now):
                     dead.folded.append(run_id)
             except (errors.GittrackError, OSError) as error:
                 failed.append(error)
     _sweep(repo)
     if failed:
         raise failed[0]
-    return dead
+    return dead._replace(waiting=tuple(waiting))
 
 
 def _nowhere(_path: str, _data: bytes) -> None:
     """Where files go that are on the ref already."""
 
 
-def _fold_one(repo: Repository, directory: str, now: float) -> bool:
+def _still_waits(repo: Repository, directory: str, keep: Callable[[str], None] | None) -> bool:
+    """Whether parcels of a dead run wait, also after `keep` was called."""
+    if not live.parcels(directory) or keep is None:
+        return bool(live.parcels(directory))
+    folder = _opened(repo, directory)
+    if folder is None:  # somebody sees to this run already
+        return True
     try:
-        folder = Folder.open(repo, directory)
-    except FileNotFoundError:  # somebody else was faster
-        return False
+        folder.admit()
+    finally:
+        folder.close()
+    keep(directory)
+    return bool(live.parcels(directory))
+
+
+def _opened(repo: Repository, directory: str) -> Folder | None:
+    with contextlib.suppress(FileNotFoundError):  # somebody else was faster
+        return Folder.open(repo, directory)
+    return None
+
+
+def _fold_one(repo: Repository, directory: str, now: float) -> bool:
+    folder = _opened(repo, directory)
     if folder is None:
         return False
     try:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gittrack.core import events, layout
+from gittrack.core import parcels as of_files
 from gittrack.git.discover import Paths
 from gittrack.recorder import files, process
 
@@ -66,6 +67,24 @@ def process_files(directory: str) -> list[str]:
         return events.in_order(os.listdir(directory))
     except FileNotFoundError:
         return []
+
+
+def parcels(directory: str) -> list[str]:
+    """The whole parcels that wait to be kept, the oldest first. What was still being copied is none."""
+    try:
+        return sorted(filter(of_files.is_name, os.listdir(os.path.join(directory, of_files.PARCELS))))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def parcel(directory: str, name: str) -> str:
+    """The folder of a parcel."""
+    return os.path.join(directory, of_files.PARCELS, name)
+
+
+def blob(directory: str, sha256: str) -> str:
+    """Where a small file is until a commit holds it."""
+    return os.path.join(directory, of_files.BLOBS, sha256)
 
 
 def read_cuts(directory: str) -> list[events.Cut]:

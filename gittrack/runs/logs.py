@@ -47,7 +47,7 @@ def is_writer(text: str) -> bool:
 
 def change(repo: Repository, writer: str, tip: str, known: Mapping[int, Segment]) -> Change:
     """What is new in the log of `writer`, given the segments known of it. Raises DamagedRecord, NewerFormat."""
-    layout.check_format(repo.read_path(tip, "format"), layout.log_ref(writer))
+    layout.check_format(repo.read_path(tip, "format"), layout.log_ref(writer), layout.LOG_FORMAT)
     now = segments.oids(repo, tip, ROOT)
     kept = {}
     for number, oid in now.items():

@@ -93,7 +93,7 @@ def test_a_deleted_run_can_still_be_looked_at(made, call):
 def test_no_run_and_a_damaged_run_are_errors_with_a_next_step(store, call, made):
     call("show", "nothing", code=66)
     ref = layout.run_ref("f" * 20)
-    builder.record(store, {"format": layout.FORMAT_LINE, "run.json": b"{"}, ref)
+    builder.record(store, {"format": layout.format_line(), "run.json": b"{"}, ref)
     call("show", "f" * 20, code=65)
     assert "doctor" in call.err
     builder.record(store, {"format": b"gittrack 9\n"}, layout.run_ref("e" * 20))

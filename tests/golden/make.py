@@ -1,10 +1,12 @@
-"""Make a golden repository: `python tests/golden/make.py v1`. Run once per format version, never again for an old one.
+"""Make a golden repository: `python tests/golden/make.py 2`. Run once per format version, never again for an old one.
 
 It folds a journal that is written here line by line and keeps the refs as a git bundle. The journal has all that the
 format knows: two ranks, torn and damaged lines, NaN and infinities, a parameter that is not UTF-8, unicode names, a
-long series, a console with two megabytes in one line, a crash.
+long series, a console with two megabytes in one line, a crash. From version 2 on also: checkpoints with files, small
+and large ones, paths that are not UTF-8 or that git refuses, a link, a parcel that was kept twice, single artifacts.
 """
 
+import hashlib
 import json
 import os
 import random
@@ -13,13 +15,16 @@ import subprocess
 import sys
 import tempfile
 
+from gittrack.core import codec
 from gittrack.git.discover import discover
 from gittrack.git.open import open_repository
-from gittrack.runs import folding, live
+from gittrack.runs import folding, live, reader
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 COMPLETED, CRASHED = "c0ffee00c0ffee00c0ff", "dead00beef00dead00be"
 OTHER = "1760000001000-4243-0a1b.jsonl"
+STORERS = ("1760000002000-4244-0a1b.jsonl", "1760000003000-4245-0a1b.jsonl")
+PARCELS = tuple(f"17600000{number:02d}000-4242-00{number:02d}" for number in range(40))
 T0 = 1760000000.0
 
 
@@ -27,8 +32,8 @@ def line(value):
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def process(rank=0, pid=4242, t=0.0):
-    facts = {"boot": "golden", "format": 1, "host": "atlas", "machine": None, "pid": pid, "pidns": 1, "ppid": 1}
+def process(version, rank=0, pid=4242, t=0.0):
+    facts = {"boot": "golden", "format": version, "host": "atlas", "machine": None, "pid": pid, "pidns": 1, "ppid": 1}
     return line({"e": "process", **facts, "rank": rank, "started": 5, "t": t, "w": T0 + t})
 
 
@@ -50,13 +55,61 @@ def point(step, t, rank=0, **values):
     return line({"m": values, **place, "s": step, "t": t, "w": T0 + t})
 
 
-def journal(directory, snapshot):
+def kept(parcel, path, data, t, mode="100644", where="git"):
+    """A `kept` line, and the file of blobs/ that goes with it."""
+    digest = hashlib.sha256(data).hexdigest()
+    event = {"e": "kept", "in": where, "mode": mode, "parcel": parcel, "path": path, "sha256": digest}
+    return line({**event, "size": len(data), "t": t, "w": T0 + t}), (digest, data) if where == "git" else None
+
+
+def whole(parcel, files, t, left_out=()):
+    event = {"e": "parcel", "files": files, "left_out": list(left_out), "parcel": parcel, "size": 1}
+    return line({**event, "t": t, "w": T0 + t})
+
+
+def files_of(number):
+    """What parcel `number` holds: path, content, mode, where."""
+    weights = random.Random(number).randbytes(2000)
+    found = [("model.pt", weights, "100644", "store"), ("config.json", b'{"lr":0.1}\n', "100644", "git")]
+    if number == 1:
+        odd = {"$": "bytes", "b64": "Y2Fm6Q=="}
+        found += [
+            ("run me.sh", b"#!/bin/sh\n", "100755", "git"), ("läuft/✓/leer", b"", "100644", "git"),
+            ("latest", b"model.pt", "120000", "git"), (odd, b"caf\xe9", "100644", "git"),
+            ("sub/.GIT/config", b"[core]\n", "100644", "store"), ("gone.txt", b"its blob is lost", "100644", "git"),
+        ]  # fmt: skip
+    return found
+
+
+def storers(directory):
+    """The journals of two storers, of which the first was killed in the middle of parcel 1, and blobs/."""
+    os.makedirs(os.path.join(directory, "blobs"))
+    lines = [process(2, pid=4244, t=2.0), process(2, pid=4245, t=3.0)]
+    for number, parcel in enumerate(PARCELS):
+        t = 50.0 * (number + 1) + 3
+        found = [kept(parcel, path, data, t, mode, where) for path, data, mode, where in files_of(number)]
+        if number == 1:
+            lines[0] += found[0][0] + found[1][0]
+        lines[number > 0] += b"".join(one for one, _ in found)
+        lines[number > 0] += whole(parcel, len(found), t, [{"path": "socket", "reason": "not a file"}][: number == 2])
+        for digest, data in filter(None, (blob for _, blob in found)):
+            if data != b"its blob is lost":
+                with open(os.path.join(directory, "blobs", digest), "wb") as file:
+                    file.write(data)
+    lines[1] += kept(PARCELS[0], "model.pt", b"again", 9000.0)[0] + whole(PARCELS[0], 1, 9000.0)
+    lines[1] += kept(PARCELS[0], "../outside", b"never", 9000.0)[0]
+    for name, data in zip(STORERS, lines, strict=True):
+        with open(os.path.join(directory, name), "wb") as file:
+            file.write(data)
+
+
+def journal(directory, snapshot, version):
     """Both runs' journals, from a fixed seed."""
     rng = random.Random(1)
     done = os.path.join(directory, COMPLETED)
     os.makedirs(done)
     with open(os.path.join(done, "run.jsonl"), "wb") as file:
-        file.write(process() + start(COMPLETED, snapshot))
+        file.write(process(version) + start(COMPLETED, snapshot))
         file.write(line({"e": "params", "source": "command", "values": {"lr": 0.1}, "t": 0.1, "w": T0}))
         odd = {
             "path": {"$": "bytes", "b64": "Y2Fm6Q=="},
@@ -77,7 +130,12 @@ def journal(directory, snapshot):
                 file.write(point(step, 1 + step / 100, **{"val/acc": step / 30_000, "nan.x": {"$": "nan"}}))
                 primary = ["val/acc", "maximize"]
                 event = {"e": "checkpoint", "m": {"val/acc": step / 30_000}, "primary": primary, "s": step}
+                if version > 1 and step < 20_000:
+                    event["parcel"] = PARCELS[step // 5_000]
                 file.write(line({**event, "t": 1 + step / 100, "w": T0 + 1 + step / 100}))
+        for parcel in PARCELS[4:] if version > 1 else ():
+            event = {"e": "artifact", "kind": "table", "name": "tabelle ✓", "parcel": parcel, "s": None}
+            file.write(line({**event, "t": 300.5, "w": T0 + 300.5}))
         file.write(line({"e": "warning", "text": "results.json was not written", "t": 301, "w": T0 + 301}))
         end = {
             "e": "end",
@@ -90,16 +148,26 @@ def journal(directory, snapshot):
         }
         file.write(line(end))
     with open(os.path.join(done, OTHER), "wb") as file:
-        file.write(process(rank=1, pid=4243, t=1.0))
+        file.write(process(version, rank=1, pid=4243, t=1.0))
         file.write(b'{"m":{"loss":0.\n')  # a full disk
         file.write(b"".join(point(step, 2 + step, rank=1, loss=2.0, only=float(step)) for step in range(20)))
         file.write(b'{"m":{"loss":0.5},"s":2')  # killed in the middle of a write
     with open(os.path.join(done, "console.log"), "wb") as file:
         file.write(b"epoch 1\n" + b"=" * (2 * 1024 * 1024 + 5) + b"\ncaf\xe9 \xe2\x9c\x93\nno line end")
+    if version > 1:
+        storers(done)
     dead = os.path.join(directory, CRASHED)
     os.makedirs(dead)
+    first = start(CRASHED, snapshot, name=None, tags=[])
+    if version > 1:
+        first = first.replace(b',"t":0.001', b',"store":"lfs","t":0.001')
     with open(os.path.join(dead, "run.jsonl"), "wb") as file:
-        file.write(process() + start(CRASHED, snapshot, name=None, tags=[]) + point(0, 3.0, loss=0.5))
+        file.write(process(version) + first + point(0, 3.0, loss=0.5))
+        if version > 1:
+            event = {"e": "artifact", "kind": "torch", "name": "model.pt", "parcel": PARCELS[0], "s": 0}
+            file.write(line({**event, "t": 3.5, "w": T0 + 3.5}))
+            file.write(kept(PARCELS[0], "model.pt", b"weights" * 1000, 4.0, where="store")[0])
+            file.write(whole(PARCELS[0], 1, 4.0))
 
 
 def repository(path):
@@ -123,18 +191,34 @@ def fold(path, now):
         repo.close()
 
 
-def build(path):
-    """The golden repository in the empty folder `path`."""
+def build(path, version):
+    """The golden repository of a format version in the empty folder `path`."""
     snapshot = repository(path)
-    journal(live.root(discover(path, os.environ)), snapshot)
+    journal(live.root(discover(path, os.environ)), snapshot, version)
     fold(path, T0 + 400)
+
+
+def documents(path):
+    """What the records say, for the file beside the bundle."""
+    repo = open_repository(discover(path, os.environ), os.environ)
+    found = {}
+    try:
+        for run_id in (COMPLETED, CRASHED):
+            record = reader.read(repo, run_id)
+            said = {name: getattr(record, name) for name in ("facts", "status", "params", "summary")}
+            found[run_id] = json.loads(codec.dumps(said))
+    finally:
+        repo.close()
+    return found
 
 
 def main(version):
     scratch = tempfile.mkdtemp()
     try:
-        build(scratch)
-        bundle = os.path.join(HERE, f"{version}.bundle")
+        build(scratch, version)
+        with open(os.path.join(HERE, f"v{version}.json"), "x") as file:
+            json.dump(documents(scratch), file, indent=1, sort_keys=True)
+        bundle = os.path.join(HERE, f"v{version}.bundle")
         refs = ["--glob=refs/track/*", "main"]
         subprocess.run(["git", "-C", scratch, "repack", "-qadf"], check=True)
         subprocess.run(["git", "-C", scratch, "bundle", "create", "-q", bundle, *refs], check=True)
@@ -143,4 +227,4 @@ def main(version):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(int(sys.argv[1]))

@@ -60,7 +60,7 @@ def test_a_damaged_record_is_mended_by_the_command_that_is_named(store: Reposito
 
 
 def test_a_newer_record_asks_for_an_upgrade(store: Repository, ids: list[str]) -> None:
-    damage(store, ids[0], "format", b"gittrack 2\n")
+    damage(store, ids[0], "format", b"gittrack 3\n")
     (finding,) = troubles(store)
     assert (finding.level, finding.command) == (ERROR, "pip install --upgrade gittrack")
 

@@ -136,7 +136,7 @@ def test_one_damaged_and_one_newer_record_do_not_hide_the_others(store: Reposito
     good, damaged, newer, foreign, odd = builder.make_runs(store, 5)
     for run_id, path, data in (
         (damaged, "summary.json", b"{"),
-        (newer, "format", b"gittrack 2\n"),
+        (newer, "format", b"gittrack 3\n"),
         (foreign, "run.json", codec.dumps({"id": good})),
         (odd, "status.json", codec.dumps({"status": ["completed"]})),
     ):

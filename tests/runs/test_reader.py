@@ -111,7 +111,7 @@ def test_a_newer_format_is_refused_with_what_to_do(store: Repository) -> None:
     run_id = write(store)
     ref = layout.run_ref(run_id)
     old = store.refs()[ref]
-    builder.record(store, {**builder.files_of(store, old), "format": b"gittrack 2\n"}, ref, old)
+    builder.record(store, {**builder.files_of(store, old), "format": b"gittrack 3\n"}, ref, old)
     with pytest.raises(errors.NewerFormat) as raised:
         reader.read(store, run_id)
     assert "upgrade" in raised.value.hint
