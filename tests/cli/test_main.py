@@ -9,7 +9,7 @@ import pytest
 from gittrack import __version__, errors
 from gittrack.cli import commands, frame, main
 
-HEAVY = ("pygit2", "pandas", "numpy", "rich", "yaml", "psutil", "detect_secrets")
+HEAVY = ("pygit2", "pandas", "numpy", "rich", "yaml", "psutil", "detect_secrets", "obstore", "pyfastcdc", "zipfile")
 
 
 def loaded_by(*argv: str) -> set[str]:
@@ -35,6 +35,13 @@ def test_the_version_is_the_one_of_the_package():
 @pytest.mark.parametrize("argv", [(), ("--help",), ("help",), ("help", "help"), ("ls", "--help")])
 def test_help_loads_no_heavy_library(argv):
     assert not set(HEAVY) & loaded_by(*argv)
+
+
+@pytest.mark.parametrize("module", ["gittrack", "gittrack.store.local", "gittrack.store.content"])
+def test_importing_the_package_or_opening_the_store_loads_no_heavy_library(module):
+    script = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not set(HEAVY) & set(done.stdout.split())
 
 
 def test_calling_one_command_imports_no_other():
