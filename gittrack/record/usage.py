@@ -42,3 +42,9 @@ class Usage:
             return [top, *top.children(recursive=True)]
         except psutil.Error:
             return []
+
+
+def low_disk_priority() -> None:
+    """Let others read and write first, where the system knows such a thing."""
+    with contextlib.suppress(psutil.Error, OSError, AttributeError, ValueError):
+        psutil.Process().ionice(psutil.IOPRIO_CLASS_BE, 7)

@@ -1,0 +1,146 @@
+"""The storer as seen by who needs one: started when files wait to be kept, told when no more will come.
+
+Nothing of stores is imported here: this is also used in the training's process.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import IO
+
+from gittrack.config import environment
+from gittrack.git.discover import Paths
+from gittrack.record import waiting
+from gittrack.recorder import files
+from gittrack.runs import live
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a storer that failed is followed by another one
+
+
+class Storer:
+    """The storer of one run, from the process that would close the run. It ends by itself when this process does."""
+
+    def __init__(self, paths: Paths, directory: str, environ: Mapping[str, str] | None = None) -> None:
+        self.failed = False  # whether the last one could not do its work
+        self._paths = paths
+        self._directory = directory
+        self._environ = environ
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pause = FIRST_PAUSE
+        self._next = 0.0
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+
+    def look(self) -> None:
+        """Start one when files wait that nobody sees to. Costs a look into a folder that mostly is not there."""
+        with self._lock:
+            if self._is_running() or time.monotonic() < self._next or self._pid != os.getpid():
+                return
+            if live.parcels(self._directory) and not is_at_work(self._directory):
+                self._process = start(self._paths, self._directory, subprocess.PIPE, self._environ)
+
+    def dismiss(self) -> None:
+        """Tell it that nothing more comes: it ends when it has kept what is there."""
+        with self._lock:
+            if self._process is not None and self._process.stdin is not None:
+                _say(self._process.stdin)
+
+    def is_running(self) -> bool:
+        with self._lock:
+            return self._is_running()
+
+    def wait(self, seconds: float) -> None:
+        """Until it has ended, or for so long."""
+        process = self._process
+        if process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+
+    def let_go(self) -> None:
+        """Wait no more: it goes on alone, and closes the run when it is done."""
+        with self._lock:
+            process, self._process = self._process, None
+            if process is not None and process.stdin is not None:
+                with contextlib.suppress(OSError):
+                    process.stdin.close()
+                process.returncode = process.poll() or 0  # or the interpreter complains that it still runs
+
+    def error(self) -> str:
+        """Why the last one failed."""
+        found = waiting.look(self._directory)
+        return (found and found.error) or "the process that keeps them ended before it was done"
+
+    def _is_running(self) -> bool:
+        process = self._process
+        if process is None or self._pid != os.getpid():
+            return False
+        code = process.poll()
+        if code is None:
+            return True
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+        self._process = None
+        self.failed = code > 0
+        if code:
+            self._next = time.monotonic() + self._pause * (code > 0)  # one that was killed is replaced at once
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        else:
+            self._pause = FIRST_PAUSE
+        return False
+
+
+def start(
+    paths: Paths, directory: str, stdin: int = subprocess.DEVNULL, environ: Mapping[str, str] | None = None
+) -> "subprocess.Popen[bytes] | None":
+    """Start a storer; None where that is impossible (no interpreter of our own, no more processes).
+
+    Without a `stdin` it is on its own: it keeps what waits and closes the run if that is dead.
+    """
+    if not sys.executable:
+        return None
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-c", _CODE, directory, paths.git_dir, paths.common_dir, paths.worktree or ""],
+            stdin=stdin,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env={**(environ or environment.current()), "GITTRACK_AUTOLOG": "0"},
+        )
+    except OSError:
+        return None
+
+
+def later(paths: Paths) -> Callable[[str], None]:
+    """What `folding.fold_dead` calls for a dead run with files that wait: a storer that nobody waits for."""
+
+    def keep(directory: str) -> None:
+        if not is_at_work(directory):
+            process = start(paths, directory)
+            if process is not None:
+                process.returncode = 0  # not waited for
+
+    return keep
+
+
+def is_at_work(directory: str) -> bool:
+    """Whether a storer of this run lives."""
+    return files.is_locked(waiting.in_parcels(directory, waiting.LOCK))
+
+
+def _say(stdin: "IO[bytes]") -> None:
+    with contextlib.suppress(OSError, ValueError):  # it has ended
+        stdin.write(b".")
+        stdin.flush()
+
+
+_HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(live.__file__))))
+# Without the current directory, which may hold a `random.py` of the user's.
+_CODE = (
+    f"import sys; sys.path[:] = [{_HOME!r}, *filter(None, sys.path)]; from gittrack.record.storing import main; main()"
+)

@@ -1,0 +1,245 @@
+"""The storer: the process that keeps the files that a run hands over, so that no training hashes or waits for a disk.
+
+One at a time per run, of low priority. It has a process file of its own, whose lock keeps the run open until what was
+handed over is kept, and which says what was kept. Killed anywhere, another one does the same parcel again: content is
+stored once whatever happens, and a line that is there is not written twice.
+
+Standard input says how things stand: a byte, that nothing more comes; its end, that nobody waits, so that the storer
+itself closes the run if that is dead.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gittrack import errors
+from gittrack.config import environment, settings
+from gittrack.config.keys import BY_NAME
+from gittrack.core import codec, events, parcels
+from gittrack.git import command
+from gittrack.git.command import Git
+from gittrack.git.discover import Paths
+from gittrack.git.open import open_repository
+from gittrack.lazy import lazy
+from gittrack.record import keeping, waiting
+from gittrack.record.pump import wait
+from gittrack.recorder import files
+from gittrack.runs import folding, live
+from gittrack.store import local
+
+LOOK_EVERY = 0.2
+IDLE = 30.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+NICE = 10
+DONE = ".done"
+_FAILURES = (errors.GittrackError, OSError)
+
+
+class Storer:
+    """Keeps what waits in one run. Only one process at a time can have it open."""
+
+    def __init__(self, directory: str, lock: int, content: Any, large: int) -> None:
+        self.progress = waiting.Publisher(directory)
+        self._directory = directory
+        self._lock = lock
+        self._keeper = keeping.Keeper(directory, content, large, self.progress.done)
+        self._file: files.File | None = None
+        self._torn = False
+        self._seen: set[str] = set()
+        self._said: dict[str, set[str]] | None = None  # of parcels that waited when we began: paths that are told of
+        self._whole: set[str] = set()  # of those, the ones that only their folder is left of
+        self._warned = False
+        self._sweep()
+
+    @classmethod
+    def open(cls, paths: Paths, directory: str, environ: Mapping[str, str]) -> "Storer | None":
+        """None when another process keeps this run's files, or there are none. Raises OSError."""
+        try:
+            lock = os.open(waiting.in_parcels(directory, waiting.LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return None
+        return cls(directory, lock, local.open_local(live.track_dir(paths)), _large(paths, environ))
+
+    def close(self) -> None:
+        """Let the run go."""
+        if self._file is not None:
+            files.close(self._file.fd)
+            self._file = None
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def keep_all(self) -> bool:
+        """Keep what waits; whether there was anything. Raises GittrackError, OSError, files.RunOver."""
+        names = live.parcels(self._directory)
+        for name in names:
+            if name not in self._seen:
+                self._seen.add(name)
+                self.progress.expect(keeping.size_of(live.parcel(self._directory, name)))
+        for name in names:
+            self._keep(name)
+        return bool(names)
+
+    def complain(self, error: Exception) -> None:
+        """Tell of what keeps us from going on: at once to who watches, once to the record."""
+        text = str(getattr(error, "message", None) or getattr(error, "strerror", None) or error)
+        self.progress.failed(text)
+        if not self._warned and self._file is not None:
+            with contextlib.suppress(OSError):  # the disk is full: said the next time
+                self._write([{"e": "warning", "text": f"files wait to be kept: {text}"}])
+                self._warned = True
+
+    def _keep(self, name: str) -> None:
+        if self._file is None:
+            self._file = files.create(self._directory)
+        if self._said is None:
+            self._said, self._whole = _said(self._directory, set(live.parcels(self._directory)))
+        if name not in self._whole:
+            told = self._said.get(name, set())
+            outcome = self._keeper.keep(name)
+            self._write(_lines(name, outcome, told))
+        self.progress.failed(None)
+        self._warned = False
+        _remove(live.parcel(self._directory, name))
+
+    def _sweep(self) -> None:
+        """Remove what a storer that was killed had kept already."""
+        folder = waiting.in_parcels(self._directory, "")
+        for name in os.listdir(folder):
+            if name.endswith(DONE):
+                shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+
+    def _write(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """One write of whole lines, flushed. Where the disk is full in the middle of it, what came through counts."""
+        assert self._file is not None
+        at = {"t": round(time.monotonic() - self._file.zero, 6), "w": round(time.time(), 6)}
+        data = b"\n" * self._torn + b"".join(codec.dumps({**line, **at}) for line in lines)
+        written = os.write(self._file.fd, data)
+        self._torn = written < len(data) and data[written - 1 : written] != b"\n"
+        if written < len(data):
+            self._said = None
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
+        os.fsync(self._file.fd)
+
+
+def main() -> None:
+    """The process."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # as we were started: signals may have been blocked there
+    directory, git_dir, common_dir, worktree = sys.argv[1:5]
+    paths = Paths(git_dir, common_dir, worktree or None)
+    _step_back()
+    storer = Storer.open(paths, directory, environment.current())
+    if storer is None:
+        return
+    try:
+        done = _serve(storer)
+    finally:
+        storer.close()
+    if _is_alone():
+        folding.fold_dead(open_repository(paths, environment.current(), "cli"), time.time())
+    sys.exit(0 if done else 1)
+
+
+def _serve(storer: Storer) -> bool:
+    """Keep what comes until nothing more does. False when something could not be kept."""
+    told, pause, since = False, FIRST_PAUSE, time.monotonic()
+    while True:
+        try:
+            worked = storer.keep_all()
+        except files.RunOver:
+            return False
+        except _FAILURES as error:
+            storer.complain(error)
+            if told:  # who waits shall know, and not wait for somebody to make room
+                return False
+            told = bool(wait([0], int(pause * 1000)))
+            pause = min(2 * pause, LONGEST_PAUSE)
+            continue
+        pause = FIRST_PAUSE
+        now = time.monotonic()
+        since = now if worked else since
+        if not worked and (told or now - since > IDLE):
+            return True
+        told = told or bool(wait([0], 0 if worked else int(LOOK_EVERY * 1000)))
+
+
+def _is_alone() -> bool:
+    """Whether nobody holds the other end of standard input."""
+    while wait([0], 0):
+        if not os.read(0, 100):
+            return True
+    return False
+
+
+def _step_back() -> None:
+    """Leave processor and disk to the training where it wants them."""
+    with contextlib.suppress(OSError):
+        os.nice(NICE)
+    lazy("gittrack.record.usage").low_disk_priority()
+
+
+def _large(paths: Paths, environ: Mapping[str, str]) -> int:
+    try:
+        return settings.load(paths, environ, command.config(Git(paths, environ))).large
+    except errors.GittrackError:  # a file of settings that is being edited must not keep files from being kept
+        return int(BY_NAME["large"].default)
+
+
+def _lines(parcel: str, outcome: keeping.Outcome, told: set[str]) -> list[dict[str, Any]]:
+    lines: list[dict[str, Any]] = [
+        {
+            "e": "kept",
+            "in": kept.where,
+            "mode": kept.mode,
+            "parcel": parcel,
+            "path": kept.path,
+            "sha256": kept.sha256,
+            "size": kept.size,
+        }
+        for kept in outcome.kept
+        if kept.path not in told
+    ]
+    left_out = [{"path": path, "reason": reason} for path, reason in outcome.left_out]
+    size = sum(kept.size for kept in outcome.kept)
+    lines.append({"e": "parcel", "files": len(outcome.kept), "left_out": left_out, "parcel": parcel, "size": size})
+    return lines
+
+
+def _said(directory: str, names: set[str]) -> tuple[dict[str, set[str]], set[str]]:
+    """What the journals say of these parcels: the paths that are told of, and which parcels are whole."""
+    told: dict[str, set[str]] = {}
+    whole: set[str] = set()
+    for journal in live.process_files(directory):
+        with contextlib.suppress(FileNotFoundError), open(os.path.join(directory, journal), "rb") as file:
+            for line in file:
+                if not line.startswith((b'{"e":"kept"', b'{"e":"parcel"')):
+                    continue
+                event = events.parse_line(events.whole_lines(line)) or {}
+                if event.get("parcel") not in names or not events.is_sound(event):
+                    continue
+                if event["e"] == "parcel":
+                    whole.add(event["parcel"])
+                else:
+                    told.setdefault(event["parcel"], set()).add(parcels.path_of(event))
+    return told, whole
+
+
+def _remove(folder: str) -> None:
+    """In one step for who looks, then piece by piece."""
+    aside = folder + DONE
+    shutil.rmtree(aside, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(folder, aside)
+    shutil.rmtree(aside, ignore_errors=True)
