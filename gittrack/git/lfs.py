@@ -1,9 +1,8 @@
-"""The git-lfs executable: objects to a remote and back, at a desk that is ours for the moment.
+"""The git-lfs executable: objects to a remote and back.
 
 git-lfs works on a storage folder and on settings, and writes to both: copies into `.git/lfs`, and notes about servers
-and versions into `.git/config`. So each transfer gets a repository of its own that is empty but for the user's
-settings, which it includes: his folder is neither filled nor cleaned, his settings are not touched, and whatever is
-killed leaves nothing that a list would have to name. No filter and no hook of his has a say.
+and versions into `.git/config`. So it works at a desk (`desk.py`): the user's folder is neither filled nor cleaned, his
+settings are not touched, and no filter or hook of his has a say.
 """
 
 import contextlib
@@ -16,8 +15,8 @@ from typing import NamedTuple
 from gittrack import errors
 from gittrack.git import loose, objects
 from gittrack.git.command import Git, config
+from gittrack.git.desk import Desk
 from gittrack.git.discover import repository_format
-from gittrack.git.scratch import scratch
 
 Progress = Callable[[int], None]  # bytes done since the last call
 STDIN_SINCE = (3, 3, 0)  # `push --object-id --stdin`
@@ -32,7 +31,6 @@ _FILE_AGENT = {
     "lfs.standalonetransferagent": "gittrack-file",
 }
 _ADDRESS = "gittrack-address"  # what a remote that is given by its URL is called for a question
-_FORM_0 = "\trepositoryformatversion = 0\n"
 
 _EXIT = re.compile(r"exit status (\d+)")
 _NO_COMMAND = re.compile(r"(unknown|unrecognized|invalid|not allowed|no such) .*(command|git-lfs-authenticate)", re.I)
@@ -49,35 +47,9 @@ class Endpoint(NamedTuple):
     ssh: str | None  # host and path, when the url is asked for there first
 
 
-class Desk(NamedTuple):
-    """Where one transfer takes place."""
-
-    git: Git
-    folder: str
-    lock: int  # held by each git-lfs: what it reads stays until it has ended, whatever happens to us
-    env: dict[str, str]
-
-    def path_of(self, oid: str) -> str:
-        """The file of an object: to be put there before `push`, found there after `fetch`."""
-        return os.path.join(self.folder, "lfs", "objects", oid[:2], oid[2:4], oid)
-
-
-@contextlib.contextmanager
-def desk(git: Git) -> Iterator[Desk]:
-    """An empty one. Raises CannotWrite."""
-    git.run("rev-parse", "--git-dir")  # GIT_DIR is set below, and git then does not ask who owns the settings
-    with scratch(git.paths.common_dir, "lfs") as work:
-        env = {"GIT_DIR": work.path, "GIT_CONFIG_PARAMETERS": git.environ.get("GIT_CONFIG_PARAMETERS", "")}
-        if git.paths.worktree:
-            env["GIT_WORK_TREE"] = git.paths.worktree  # .lfsconfig stands there
-        try:
-            for name in ("objects", "refs", "lfs"):
-                os.mkdir(os.path.join(work.path, name))
-            _write(os.path.join(work.path, "HEAD"), "ref: refs/heads/none\n")
-            _write(os.path.join(work.path, "config"), _settings(git, work.path))
-        except OSError as error:
-            raise loose.cannot_write(error, work.path) from error
-        yield Desk(git, work.path, work.lock, env)
+def path_of(at: Desk, oid: str) -> str:
+    """The file of an object: to be put there before `push`, found there after `fetch`."""
+    return os.path.join(at.folder, "lfs", "objects", oid[:2], oid[2:4], oid)
 
 
 def version(git: Git) -> tuple[int, ...] | None:
@@ -98,7 +70,7 @@ def needed(git: Git) -> tuple[int, ...]:
 def endpoint(at: Desk, remote: str) -> Endpoint:
     """Asks git-lfs itself: lfs.url, remote.*.lfsurl, .lfsconfig and url.*.insteadOf all have a say."""
     name = _named(at, remote)
-    lines = at.git.lines("lfs", "env", env=at.env)
+    lines = at.git.lines("lfs", "env")
     for mark in (f"Endpoint ({name})=", "Endpoint="):
         for number, line in enumerate(lines):
             if line.startswith(mark):
@@ -114,7 +86,7 @@ def push(at: Desk, remote: str, oids: Sequence[str], progress: Progress | None =
     Raises Unsupported when the remote has no git-lfs, StoreFailed when it cannot be reached or refuses.
     """
     if needed(at.git) >= STDIN_SINCE:
-        calls = [(("--stdin",), "".join(f"{oid}\n" for oid in oids).encode())]
+        calls: list[tuple[tuple[str, ...], bytes]] = [(("--stdin",), "".join(f"{oid}\n" for oid in oids).encode())]
     else:
         calls = [(tuple(oids[start : start + _ARGUMENTS]), b"") for start in range(0, len(oids), _ARGUMENTS)]
     for rest, given in calls:
@@ -137,23 +109,11 @@ def shown(remote: str) -> str:
     return _PASSWORD.sub("", remote)
 
 
-def _settings(git: Git, folder: str) -> str:
-    """The user's, and then what must hold here. fetchrecent would fetch what nobody asked for."""
-    sha256 = repository_format(git.paths).algorithm == "sha256"
-    form = "\trepositoryformatversion = 1\n[extensions]\n\tobjectFormat = sha256\n" if sha256 else ""
-    return (
-        f"[core]\n{form or _FORM_0}[include]\n\tpath = {_quoted(os.path.join(git.paths.common_dir, 'config'))}\n"
-        f"[core]\n\tbare = {'false' if git.paths.worktree else 'true'}\n"
-        f"[lfs]\n\tstorage = {_quoted(os.path.join(folder, 'lfs'))}\n\trepositoryformatversion = 0\n"
-        "\tfetchrecentalways = false\n\tallowincompletepush = false\n"
-    )
-
-
 def _named(at: Desk, remote: str) -> str:
     """A name for the remote: git-lfs says of names only where their objects are."""
     if f"remote.{remote}.url" in config(at.git):
         return remote
-    at.git.run("config", "--local", f"remote.{_ADDRESS}.url", remote, env=at.env)
+    at.git.run("config", "--local", f"remote.{_ADDRESS}.url", remote)
     return _ADDRESS
 
 
@@ -171,7 +131,7 @@ def _show(at: Desk, pointers: Sequence[bytes]) -> str:
 def _transfer(at: Desk, remote: str, args: tuple[str, ...], given: bytes, progress: Progress | None) -> None:
     account = os.path.join(at.folder, "progress")
     watch = _Watch(account, progress)
-    env = {**at.env, "GIT_LFS_PROGRESS": account}
+    env = {"GIT_LFS_PROGRESS": account}
     with _quiet_agent(at, remote), at.git.popen(*args, stdin=subprocess.PIPE, env=env, keep=(at.lock,)) as process:
         try:
             out, err = _wait(process, given, watch)
@@ -189,8 +149,8 @@ def _quiet_agent(at: Desk, remote: str) -> Iterator[None]:
         yield
         return
     for name, value in _FILE_AGENT.items():
-        at.git.run("config", "--local", name, value, env=at.env)
-    folder = os.path.join(at.git.paths.common_dir, "lfs")
+        at.git.run("config", "--local", name, value)
+    folder = os.path.join(at.users.paths.common_dir, "lfs")
     was_there = os.path.isdir(folder)
     yield
     if not was_there:  # that program makes folders in the user's repository, and leaves them empty
@@ -252,13 +212,3 @@ def _has_none(said: str) -> bool:
     if "git-lfs-authenticate" in said:
         return _NO_COMMAND.search(said) is not None or _EXIT.findall(said)[-1:] in (["126"], ["127"])
     return _NO_API.search(said) is not None
-
-
-def _quoted(text: str) -> str:
-    """As a value in a file of git's settings."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(text)

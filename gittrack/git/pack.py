@@ -52,6 +52,11 @@ def install(git: Git, objects: Sequence[Object], algorithm: str, bases: Bases | 
     return "pack-" + words[1].decode()
 
 
+def head(found: Object) -> bytes:
+    """What stands before the compressed data of an object that is stored whole."""
+    return _head(_TYPES[found.kind], len(found.data))
+
+
 def _pieces(objects: Sequence[Object], bases: Bases) -> Iterator[bytes]:
     """The header, then one piece an object. Bases that are not in this pack are passed over."""
     yield struct.pack(">4sLL", b"PACK", 2, len(objects))
@@ -65,7 +70,7 @@ def _pieces(objects: Sequence[Object], bases: Bases) -> Iterator[bytes]:
             piece = _head(_DELTA, len(data)) + _distance(at - offset) + zlib.compress(data, 6)
             depth += 1
         else:
-            piece = _head(_TYPES[found.kind], len(found.data)) + zlib.compress(found.data, 6)
+            piece = head(found) + zlib.compress(found.data, 6)
             depth = 0
         if found.oid in wanted:
             place[found.oid] = (at, depth, found)

@@ -1,0 +1,175 @@
+"""Files of runs shared through the git remote itself, which is what happens where no `store:` is set.
+
+By git-lfs where the remote has it. Elsewhere as chunks in git objects under `refs/track/data`, up to a limit: every
+clone of refs/track/* carries them, and hosts of git do not like repositories of many gigabytes.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
+
+from gittrack import errors
+from gittrack.git import datarefs, desk
+from gittrack.git.datarefs import DataStore
+from gittrack.git.lfs import shown
+from gittrack.git.repository import Repository
+from gittrack.runs import known, lfs
+from gittrack.runs.lfs import File, Report
+from gittrack.store import chunklist
+from gittrack.store.base import Store
+from gittrack.store.content import CHUNKS, Content, Progress, chunk_key, list_key
+
+LIMIT = 1_000_000_000  # bytes of chunks in git objects of one remote
+BATCH = 100_000_000  # bytes of one pair of refs: what a cut connection costs
+
+
+def push(
+    repo: Repository,
+    content: Content,
+    remote: str,
+    files: Iterable[File],
+    progress: Progress | None = None,
+    limit: int = LIMIT,
+    again: bool = False,
+) -> Report:
+    """Make the remote have `files`; what it has is not sent.
+
+    Raises StoreFailed: the remote cannot be reached, or refuses, or has no git-lfs and `limit` is passed.
+    """
+    wanted = lfs.wanted(files)
+    if not wanted:
+        return Report(0, 0, 0)
+    place = f"refs/track/data {remote} {repo.git.call('remote', 'get-url', '--push', remote).out!r}"
+    if again:
+        known.forget(repo.paths, place)
+    there = known.load(repo.paths, place)
+    why: errors.Unsupported | None = None
+    if not there:  # to find out that there is no git-lfs takes seconds
+        try:
+            return lfs.push(repo, content, remote, wanted, progress, again)
+        except errors.Unsupported as error:
+            why = error
+    todo = [file for file in wanted if file[0] not in there]
+    size = _push_data(repo, content, remote, todo, progress, limit, why)
+    known.add(repo.paths, place, [sha256 for sha256, _ in todo])
+    return Report(len(wanted), len(todo), size)
+
+
+def pull(
+    repo: Repository, content: Content, remote: str | None, files: Iterable[File], progress: Progress | None = None
+) -> Report:
+    """Bring what `content` lacks of `files`: from refs/track/data, here or on the remote, else from its git-lfs.
+
+    Raises MissingContent (the rest is kept), CorruptContent, StoreFailed.
+    """
+    wanted = lfs.wanted(files)
+    lacking = [file for file in wanted if not content.has(*file)]
+    left = _take(DataStore(repo.git, "refs/track/data"), content, lacking, progress)
+    if left and remote is not None:
+        with desk.desk(repo.git) as at:
+            datarefs.fetch_lists(at, remote)
+            datarefs.fetch_bytes(at, remote, _needed(at, left))
+            left = _take(DataStore(at.git, shown(remote)), content, left, progress)
+    if left and remote is not None:
+        try:
+            lfs.pull(repo, content, remote, left, progress)
+        except errors.Unsupported:
+            raise lfs.missing(remote, left) from None
+    elif left:
+        raise lfs.missing("refs/track/data", left)
+    return Report(len(wanted), len(lacking), sum(size for _, size in lacking))
+
+
+def _push_data(
+    repo: Repository,
+    content: Content,
+    remote: str,
+    todo: Sequence[File],
+    progress: Progress | None,
+    limit: int,
+    why: errors.Unsupported | None,
+) -> int:
+    """As git objects; the bytes that were sent. `why` not by git-lfs."""
+    if not todo:
+        return 0
+    with desk.desk(repo.git) as at:
+        datarefs.fetch_lists(at, remote)
+        held = {key: each.size for key, each in datarefs.read_lists(at.git).items()}
+    lacking = _keys(content, todo, held)
+    total = sum(held.values()) + sum(lacking.values())
+    if lacking and total > limit:
+        raise errors.StoreFailed(
+            f"artifacts would take {total:,} bytes of git objects on {shown(remote)}, more than {limit:,}"
+            + (f": {why.message}" if why else ""),
+            "give the artifacts a place of their own: `store: s3://…` (or gs://, az://, file://) in gittrack.yaml",
+        )
+    for batch in _batches(lacking):
+        with desk.desk(repo.git) as at:
+            datarefs.send(at, remote, batch, content.store.get)
+        if progress:
+            progress(sum(batch.values()))
+    return sum(lacking.values())
+
+
+def _keys(content: Content, files: Iterable[File], held: Mapping[str, int]) -> dict[str, int]:
+    """What the files need and nobody holds, in their order: chunks, then the list that names them."""
+    keys: dict[str, int] = {}
+    for sha256, size in files:
+        if held.get(list_key(sha256)) is not None or held.get(chunk_key(sha256)) == size:
+            continue
+        sizes = {chunk_key(chunk.sha256): chunk.size for chunk in content.chunks(sha256, size)}
+        for key in content.objects(sha256, size):
+            if key not in held:
+                keys[key] = sizes[key] if key in sizes else len(content.store.get(key))
+    return keys
+
+
+def _batches(keys: Mapping[str, int]) -> Iterable[dict[str, int]]:
+    batch: dict[str, int] = {}
+    for key, size in keys.items():
+        if batch and sum(batch.values()) + size > BATCH:
+            yield batch
+            batch = {}
+        batch[key] = size
+    if batch:
+        yield batch
+
+
+def _needed(at: desk.Desk, files: Sequence[File]) -> list[str]:
+    """The ids under which lies what the files are made of."""
+    with contextlib.closing(DataStore(at.git, "")) as store:
+        content = Content(cast(Store, store))
+        ids: dict[str, None] = {}
+        for file in files:
+            with contextlib.suppress(errors.MissingContent):
+                for key in content.objects(*file):
+                    if key in store.held:
+                        ids[store.held[key].id] = None
+    return list(ids)
+
+
+def _take(store: DataStore, content: Content, files: Sequence[File], progress: Progress | None) -> list[File]:
+    """Copy what is there into `content`; what is not is returned."""
+    left = []
+    with contextlib.closing(store):
+        source = Content(cast(Store, store))
+        for file in files:
+            try:
+                _copy(source, content, file, progress)
+            except errors.MissingContent:
+                left.append(file)
+        content.flush()
+    return left
+
+
+def _copy(source: Content, target: Content, file: File, progress: Progress | None) -> None:
+    """Chunk by chunk, so that the copy shares what its like share. The list comes last."""
+    for key in source.objects(*file):
+        if target.store.size(key) is None:
+            data = source.store.get(key)
+            if key.startswith(CHUNKS) and hashlib.sha256(data).hexdigest() != key.rpartition("/")[2]:
+                raise chunklist.corrupt(file[0], f"{key} in {source.store.url} has other bytes than its name says")
+            target.store.put(key, data)
+            if progress:
+                progress(len(data))
