@@ -11,29 +11,32 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
 from gittrack import errors
-from gittrack.core import codec, events, layout
+from gittrack.core import codec, events, layout, parcels
 from gittrack.core.model import Point, Record
 from gittrack.git import objects
 from gittrack.git.repository import Repository
 from gittrack.runs import documents, live, overlay, segments
 
 PIECE = 4 * 1024 * 1024
+Sign = bytes | tuple[bytes, ...]  # how lines begin
 ALL = "all"  # as `rank`: the points of every process
 
 _CUT = re.compile(r"^Track-Cut: (\d+)$", re.MULTILINE)
 _METRICS, _CHECKPOINT, _ENVIRONMENT = b'{"m"', b'{"e":"checkpoint"', b'{"e":"environment"'
+_OF_FILES = (b'{"e":"artifact"', b'{"e":"kept"', b'{"e":"parcel"')
 _FURTHEST = 2**63 - 1  # step that a table can hold; the summary holds no further one either
 _NUMBERS = frozenset({int, float, bool})
 _PLAIN = re.compile(r"[ !#-.0-[\]-~]+\Z")  # characters that every JSON writer leaves as they are
 
 
 class Checkpoint(NamedTuple):
-    """A moment that was kept. `t` and `w` as in Point."""
+    """A moment that was kept. `t` and `w` as in Point; `parcel` names its files, when it has any."""
 
     step: int | None
     metrics: Mapping[str, Any]
     t: float
     w: float
+    parcel: str | None = None
 
 
 def read(repo: Repository, run_id: str) -> Record:
@@ -94,7 +97,21 @@ def _checkpoint(event: Mapping[str, Any]) -> Checkpoint | None:
     """The checkpoint that a line says, or None where somebody has written what is none."""
     step, values, t, w = event.get("s"), _numbers(event.get("m") or {}), event.get("t") or 0.0, event.get("w") or 0.0
     sound = type(step) in (int, type(None)) and type(t) in (int, float) and type(w) in (int, float) and 0 <= w < 1e11
-    return Checkpoint(step, values, t, w) if sound and values is not None else None
+    return Checkpoint(step, values, t, w, parcels.parcel_of(event)) if sound and values is not None else None
+
+
+def of_files(repo: Repository, record: Record) -> Iterator[tuple[dict[str, Any], bool]]:
+    """The sound lines that say which files were kept, decoded; and of each, whether a commit has it."""
+    source = _Source.open(repo, record)
+    try:
+        committed = segments.read(repo, source.tip, "artifacts") if source.tip else ()
+        for blocks, has_commit in ((committed, True), (source.blocks(_OF_FILES), False)):
+            for block in blocks:
+                for event in events.parse_lines(block):
+                    if events.is_sound(event):
+                        yield event, has_commit
+    finally:
+        source.close()
 
 
 def checkpoint(repo: Repository, record: Record, point: int | str) -> Checkpoint:
@@ -180,7 +197,7 @@ class _Source:
             return cls(repo.refs(ref).get(ref, record.tip) if _was_live(record) else record.tip, [])
         return cls(record.tip, files)
 
-    def blocks(self, sign: bytes, needle: bytes | None = None) -> Iterator[bytes]:
+    def blocks(self, sign: Sign, needle: bytes | None = None) -> Iterator[bytes]:
         """The lines of the journals that begin with `sign` and hold `needle`."""
         for file in self.files:
             if not self.is_console(file):
@@ -245,8 +262,12 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
             yield whole
 
 
-def _picked(data: bytes, sign: bytes, needle: bytes | None) -> bytes:
-    if sign == _METRICS and needle is None and data.count(b"\n" + sign) + data.startswith(sign) == data.count(b"\n"):
+def _picked(data: bytes, sign: Sign, needle: bytes | None) -> bytes:
+    if (
+        sign == _METRICS
+        and needle is None
+        and data.count(b"\n" + _METRICS) + data.startswith(_METRICS) == data.count(b"\n")
+    ):
         return data
     picked = (line for line in data.split(b"\n") if line.startswith(sign) and (needle is None or needle in line))
     return b"".join(line + b"\n" for line in picked)

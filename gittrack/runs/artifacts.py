@@ -1,0 +1,194 @@
+"""The files that were kept with a run: which there are, and their bytes, wherever these are.
+
+Small files are in the record's own tree, others in a store; those of a live run may still be on their way. Whoever asks
+need not know: a `Source` looks in one place after the other and gives nothing that does not have the right digest.
+"""
+
+import contextlib
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO, NamedTuple, TypeVar
+
+from gittrack import errors
+from gittrack.core import layout, parcels
+from gittrack.core.model import Record
+from gittrack.git.repository import Repository
+from gittrack.runs import live, reader
+from gittrack.store import reassemble
+from gittrack.store.content import Content, Progress
+from gittrack.store.local import open_local
+
+CHECKPOINT = "checkpoint"
+PIECE = 1024 * 1024
+
+Result = TypeVar("Result")
+
+
+class Artifact(NamedTuple):
+    """A file that was kept."""
+
+    path: str
+    sha256: str
+    size: int
+    mode: str  # 100644, 100755, or 120000: a link, whose content is its target
+    where: str  # git: in the record's tree; or store
+    parcel: str
+    number: int  # of the parcel; -1: no commit has it yet
+    kind: str  # checkpoint, or what the line says that logged it
+    step: int | None
+    w: float  # when it was handed over
+
+
+class _Named(NamedTuple):
+    """What the line that names a parcel says about it."""
+
+    kind: str
+    step: int | None
+    w: float
+
+
+def artifacts(repo: Repository, record: Record) -> list[Artifact]:
+    """All files that were kept with the run so far, in the order in which they were."""
+    names: dict[str, _Named] = {}
+    kept: dict[tuple[str, str], Artifact] = {}
+    numbers: dict[str, int] = {}
+    for event, committed in reader.of_files(repo, record):
+        parcel, w = event["parcel"], float(event.get("w") or 0.0)
+        if event["e"] == "artifact":
+            names.setdefault(parcel, _Named(event["kind"], event.get("s"), w))
+        elif event["e"] == "kept" and (parcel, parcels.path_of(event)) not in kept:
+            number = numbers.setdefault(parcel, len(numbers)) if committed else -1
+            file = (parcels.path_of(event), event["sha256"], event["size"], event["mode"], event["in"])
+            kept[parcel, file[0]] = Artifact(*file, parcel, number, "file", None, w)
+    for one in reader.checkpoints(repo, record):
+        if one.parcel:
+            names[one.parcel] = _Named(CHECKPOINT, one.step, one.w)
+    return [file._replace(**names[file.parcel]._asdict()) if file.parcel in names else file for file in kept.values()]
+
+
+def of_checkpoint(repo: Repository, record: Record, point: int | str) -> list[Artifact]:
+    """The files of the checkpoint at a step, the `best` or the `latest` one. Raises RunNotFound."""
+    parcel = reader.checkpoint(repo, record, point).parcel
+    return [one for one in artifacts(repo, record) if one.parcel == parcel] if parcel else []
+
+
+def source(repo: Repository, record: Record, contents: Sequence[Content] = ()) -> "Source":
+    """Where to get the bytes of a run's files. `contents`: stores to ask where nothing on this machine has them."""
+    return Source(repo, record, contents)
+
+
+class Source:
+    """The bytes of one run's files. All methods raise MissingContent, CorruptContent and what stores raise."""
+
+    def __init__(self, repo: Repository, record: Record, contents: Sequence[Content] = ()) -> None:
+        self._repo = repo
+        self._record = record
+        self._contents = (open_local(live.track_dir(repo.paths)), *contents)
+
+    def read(self, artifact: Artifact) -> bytes:
+        """All of it."""
+        small = self._small(artifact)
+        if small is not None:
+            return small
+        file = self._of_lfs(artifact)
+        if file is not None:
+            with file:
+                return file.read()
+        return self._try(artifact, lambda content: content.read(artifact.sha256, artifact.size))
+
+    def open(self, artifact: Artifact) -> BinaryIO:
+        """The file, seekable; of one in a store, only what is read is fetched and verified, chunk by chunk."""
+        small = self._small(artifact)
+        if small is not None:
+            return io.BytesIO(small)
+        return self._of_lfs(artifact) or self._try(artifact, lambda found: found.open(artifact.sha256, artifact.size))
+
+    def copy_to(self, artifact: Artifact, path: str, progress: Progress | None = None) -> None:
+        """Write it to `path`, which appears, or is replaced, when all of it is right."""
+        mode = 0o755 if artifact.mode == "100755" else 0o644
+        small = self._small(artifact)
+        if small is not None:
+            return _write(io.BytesIO(small), path, mode, progress)
+        file = self._of_lfs(artifact)
+        if file is not None:
+            with file:
+                return _write(file, path, mode, progress)
+        return self._try(artifact, lambda found: found.copy_to(artifact.sha256, artifact.size, path, mode, progress))
+
+    def _small(self, artifact: Artifact) -> bytes | None:
+        """The bytes of a file that should be in the record, or on its way there."""
+        if artifact.where != parcels.GIT:
+            return None
+        for data in self._places_of_small(artifact):
+            if data is not None and len(data) == artifact.size and _digest(data) == artifact.sha256:
+                return data
+        return None
+
+    def _places_of_small(self, artifact: Artifact) -> Iterator[bytes | None]:
+        if artifact.number >= 0 and self._record.tip:
+            yield self._in_tree(self._record.tip, artifact)
+        blob = live.blob(live.folder(self._repo.paths, self._record.id), artifact.sha256)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), open(blob, "rb") as file:
+            yield file.read()
+        now = reader.read(self._repo, self._record.id)  # committed since the record was read
+        if now.tip and now.tip != self._record.tip:
+            same = (one for one in artifacts(self._repo, now) if one[:6] == artifact[:6] and one.number >= 0)
+            yield from (self._in_tree(now.tip, one) for one in same)
+
+    def _in_tree(self, tip: str, artifact: Artifact) -> bytes | None:
+        return self._repo.read_path(tip, layout.file_path(artifact.number, artifact.path))
+
+    def _of_lfs(self, artifact: Artifact) -> BinaryIO | None:
+        """The file in git-lfs's own storage, if it is there and right, and our store does not have it."""
+        digest = artifact.sha256
+        path = os.path.join(self._repo.paths.common_dir, "lfs", "objects", digest[:2], digest[2:4], digest)
+        if not os.path.exists(path) or self._contents[0].has(digest, artifact.size):
+            return None
+        file = open(path, "rb")  # noqa: SIM115 - handed over, or closed below
+        whole = hashlib.sha256()
+        while piece := file.read(PIECE):
+            whole.update(piece)
+        if whole.hexdigest() == digest:
+            file.seek(0)
+            return file
+        file.close()
+        return None
+
+    def _try(self, artifact: Artifact, get: Callable[[Content], Result]) -> Result:
+        """What the first store that has the file gives."""
+        failed: list[errors.GittrackError] = []
+        for content in self._contents:
+            try:
+                return get(content)
+            except errors.MissingContent:
+                continue
+            except (errors.CorruptContent, errors.StoreFailed) as error:  # another store may have it whole
+                failed.append(error)
+        raise self._worst(artifact, failed)
+
+    def _worst(self, artifact: Artifact, failed: list[errors.GittrackError]) -> errors.GittrackError:
+        what = f"{artifact.path!a} of run {self._record.id[: layout.SHORT]}"
+        for error in failed:
+            kind = errors.CorruptContent if isinstance(error, errors.CorruptContent) else errors.StoreFailed
+            return kind(f"{what} cannot be read: {error.message}", error.hint)
+        places = ", ".join(content.store.url for content in self._contents)
+        return errors.MissingContent(
+            f"{what} ({artifact.size:,} bytes, sha256 {artifact.sha256}) is not in {places}",
+            "`git track store pull` fetches it, where the run was recorded `git track store push` sends it",
+        )
+
+
+def _write(file: BinaryIO, path: str, mode: int, progress: Progress | None) -> None:
+    def fill(sink: reassemble.Sink) -> None:
+        while piece := file.read(PIECE):
+            sink(piece)
+            if progress:
+                progress(len(piece))
+
+    reassemble.write(path, mode, fill)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
