@@ -6,6 +6,7 @@
 A file of one chunk is that chunk, and an empty file is nothing. A list is put after its chunks.
 """
 
+import contextlib
 import hashlib
 import io
 import os
@@ -45,11 +46,18 @@ class Content:
     """The files in a store.
 
     `known` is how the store is asked for the size of an object that a new file is going to rely on; `workers`, how many
-    chunks are fetched at once.
+    chunks are fetched at once; `storing` is entered for as long as a file is put: nobody cleans up meanwhile.
     """
 
-    def __init__(self, store: Store, known: Callable[[str], int | None] | None = None, workers: int = 1) -> None:
+    def __init__(
+        self,
+        store: Store,
+        known: Callable[[str], int | None] | None = None,
+        workers: int = 1,
+        storing: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+    ) -> None:
         self.store = store
+        self._storing = storing
         self._workers = workers
         self._known = known or store.size
 
@@ -58,11 +66,12 @@ class Content:
 
         `durable=False` leaves making it durable to a later call, or to `flush`: for many small files.
         """
-        with open(path, "rb", buffering=0) as file:
+        with self._storing(), open(path, "rb", buffering=0) as file:
             return self._put(file, os.fstat(file.fileno()).st_size, progress, durable)
 
     def put_bytes(self, data: bytes, durable: bool = True) -> Kept:
-        return self._put(io.BytesIO(data), len(data), None, durable)
+        with self._storing():
+            return self._put(io.BytesIO(data), len(data), None, durable)
 
     def flush(self) -> None:
         """What was put with `durable=False` is durable."""

@@ -42,6 +42,7 @@ class DirectoryStore:
         self.root = os.path.abspath(root)
         self.url = f"file://{self.root}"
         self._waiting: dict[str, Waiting] = {}
+        self._waiting_bytes = 0
         self._lock = threading.RLock()
         self._lost: errors.GittrackError | None = None
         self._swept = False
@@ -60,8 +61,8 @@ class DirectoryStore:
             self._waiting[key] = waiting  # last: objects get their names in the order in which they came
             if former is not None:
                 _remove(former.path)
-            full = sum(each.size for each in self._waiting.values()) >= WAITING_BYTES
-            if full or len(self._waiting) >= WAITING_OBJECTS:
+            self._waiting_bytes += waiting.size
+            if self._waiting_bytes >= WAITING_BYTES or len(self._waiting) >= WAITING_OBJECTS:
                 self._flush()
 
     def get(self, key: str) -> bytes:
@@ -89,8 +90,12 @@ class DirectoryStore:
     def freshen(self, key: str) -> int | None:
         """`size`, of an object that is about to be relied on: it counts as new, so that no clean-up takes it now."""
         if key not in self._waiting:
-            with contextlib.suppress(OSError):  # absent, or another user's, or read-only: then nobody cleans up either
+            try:
                 os.utime(self._path(key))
+            except PermissionError:  # another user's, who may remove it: it is put again, in our name
+                return None
+            except OSError:  # absent, or read-only, where nobody cleans up either
+                pass
         return self.size(key)
 
     def list(self, prefix: str) -> Iterator[Entry]:
@@ -142,6 +147,7 @@ class DirectoryStore:
                 raise self._lost from error
             finally:
                 self._waiting.clear()
+                self._waiting_bytes = 0
 
     def _save_the_others(self) -> None:
         """Before a `put` fails: what waits is whole, and the next try need not write it again."""
