@@ -41,6 +41,8 @@ class Report(NamedTuple):
     sent: int = 0  # bytes of them
     missing: tuple[File, ...] = ()
     damaged: tuple[File, ...] = ()
+    before: int = 0  # files that the target had already
+    size_before: int = 0  # of these
 
     def plus(self, other: "Report") -> "Report":
         return Report(
@@ -50,6 +52,8 @@ class Report(NamedTuple):
             self.sent + other.sent,
             self.missing + other.missing,
             self.damaged + other.damaged,
+            self.before + other.before,
+            self.size_before + other.size_before,
         )
 
 
@@ -87,10 +91,10 @@ def lacking(source: Content, target: Content, files: Iterable[tuple[str, int]], 
     present = _Present(target.store)
     with _Pool(workers) as pool:
         for batch in _batches(files):
-            parts = [*_each(pool, batch, lambda file: _parts(source, target, file))]
+            parts = [*in_parallel(pool, batch, lambda file: _parts(source, target, file))]
             needed = _needed(pool, present, parts)
             present.add(needed)
-            total = total.plus(_report(parts, needed, 0))
+            total = total.plus(_report(parts, needed, needed, 0))
     return total
 
 
@@ -102,28 +106,29 @@ def _copy_batch(
     present: "_Present",
     progress: Progress,
 ) -> Report:
-    parts = [*_each(pool, batch, lambda file: _parts(source, target, file))]
+    parts = [*in_parallel(pool, batch, lambda file: _parts(source, target, file))]
     needed = _needed(pool, present, parts)
     chunks = {key: size for key, size in needed.items() if not key.startswith(FILES)}
     progress(sum(file.size for file in batch) - sum(chunks.values()))
     bad: dict[str, str] = {}
-    for key, trouble in _each(pool, chunks, lambda key: _send(source.store, target.store, key)):
+    for key, trouble in in_parallel(pool, chunks, lambda key: _send(source.store, target.store, key)):
         progress(chunks[key])
         if trouble:
             bad[key] = trouble
     parts = [_judged(part, bad) for part in parts]
     lists = [part for part in parts if part.listed and not part.state and list_key(part.file.sha256) in needed]
     target.flush()
-    for _ in _each(pool, lists, lambda part: _send_list(target.store, part)):
+    for _ in in_parallel(pool, lists, lambda part: _send_list(target.store, part)):
         pass
     target.flush()
     sent = {key: size for key, size in needed.items() if key in chunks and key not in bad}
     present.add(sent)
-    return _report(parts, sent, len(lists))
+    return _report(parts, needed, sent, len(lists))
 
 
-def _report(parts: list[Parts], sent: dict[str, int], lists: int) -> Report:
+def _report(parts: list[Parts], needed: dict[str, int], sent: dict[str, int], lists: int) -> Report:
     whole = [part for part in parts if part.state in ("", "there")]
+    before = [part for part in whole if needed.keys().isdisjoint(_keys(part))]
     return Report(
         len(whole),
         sum(part.file.size for part in whole),
@@ -131,7 +136,15 @@ def _report(parts: list[Parts], sent: dict[str, int], lists: int) -> Report:
         sum(sent.values()),
         tuple(part.file for part in parts if part.state == "missing"),
         tuple(part.file for part in parts if part.state == "damaged"),
+        len(before),
+        sum(part.file.size for part in before),
     )
+
+
+def _keys(part: Parts) -> dict[str, int]:
+    """The objects that make up a file, with their sizes. The size of a list is not known: 0."""
+    keys = {chunk_key(chunk.sha256): chunk.size for chunk in part.chunks}
+    return {**keys, list_key(part.file.sha256): 0} if part.listed else keys
 
 
 def _parts(source: Content, target: Content, file: File) -> Parts:
@@ -146,12 +159,10 @@ def _parts(source: Content, target: Content, file: File) -> Parts:
 
 
 def _needed(pool: ThreadPoolExecutor, present: "_Present", parts: list[Parts]) -> dict[str, int]:
-    """Key -> size of the objects that the target lacks, each once. The size of a list is not known: 0."""
+    """The objects that the target lacks, each once."""
     keys: dict[str, int] = {}
     for part in parts:
-        keys.update((chunk_key(chunk.sha256), chunk.size) for chunk in part.chunks)
-        if part.listed:
-            keys[list_key(part.file.sha256)] = 0
+        keys.update(_keys(part))
     present.learn(pool, keys)
     return {key: size for key, size in keys.items() if not present.has(key, size)}
 
@@ -207,10 +218,12 @@ class _Present:
                 folders[folder].append(key)
         whole = [folder for folder, inside in folders.items() if len(inside) > _ASK_SINGLY]
         single = [key for inside in folders.values() if len(inside) <= _ASK_SINGLY for key in inside]
-        for found in _each(pool, whole, lambda folder: {each.key: each.size for each in self._store.list(folder)}):
+        for found in in_parallel(
+            pool, whole, lambda folder: {each.key: each.size for each in self._store.list(folder)}
+        ):
             self._sizes.update(found)
         self._listed.update(whole)
-        for key, size in _each(pool, single, lambda key: (key, self._store.size(key))):
+        for key, size in in_parallel(pool, single, lambda key: (key, self._store.size(key))):
             if size is not None:
                 self._sizes[key] = size
 
@@ -232,7 +245,9 @@ class _Pool(ThreadPoolExecutor):
         self.shutdown(wait=True, cancel_futures=kind is not None)
 
 
-def _each(pool: ThreadPoolExecutor, items: Iterable[_Item], work: Callable[[_Item], _Result]) -> Iterator[_Result]:
+def in_parallel(
+    pool: ThreadPoolExecutor, items: Iterable[_Item], work: Callable[[_Item], _Result]
+) -> Iterator[_Result]:
     """The results as they come. The first exception ends it."""
     waiting: set[Future[_Result]] = set()
     for item in items:

@@ -1,0 +1,214 @@
+"""The stores of a repository beyond this clone: which there are, which files they are to have, and bringing them there.
+
+A store belongs to one repository, said by the oid of its first commit in `gittrack.json`: what cleans up a store must
+know every run that needs its bytes. Whoever has that commit is a clone of it. A shallow clone cannot tell; it may add.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gittrack import errors
+from gittrack.core import layout
+from gittrack.git.repository import Repository
+from gittrack.runs import embedded, live, reader
+from gittrack.store import transfer
+from gittrack.store.base import Store
+from gittrack.store.content import Content, Progress
+from gittrack.store.local import open_local
+from gittrack.store.mirror import MirrorStore
+from gittrack.store.open import open_store
+from gittrack.store.transfer import File, Report
+
+if TYPE_CHECKING:
+    from gittrack.config.settings import Settings
+
+OWNER = "gittrack.json"
+FORMAT = 1
+
+
+class Owner(NamedTuple):
+    """The repositories that a store belongs to: the oids of their first commits."""
+
+    repositories: tuple[str, ...]
+
+
+def urls(settings: "Settings") -> list[str]:
+    """The addresses among the settings: embedded and lfs are none."""
+    return [each for each in settings.store if "://" in each]
+
+
+def local(repo: Repository) -> Content:
+    """The content store of this clone."""
+    return open_local(live.track_dir(repo.paths))
+
+
+def opened(repo: Repository, settings: "Settings") -> list[Content]:
+    """Each store by itself. Nothing is asked of them yet. Raises StoreFailed for an address that is none."""
+    return [Content(open_store(url, repo.git.environ, settings.upload_rate)) for url in urls(settings)]
+
+
+def contents(repo: Repository, settings: "Settings") -> list[Content]:
+    """Where files that are not in this clone may be read from: several stores heal each other on the way."""
+    found = opened(repo, settings)
+    remote = embedded.default_remote(repo) if embedded.is_shared(settings.store) else None
+    through_git = [embedded.Shared(repo, remote, settings.store)] if remote else []
+    return [*([together(found)] if found else []), *through_git]
+
+
+def together(found: Sequence[Content]) -> Content:
+    return found[0] if len(found) == 1 else Content(MirrorStore([content.store for content in found]))
+
+
+def needed(repo: Repository, run_ids: Iterable[str] | None = None) -> list[File]:
+    """The files in stores that runs have, each once: of these runs, or of all, live ones included."""
+    found: dict[File, None] = {}
+    for run_id in all_runs(repo) if run_ids is None else run_ids:
+        for artifact in artifacts.artifacts(repo, reader.read(repo, run_id)):
+            if artifact.where == "store":
+                found[File(artifact.sha256, artifact.size)] = None
+    return [*found]
+
+
+def all_runs(repo: Repository) -> list[str]:
+    """The ids of all runs, deleted ones included: they can be restored."""
+    committed = (ref.rpartition("/")[2] for ref in repo.refs(layout.RUNS))
+    return [*dict.fromkeys((*committed, *live.ids(repo.paths)))]
+
+
+def upload(
+    repo: Repository,
+    settings: "Settings",
+    files: Collection[tuple[str, int]],
+    progress: Progress | None = None,
+    workers: int = transfer.WORKERS,
+    join: bool = False,
+) -> dict[str, Report]:
+    """Bring files to every store of the settings; by url, what was done. All stores are tried, then the first failure
+    is raised. Raises StoreFailed."""
+    found = opened(repo, settings)
+    done: dict[str, Report] = {}
+    failures: list[errors.GittrackError] = []
+    for content in found:
+        try:
+            claim(repo, content.store, join)
+            others = [each for each in found if each is not content]
+            done[content.store.url] = send([local(repo), *others], content, files, workers, progress)
+        except (errors.StoreFailed, errors.CannotWrite) as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return done
+
+
+def download(
+    repo: Repository,
+    settings: "Settings",
+    files: Collection[tuple[str, int]],
+    progress: Progress | None = None,
+    workers: int = transfer.WORKERS,
+) -> Report:
+    """Bring files into this clone. Raises StoreFailed."""
+    return send(contents(repo, settings), local(repo), files, workers, progress)
+
+
+def send(
+    sources: Sequence[Content],
+    target: Content,
+    files: Collection[tuple[str, int]],
+    workers: int = transfer.WORKERS,
+    progress: Progress | None = None,
+) -> Report:
+    """Copy from the first source; what it has not got from the next ones."""
+    total = Report()
+    left: Collection[tuple[str, int]] = files
+    for number, source in enumerate(sources):
+        if left or not number:
+            report = transfer.copy(source, target, left, workers, None if number else progress)
+            total = total.plus(report)._replace(missing=report.missing, damaged=report.damaged)
+            left = [*report.missing, *report.damaged]
+    return total
+
+
+def owner(store: Store) -> Owner | None:
+    """Whose the store is; None when nobody has put anything there. Raises StoreFailed, NewerFormat."""
+    try:
+        data = store.get(OWNER)
+    except errors.MissingContent:
+        return None
+    try:
+        said = json.loads(data)
+        if said["format"] > FORMAT:
+            raise errors.NewerFormat(f"{store.url} is of format {said['format']}", "upgrade gittrack")
+        names = [said["repository"], *said.get("also", [])]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        names = []
+    if not names or not all(isinstance(name, str) for name in names):
+        raise errors.StoreFailed(
+            f"{store.url} holds a {OWNER} that gittrack did not write", "give the store a prefix of its own"
+        )
+    return Owner(tuple(names))
+
+
+def claim(repo: Repository, store: Store, join: bool = False) -> None:
+    """See to it that the store is this repository's, before anything is put there. Raises StoreFailed."""
+    found = owner(store)
+    if is_shallow(repo) or (found and any(_has(repo, name) for name in found.repositories)):
+        return
+    first = first_commit(repo)
+    if found is None:
+        _write(store, (first,))
+    elif join:
+        _write(store, (*found.repositories, first))
+    else:
+        raise errors.StoreFailed(
+            f"{store.url} belongs to another repository, whose first commit is {found.repositories[0][:12]}",
+            "give this one an address of its own (s3://bucket/NAME), or share it: git track store push --join",
+        )
+
+
+def may_collect(repo: Repository, store: Store) -> None:
+    """Raises StoreFailed where this clone cannot know all that the store's bytes are needed for."""
+    found = owner(store)
+    if found is None:
+        return
+    if is_shallow(repo):
+        raise errors.StoreFailed(
+            f"this clone is shallow and cannot tell whether {store.url} is its own", "run: git fetch --unshallow"
+        )
+    strangers = [name for name in found.repositories if not _has(repo, name)]
+    if strangers:
+        raise errors.StoreFailed(
+            f"{store.url} is also used by a repository whose runs are not here (first commit {strangers[0][:12]})",
+            "nothing there is removed; give each repository a store of its own to be able to",
+        )
+
+
+def first_commit(repo: Repository) -> str:
+    """The root that HEAD goes back to by first parents."""
+    done = repo.git.call("rev-list", "--first-parent", "--max-parents=0", "HEAD", "--")
+    roots = done.out.decode().split()
+    if done.code != 0 or not roots:
+        raise errors.StoreFailed(
+            "this repository has no commit yet, and a store knows a repository by its first commit",
+            "commit something (an empty commit will do), then run the command again",
+        )
+    return roots[-1]
+
+
+def is_shallow(repo: Repository) -> bool:
+    return repo.git.run("rev-parse", "--is-shallow-repository").strip() == b"true"
+
+
+def _has(repo: Repository, oid: str) -> bool:
+    try:
+        return repo.exists(oid)
+    except ValueError:  # an oid of the other algorithm
+        return False
+
+
+def _write(store: Store, repositories: tuple[str, ...]) -> None:
+    said: Mapping[str, Any] = {"format": FORMAT, "repository": repositories[0]}
+    also = {"also": [*repositories[1:]]} if len(repositories) > 1 else {}
+    store.put(OWNER, (json.dumps({**said, **also}, indent=2) + "\n").encode())
+    store.flush()
