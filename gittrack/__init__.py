@@ -38,8 +38,15 @@ def init(
     labels = _checked(params, name, tags, experiment)
     run: ActiveRun | None = lazy("gittrack.recorder.join").join(params, name, labels, experiment)
     if run is None:
-        run = _session().start(params=params, name=name, tags=labels, experiment=experiment, **options)
+        run = _session().start(
+            params=params, name=name, tags=labels, experiment=experiment, **{"show": _show, **options}
+        )
     return run
+
+
+def _show(drain: Any) -> None:
+    """How far the files of a run are kept, for the user who waits for it."""
+    lazy("gittrack.cli.drain").show(drain)
 
 
 def current_run() -> ActiveRun | None:

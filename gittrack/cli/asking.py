@@ -35,7 +35,9 @@ def fresh(fold: bool = True) -> Workplace:
     if fold and _somebody_died(place):
         # Where it cannot be written, or somebody else folds, the runs are listed from their journals all the same.
         with contextlib.suppress(errors.GittrackError, OSError):
-            lazy("gittrack.runs.folding").fold_dead(place.repository, time.time())
+            lazy("gittrack.runs.folding").fold_dead(
+                place.repository, time.time(), keep=lazy("gittrack.record.storer").later(place.paths)
+            )
     place.index.refresh(lambda: place.repository)
     return place
 

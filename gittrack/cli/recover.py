@@ -5,6 +5,7 @@ file system, a container that is gone, an unreadable journal) needs a person's w
 """
 
 import json
+import os
 import sys
 import time
 from typing import Annotated
@@ -12,6 +13,7 @@ from typing import Annotated
 import typer
 
 from gittrack.cli.context import here
+from gittrack.cli.drain import Watch
 from gittrack.core.layout import SHORT
 from gittrack.lazy import lazy
 
@@ -29,13 +31,22 @@ def recover(
     started on another machine or in another container, over a shared file system. When you know that it is dead,
     --force closes it. When it is not, its process goes on without being recorded.
 
+    Files that such a run had handed over are kept first, as far as a disk or a store lets them; where a process in the
+    background is at that already, its end is waited for.
+
     Examples:
       git track recover
       git track recover --force
     """
-    found = lazy("gittrack.runs.folding").fold_dead(here().repository, time.time(), force)
+    place = here()
+    watch = Watch()
+    keep = lazy("gittrack.record.finishing").Finishing(place.paths, os.environ, watch.show)
+    closed = keep.await_others()
+    found = lazy("gittrack.runs.folding").fold_dead(place.repository, time.time(), force, keep.keep)
+    found = found._replace(folded=[*closed, *found.folded])
     if as_json:
-        sys.stdout.write(json.dumps({"closed": found.folded, "undecided": found.unknown}) + "\n")
+        document = {"closed": found.folded, "undecided": found.unknown, "waiting": list(found.waiting)}
+        sys.stdout.write(json.dumps(document) + "\n")
         return
     for run_id in found.folded:
         sys.stdout.write(f"closed {run_id[:SHORT]}\n")
@@ -43,5 +54,8 @@ def recover(
         sys.stdout.write(f"undecided {run_id[:SHORT]}: it was started elsewhere and may still live\n")
     if found.unknown:
         sys.stdout.write("`git track recover --force` closes them; do so when you know that they are dead\n")
-    if not found.folded and not found.unknown:
+    for run_id in found.waiting:
+        why = keep.failures.get(run_id, "another process is at it")
+        sys.stdout.write(f"waiting {run_id[:SHORT]}: its files are not all kept yet: {why}\n")
+    if not found.folded and not found.unknown and not found.waiting:
         sys.stdout.write("no run to close\n")

@@ -8,6 +8,7 @@ import typer
 
 from gittrack import errors
 from gittrack.cli import context
+from gittrack.cli.drain import size
 from gittrack.core import codec
 from gittrack.core.layout import SHORT
 from gittrack.lazy import lazy
@@ -72,7 +73,8 @@ def run(
         _show_plan(supervise.plan(wish, place.paths, os.environ), json)
         return 0
     begun = _nothing if quiet or json else _say_begun
-    result: Result = supervise.run(wish, place.paths, os.environ, begun)
+    show = _nothing if quiet or json else lazy("gittrack.cli.drain").show
+    result: Result = supervise.run(wish, place.paths, os.environ, begun, show)
     if json:
         sys.stdout.write(codec.dumps(_document(result)).decode())
     elif not quiet:
@@ -90,7 +92,7 @@ def _ensure_streams() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
-def _nothing(run_id: str) -> None:
+def _nothing(_: object) -> None:
     pass
 
 
@@ -114,8 +116,13 @@ def _summary(result: "Result") -> list[str]:
     lines = [f"gittrack: run {short} {_how(result)}{_metrics(final.metrics, final.primary) if final else ''}"]
     if outcome.error is not None:
         lines.append(f"  not closed yet: {outcome.error}; nothing is lost, `git track recover` closes it")
+    elif outcome.unkept is not None:
+        lines.append(f"  {size(outcome.unkept)} of its files are still being kept; `git track recover` waits for that")
     elif final is None:
         lines.append("  processes that it started still run; they are recorded until they end")
+    if final and final.artifacts:
+        count = final.artifacts["count"]
+        lines.append(f"  {count} {'file' if count == 1 else 'files'} kept, {size(final.artifacts['size'])}")
     lines += _left_out(result.facts["left_out"])
     lines += [f"  note: {text}" for text in (final.warnings if final else result.notes)]
     lines.append(f"  see: git track show {short}")
@@ -165,6 +172,7 @@ def _document(result: "Result") -> dict[str, Any]:
         "duration": round(final.duration if final else outcome.duration, 6),
         "snapshot": result.facts["snapshot"],
         "metrics": {key: each["last"] for key, each in final.metrics.items()} if final else {},
+        "artifacts": (final and final.artifacts) or {"count": 0, "size": 0},
         "left_out": result.facts["left_out"],
         "warnings": final.warnings if final else list(result.notes),
         "error": outcome.error,
@@ -195,23 +203,15 @@ def _plan_lines(plan: Any) -> list[str]:
     if not plan.entries:
         lines = [f"The work tree is as committed ({base}): that commit is the snapshot."]
     else:
-        lines = [f"The snapshot ({base}) would differ in {len(plan.entries)} files, {_size(plan.size)} to read:"]
-        lines += [f"  {each.kind:<10} {_size(each.size):>9}  {each.path}" for each in plan.entries]
+        lines = [f"The snapshot ({base}) would differ in {len(plan.entries)} files, {size(plan.size)} to read:"]
+        lines += [f"  {each.kind:<10} {size(each.size):>9}  {each.path}" for each in plan.entries]
     if plan.left_out:
         lines.append("Left out:")
         for each in plan.left_out:
-            size = _size(each.size) if each.size is not None else ""
-            lines.append(f"  {each.reason:<24} {size:>9}  {each.path}")
+            how_large = size(each.size) if each.size is not None else ""
+            lines.append(f"  {each.reason:<24} {how_large:>9}  {each.path}")
         wanted = next((each.path for each in plan.left_out if each.include and "secret" not in each.reason), None)
         if wanted is not None:
             lines.append(f"To keep such a file: git track run --include {wanted} ...")
     lines += [f"Note: {note}" for note in plan.notes]
     return lines
-
-
-def _size(number: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} TB"

@@ -19,6 +19,7 @@ from gittrack.git import maintenance
 from gittrack.git.discover import Paths
 from gittrack.git.open import open_repository
 from gittrack.record.pump import wait
+from gittrack.record.storer import Storer
 from gittrack.runs import folding, live
 
 DELAY = 60.0
@@ -35,16 +36,23 @@ class Assistant:
         self._directory = directory
         self._pid = os.getpid()
         self._process: subprocess.Popen[bytes] | None = None
+        self.storer = Storer(paths, directory)
+        self._over = False
         self._lock = threading.Lock()
         _watch(self)
 
-    def finish(self) -> bool:
+    def finish(self, waiting: bool = True) -> bool:
         """Have the helper close the run. False when there is none: then the caller does."""
         with self._lock:
-            self.due = None
+            self.due, self._over = None, True
             process = self._process
         if process is None or self._pid != os.getpid():
             return False
+        if not waiting and process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.write(b"ended\n")
+                process.stdin.close()
+            return True
         with contextlib.suppress(subprocess.TimeoutExpired, OSError):
             process.communicate(b"ended\n", PATIENCE)  # it closes its output when it has tried
         return process.poll() in (None, 0)
@@ -56,8 +64,18 @@ class Assistant:
                 self.due = None
                 self._process = start(self._paths, self._directory)
 
+    def look(self) -> float:
+        """Do what is due; seconds until something may be due again."""
+        if self.due is not None and time.monotonic() >= self.due:
+            self.begin()
+        if self._over or self._process is not None:  # which sees to the files
+            return DELAY
+        self.storer.look()
+        return LOOK_EVERY if self.due is None else min(LOOK_EVERY, max(self.due - time.monotonic(), 0.01))
+
 
 _newest: Assistant | None = None
+_newer = threading.Event()  # there is another newest
 _watching = 0  # the process that has the thread; a forked one has none, and no run of its own
 
 
@@ -65,6 +83,7 @@ def _watch(assistant: Assistant) -> None:
     """Have one thread, for all runs of this process, begin the assistant when it is due."""
     global _newest, _watching
     _newest = assistant
+    _newer.set()
     if _watching != os.getpid():
         _watching = os.getpid()
         threading.Thread(target=_wake, name="gittrack-assistant", daemon=True).start()
@@ -72,12 +91,9 @@ def _watch(assistant: Assistant) -> None:
 
 def _wake() -> None:
     while True:
+        _newer.clear()
         assistant = _newest
-        due = assistant.due if assistant is not None else None
-        left = DELAY if due is None else due - time.monotonic()
-        if assistant is not None and left <= 0:
-            assistant.begin()
-        time.sleep(max(left, 0.01))
+        _newer.wait(assistant.look() if assistant is not None else DELAY)
 
 
 def start(paths: Paths, directory: str) -> "subprocess.Popen[bytes] | None":
@@ -106,20 +122,32 @@ def main() -> None:
     if folder is None:
         sys.exit(1)
     told = False
+    storer = Storer(folder.repo.paths, directory)
     for looks in itertools.count(1):
         if told:
             break
         with contextlib.suppress(errors.GittrackError):  # a full disk: tried again
+            storer.look()
             folder.advance(time.time())
             if looks % folding.TIDY_EVERY == 0:
                 maintenance.tidy(repo.git)
         told = bool(wait([0], int(LOOK_EVERY * 1000)))
     mine = (events.STARTER,) if os.read(0, 100) else ()  # its children may hold the lock of a program that has ended
-    closed = folder.finish(time.time(), "crashed", mine)
+    closed = _close(folder, storer, mine)
     os.close(1)
     while not closed:
         time.sleep(LOOK_EVERY)
-        closed = folder.finish(time.time(), "crashed", mine)
+        closed = _close(folder, storer, mine)
+
+
+def _close(folder: folding.Folder, storer: Storer, mine: tuple[str, ...]) -> bool:
+    """Close the run, if nobody is there any more and all its files are kept."""
+    folder.admit()
+    storer.look()
+    storer.dismiss()
+    if storer.is_running():
+        storer.wait(LOOK_EVERY)
+    return folder.finish(time.time(), "crashed", mine)
 
 
 _HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(live.__file__))))

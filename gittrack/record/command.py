@@ -11,6 +11,7 @@ from gittrack import errors
 from gittrack.recorder import opening
 
 BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(opening.__file__)), "bootstrap")
+ARTIFACTS = "GITTRACK_ARTIFACTS"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # what every shell answers
 
 
@@ -51,9 +52,13 @@ def start(file: str, argv: Sequence[str], out: int, err: int, environ: Mapping[s
         return _start("/bin/sh", ["/bin/sh", file, *argv[1:]], out, err, environ)  # a script without #!, as shells do
 
 
-def environment(environ: Mapping[str, str], run_id: str, directory: str, autolog: bool) -> dict[str, str]:
+def environment(
+    environ: Mapping[str, str], run_id: str, directory: str, autolog: bool, artifacts: str = ""
+) -> dict[str, str]:
     """The user's environment plus what makes a process of the command join the run."""
     child = {**environ, opening.RUN_ID: run_id, opening.RUN_DIR: directory}
+    if artifacts or ARTIFACTS in environ:
+        child[ARTIFACTS] = artifacts
     paths = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path != BOOTSTRAP]
     if autolog:
         child["PYTHONPATH"] = os.pathsep.join([BOOTSTRAP, *paths] if any(paths) else [BOOTSTRAP])

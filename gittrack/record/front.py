@@ -5,13 +5,14 @@ It holds nothing that the record needs: killed at any moment, the keeper goes on
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
 
 from gittrack import errors
 from gittrack.lazy import lazy
-from gittrack.record import command, signals, terminal
+from gittrack.record import command, signals, terminal, waiting
 from gittrack.record.command import End
 from gittrack.record.console import Console, Redact
 from gittrack.record.job import Final, Job, Outcome, Site
@@ -20,6 +21,8 @@ from gittrack.record.pump import Pump, wait
 from gittrack.record.terminal import Source
 
 REAP_EVERY = 1.0
+SHOW_EVERY = 0.1
+ENOUGH = 2  # interrupts
 _REFUSED = "check that it is a program of this machine, and its first line (#!) if it is a script; no run was made"
 
 Prepare = Callable[[], Job]
@@ -30,6 +33,7 @@ class Front:
 
     def __init__(self, site: Site) -> None:
         self.redact: Callable[[], Redact] = lambda: _redact_anew(site)  # `prepare` has a better one
+        self.show: waiting.Show = lambda _: None  # told how far the files are kept that the command has left
         self._site = site
         self._line = Line()
         self._pid: int | None = None
@@ -37,6 +41,8 @@ class Front:
         self._ended: dict[str, Any] | None = None
         self._done: dict[str, Any] | None = None
         self._drained = False
+        self._interrupts = 0  # since the command has ended
+        self._shown = self._left = False
         self._reap_at = time.monotonic() + REAP_EVERY
         self._status: int | None = None  # of the command, when it was we who reaped it
         self.may_run = False  # whether a command was started, as far as can be known
@@ -62,7 +68,7 @@ class Front:
         return self._command(job)
 
     def _command(self, job: Job) -> Outcome:
-        signals.Forwarder(self._signal, lambda: terminal.copy_size(self._site.wiring)).start()
+        signals.Forwarder(self._signal, lambda: terminal.copy_size(self._site.wiring), self._note).start()
         self._began = (time.monotonic(), time.time())
         lazy("gittrack.record.reaper").adopt_orphans()
         self.may_run = True
@@ -71,13 +77,17 @@ class Front:
         while self._done is None:
             if not self._step(pump):
                 return self._take_over(pump, job)
+        self._unshow()
         pump.finish()
         final = self._done["final"]
         return self._outcome(Final(*final) if final else None, self._done["error"])
 
     def _step(self, pump: Pump) -> bool:
         """Wait for one thing to happen. False: the keeper is gone."""
-        ready = wait([self._line.reader, *pump.readers], int(REAP_EVERY * 1000))
+        patience = SHOW_EVERY if self._ended else REAP_EVERY
+        ready = wait([self._line.reader, *pump.readers], int(patience * 1000))
+        if not self._wait_for_files() and not self._left:
+            self._left = self._line.send("leave")
         if time.monotonic() > self._reap_at:
             self._status = lazy("gittrack.record.reaper").reap().get(self._pid, self._status)
             self._reap_at = time.monotonic() + REAP_EVERY
@@ -121,8 +131,27 @@ class Front:
         failed = f"the console was not recorded to its end: {pump.failed.strerror}" if pump.failed else None
         self._line.send("drained", writers=bool(pump.readers), failed=failed)
 
+    def _wait_for_files(self) -> bool:
+        """Show how far the files are kept that the command has left. False when nobody wants to wait any more."""
+        if self._ended is not None:
+            found = waiting.look(self._site.directory)
+            if found is not None:
+                self._shown = True
+                self.show(waiting.Drain(found, time.monotonic() - self._ended["at"], self._interrupts))
+        return self._interrupts < ENOUGH
+
+    def _unshow(self) -> None:
+        if self._shown:
+            self.show(None)
+
+    def _note(self, number: int) -> None:
+        """A signal came of which the command, if it is there, knows."""
+        if self._ended is not None:
+            self._interrupts += 1 if number == signal.SIGINT else ENOUGH
+
     def _signal(self, number: int) -> None:
         """Pass a signal on to the command."""
+        self._note(number)
         self._waiting.append(number)
         self._send_waiting()
 
@@ -152,7 +181,8 @@ class Front:
         second.watch(self._end())
         if self._ended is None:
             self._ended = {"code": second.end.code, "signal": second.end.signal, "at": time.monotonic()}
-        closed = second.close(keeper.GRACE)
+        closed = second.close(keeper.GRACE, self._wait_for_files)
+        self._unshow()
         recording.settle()  # whoever closes it later must know how the command ended
         return self._outcome(recording.final() if closed else None, recording.error)
 
@@ -164,6 +194,7 @@ class Front:
 
     def _outcome(self, final: Final | None, error: str | None) -> Outcome:
         ended = self._ended or {"code": None, "signal": None, "at": time.monotonic()}
+        found = None if final else waiting.look(self._site.directory)
         return Outcome(
             os.path.basename(self._site.directory),
             ended["code"],
@@ -171,6 +202,7 @@ class Front:
             ended["at"] - self._began[0],
             final,
             error,
+            found and max(found.total - found.done, 0),
         )
 
     def _pump(self, sources: tuple[Source, ...], in_front: bool = False) -> Pump:

@@ -35,6 +35,7 @@ class Job(NamedTuple):
     system_metrics: bool
     git_config: dict[str, str]
     variables: dict[str, str]  # of the environment, as far as they are recorded
+    artifacts: str = ""  # which files that `torch.save` writes are kept: see surroundings.artifacts
 
 
 class Final(NamedTuple):
@@ -45,6 +46,7 @@ class Final(NamedTuple):
     metrics: dict[str, Any]  # as in summary.json
     primary: dict[str, Any] | None
     warnings: list[str]
+    artifacts: dict[str, int] | None = None  # as in summary.json
 
 
 class Outcome(NamedTuple):
@@ -56,3 +58,4 @@ class Outcome(NamedTuple):
     duration: float
     final: Final | None
     error: str | None
+    unkept: int | None = None  # bytes of its files that are still being kept

@@ -46,7 +46,7 @@ def run(site: Site, line: Line, make_pump: MakePump) -> None:
 
 def _start(site: Site, line: Line, job: Job, wake: int, make_pump: MakePump) -> None:
     recording = Recording(site.paths, site.directory, site.starter, job, site.command.environ)
-    environ = command.environment(site.command.environ, job.run_id, site.directory, job.autolog)
+    environ = command.environment(site.command.environ, job.run_id, site.directory, job.autolog, job.artifacts)
     site.starter.lend()
     try:
         child = command.start(site.command.file, site.command.argv, site.wiring.out, site.wiring.err, environ)
@@ -60,7 +60,7 @@ def _start(site: Site, line: Line, job: Job, wake: int, make_pump: MakePump) -> 
     recording.begin(child.pid)
     keeper = Keeper(site.wiring.sources, recording, child.pid, make_pump, line, wake)
     keeper.watch()
-    closed = keeper.close(GRACE)
+    closed = keeper.close(GRACE, keeper.is_awaited)
     keeper.dismiss(closed)
     if not closed:
         keeper.outlast()
@@ -88,6 +88,7 @@ class Keeper:
         self._wake = wake
         self._pump: Pump | None = None if line else make_pump(sources)
         self._drained = False
+        self._left = False  # whether the user does not want to wait for files
         self._writers = True  # whether some process still has the command's stdout or stderr open
 
     def watch(self, end: End | None = None) -> None:
@@ -101,14 +102,25 @@ class Keeper:
         if self._pump is not None:
             self._pump.drain()
 
-    def close(self, grace: float) -> bool:
-        """Make the last cut and fold it, if within `grace` seconds nobody of the run is left."""
+    def close(self, grace: float, patient: Callable[[], bool]) -> bool:
+        """Make the last cut and fold it, if within `grace` seconds nobody of the run is left.
+
+        Files that the command has handed over are waited for as long as it takes and `patient` says so.
+        """
         deadline = time.monotonic() + grace
+        self._recording.owe()
         while not self._try_close():
-            if time.monotonic() > deadline or (self._recording.error and not self._writers):
+            keeping = self._recording.is_keeping() and patient()
+            if keeping:
+                deadline = time.monotonic() + grace
+            elif time.monotonic() > deadline or (self._recording.error and not self._writers):
                 return False
-            self._wait(0.02)
+            self._wait(0.1 if keeping else 0.02)
         return True
+
+    def is_awaited(self) -> bool:
+        """Whether somebody waits at the terminal, and wants to."""
+        return self._line is not None and not self._left
 
     def dismiss(self, closed: bool) -> None:
         """Tell the front process that it may go, and hold up nobody who waits for the end of the output."""
@@ -176,7 +188,9 @@ class Keeper:
             self._pump = self._make_pump(self._sources)
             return
         for message in messages:
-            if message["kind"] == "broken":
+            if message["kind"] == "leave":
+                self._left = True
+            elif message["kind"] == "broken":
                 self._break(message["reader"])
             elif message["kind"] == "drained":
                 self._drained, self._writers = True, message["writers"]

@@ -18,6 +18,7 @@ from gittrack.record.command import End
 from gittrack.record.job import Final, Job
 from gittrack.record.signals import name_of
 from gittrack.record.starter import NAME, Starter
+from gittrack.record.storer import Storer, later
 from gittrack.record.system_metrics import Sampler
 from gittrack.recorder import files
 from gittrack.runs import folding, live, tail
@@ -57,6 +58,8 @@ class Recording:
         self._end: tuple[End, tuple[float, float]] | None = None
         self._next_look = time.monotonic() + FIRST_LOOK
         self._next_files = time.monotonic() + FILES_EVERY
+        self._storer = Storer(paths, directory, environ)
+        self._owed: set[str] = set()  # parcels that waited when the command had ended
         self._sizes: dict[str, int] = {}
         self._advances = 0
         self._shared = False
@@ -72,6 +75,7 @@ class Recording:
         now = time.monotonic()
         if now >= self._next_look:
             self._guard(self._advance)
+            self._guard(self._storer.look)
             self._next_look = time.monotonic() + LOOK_EVERY
         if now >= self._next_files:
             self._guard(self._read_declared)
@@ -98,6 +102,18 @@ class Recording:
             fields = {"code": end.code, "reason": None, "signal": name, "status": end.status}
             self._guard(lambda: self._starter.event("end", fields, at))
 
+    def owe(self) -> None:
+        """The command has ended: what waits to be kept now belongs to what is waited for."""
+        self._owed = set(live.parcels(self.directory))
+        self._storer.try_again()
+
+    def is_keeping(self) -> bool:
+        """Whether files of the command are being kept, as far as that can succeed."""
+        self._guard(self._storer.look)
+        if self._storer.failed:
+            return False
+        return not self._owed.isdisjoint(live.parcels(self.directory)) or self._storer.is_leaving()
+
     def warn(self, text: str) -> None:
         """Put a warning into the record."""
         self._guard(lambda: self._starter.event("warning", {"text": text}))
@@ -117,7 +133,7 @@ class Recording:
 
     def tidy(self) -> None:
         """What nobody waits for: fold other runs that are dead, and git's housekeeping that our objects call for."""
-        self._guard(lambda: folding.fold_dead(self._repository(), time.time()))
+        self._guard(lambda: folding.fold_dead(self._repository(), time.time(), keep=later(self._paths)))
         self._guard(lambda: maintenance.tidy(Git(self._paths, self._environ)))
 
     def _guard(self, work: Callable[[], object]) -> None:
@@ -187,9 +203,15 @@ class Recording:
                 self._starter.metrics(values, number)
 
     def _finish(self) -> bool:
+        folder = self._fold()
+        if folder is not None:
+            folder.admit()
+        self._storer.look()
+        self._storer.dismiss()
+        if self._storer.failed and live.parcels(self.directory):
+            raise errors.CannotWrite(f"its files are not all kept: {self._storer.error()}", "they wait where they are")
         if live.held(self.directory, [name for name in live.process_files(self.directory) if name != NAME]):
             return False
-        folder = self._fold()
         if folder is None:
             raise errors.RefConflict("another process is folding this run", "it will be complete when that has ended")
         if tail.exists(self.directory):  # whoever recorded the console was killed, or could not write
@@ -204,7 +226,12 @@ class Recording:
         assert self._folder is not None
         status, summary = self._folder.documents()
         return Final(
-            status["status"], status["duration"], summary["metrics"], summary["primary"], list(status["warnings"])
+            status["status"],
+            status["duration"],
+            summary["metrics"],
+            summary["primary"],
+            list(status["warnings"]),
+            summary.get("artifacts"),
         )
 
 

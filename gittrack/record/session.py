@@ -20,10 +20,11 @@ from gittrack.git.discover import Paths, discover
 from gittrack.git.open import open_repository
 from gittrack.git.repository import RefChange, Repository
 from gittrack.git.snapshot import Plan, Snapshot
-from gittrack.record import environment, exit_code, facts, notebook, surroundings
+from gittrack.record import drain, environment, exit_code, facts, notebook, surroundings
 from gittrack.record.assistant import Assistant
 from gittrack.record.facts import Labels
 from gittrack.record.surroundings import Surroundings
+from gittrack.record.waiting import Show
 from gittrack.recorder import active, packages
 from gittrack.recorder.active import ActiveRun
 from gittrack.recorder.journal import Journal
@@ -40,8 +41,10 @@ def start(
     note: str | None = None,
     snapshot: bool = True,
     include: Sequence[str] = (),
+    show: Show = lambda _: None,
 ) -> ActiveRun:
     """Begin a run of this process. A run that it began before is finished: a notebook's cell is run again and again.
+    `show` hears how far its files are kept when it has ended.
 
     Raises NotARepository, BadConfig, GitFailed, CannotWrite.
     """
@@ -50,7 +53,7 @@ def start(
     if previous is not None and previous.is_own():
         previous.finish()
     session = _session(discover_here(current()))
-    return session.begin(params, labels, snapshot, include)
+    return session.begin(params, labels, snapshot, include, show)
 
 
 def discover_here(environ: Mapping[str, str]) -> Paths:
@@ -81,7 +84,7 @@ class Session:
         self._environment: list[tuple[str, Any]] | None = None
 
     def begin(
-        self, params: Mapping[str, Any] | None, labels: Labels, keep_code: bool, include: Sequence[str]
+        self, params: Mapping[str, Any] | None, labels: Labels, keep_code: bool, include: Sequence[str], show: Show
     ) -> ActiveRun:
         around = self._look()
         kept = self._take(around, include) if keep_code else around.without_snapshot()
@@ -110,7 +113,7 @@ class Session:
         for file, value in self._describe(around):
             journal.event("environment", name=file, value=value)
         assistant = Assistant(self.paths, journal.dir)
-        run = ActiveRun(journal, run_id, False, params, lambda run: self._finish(run, assistant, at_exit))
+        run = ActiveRun(journal, run_id, False, params, lambda run: self._finish(run, assistant, at_exit, show))
         at_exit = partial(_at_exit, run)
         exit_code.watch()
         atexit.register(at_exit)  # runs before the run's own
@@ -168,13 +171,20 @@ class Session:
             ]
         return self._environment
 
-    def _finish(self, run: ActiveRun, assistant: Assistant, at_exit: Callable[[], None]) -> None:
+    def _finish(self, run: ActiveRun, assistant: Assistant, at_exit: Callable[[], None], show: Show) -> None:
         """Make the last cut and fold it, here or by the helper that has been folding so far."""
         atexit.unregister(at_exit)
-        if assistant.finish():
+        waited = drain.wait(assistant.storer, run.dir, show)
+        if assistant.finish(waited):
             return
-        folder = folding.Folder.open(self._repo(), run.dir)
-        if folder is None:  # another command is folding this run
+        if not waited:  # the storer closes the run, when it has kept the files
+            assistant.storer.let_go()
+            return
+        try:
+            folder = folding.Folder.open(self._repo(), run.dir)
+        except FileNotFoundError:  # another command has folded this run
+            return
+        if folder is None:  # or does now
             return
         try:
             folder.finish(time.time(), "crashed", mine=(STARTER,))

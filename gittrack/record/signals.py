@@ -36,9 +36,11 @@ def survive(numbers: Iterable[int]) -> None:
 class Forwarder:
     """Passes signals on to the command from a thread of its own: the main one may be stuck in a write to a terminal."""
 
-    def __init__(self, send: Send, resized: Callable[[], None]) -> None:
+    def __init__(self, send: Send, resized: Callable[[], None], seen: Send = lambda _: None) -> None:
+        """`seen` hears of what the terminal has sent to the command as well as to us."""
         self._send = send
         self._resized = resized
+        self._heard = seen
         self._seen: dict[int, float] = {}
         self._waiting = {*ours(), signal.SIGWINCH}
 
@@ -63,6 +65,7 @@ class Forwarder:
             return
         if code > 0 and number in _FROM_TERMINAL:  # from the kernel: the whole process group has it
             self._seen[number] = time.monotonic()
+            self._heard(number)
             return
         if sender == os.getppid() and time.monotonic() - self._seen.get(number, -_ECHO) < _ECHO:
             return

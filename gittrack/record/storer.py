@@ -30,6 +30,7 @@ class Storer:
         self._directory = directory
         self._environ = environ
         self._process: subprocess.Popen[bytes] | None = None
+        self._told = False
         self._pause = FIRST_PAUSE
         self._next = 0.0
         self._lock = threading.Lock()
@@ -41,13 +42,23 @@ class Storer:
             if self._is_running() or time.monotonic() < self._next or self._pid != os.getpid():
                 return
             if live.parcels(self._directory) and not is_at_work(self._directory):
+                self._told = False
                 self._process = start(self._paths, self._directory, subprocess.PIPE, self._environ)
+
+    def try_again(self) -> None:
+        """Whatever kept the last one from its work, the next look starts another."""
+        with self._lock:
+            self.failed, self._next, self._pause = False, 0.0, FIRST_PAUSE
 
     def dismiss(self) -> None:
         """Tell it that nothing more comes: it ends when it has kept what is there."""
         with self._lock:
             if self._process is not None and self._process.stdin is not None:
-                _say(self._process.stdin)
+                self._told = self._told or _say(self._process.stdin)
+
+    def is_leaving(self) -> bool:
+        """Whether one runs that was told to end."""
+        return self._told and self.is_running()
 
     def is_running(self) -> bool:
         with self._lock:
@@ -56,9 +67,11 @@ class Storer:
     def wait(self, seconds: float) -> None:
         """Until it has ended, or for so long."""
         process = self._process
-        if process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(seconds)
+        if process is None:
+            time.sleep(seconds)
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
 
     def let_go(self) -> None:
         """Wait no more: it goes on alone, and closes the run when it is done."""
@@ -133,10 +146,12 @@ def is_at_work(directory: str) -> bool:
     return files.is_locked(waiting.in_parcels(directory, waiting.LOCK))
 
 
-def _say(stdin: "IO[bytes]") -> None:
+def _say(stdin: "IO[bytes]") -> bool:
     with contextlib.suppress(OSError, ValueError):  # it has ended
         stdin.write(b".")
         stdin.flush()
+        return True
+    return False
 
 
 _HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(live.__file__))))

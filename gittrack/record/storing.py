@@ -37,6 +37,7 @@ from gittrack.store import local
 LOOK_EVERY = 0.2
 IDLE = 30.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+MARK, PATIENCE = 0.05, 20
 NICE = 10
 DONE = ".done"
 _FAILURES = (errors.GittrackError, OSError)
@@ -47,7 +48,7 @@ class Storer:
 
     def __init__(self, directory: str, lock: int, content: Any, large: int) -> None:
         self.progress = waiting.Publisher(directory)
-        self._directory = directory
+        self.directory = directory
         self._lock = lock
         self._keeper = keeping.Keeper(directory, content, large, self.progress.done)
         self._file: files.File | None = None
@@ -83,11 +84,11 @@ class Storer:
 
     def keep_all(self) -> bool:
         """Keep what waits; whether there was anything. Raises GittrackError, OSError, files.RunOver."""
-        names = live.parcels(self._directory)
+        names = live.parcels(self.directory)
         for name in names:
             if name not in self._seen:
                 self._seen.add(name)
-                self.progress.expect(keeping.size_of(live.parcel(self._directory, name)))
+                self.progress.expect(keeping.size_of(live.parcel(self.directory, name)))
         for name in names:
             self._keep(name)
         return bool(names)
@@ -103,20 +104,20 @@ class Storer:
 
     def _keep(self, name: str) -> None:
         if self._file is None:
-            self._file = files.create(self._directory)
+            self._file = files.create(self.directory)
         if self._said is None:
-            self._said, self._whole = _said(self._directory, set(live.parcels(self._directory)))
+            self._said, self._whole = _said(self.directory, set(live.parcels(self.directory)))
         if name not in self._whole:
             told = self._said.get(name, set())
             outcome = self._keeper.keep(name)
             self._write(_lines(name, outcome, told))
         self.progress.failed(None)
         self._warned = False
-        _remove(live.parcel(self._directory, name))
+        _remove(live.parcel(self.directory, name))
 
     def _sweep(self) -> None:
         """Remove what a storer that was killed had kept already."""
-        folder = waiting.in_parcels(self._directory, "")
+        folder = waiting.in_parcels(self.directory, "")
         for name in os.listdir(folder):
             if name.endswith(DONE):
                 shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
@@ -154,12 +155,16 @@ def main() -> None:
 
 def _serve(storer: Storer) -> bool:
     """Keep what comes until nothing more does. False when something could not be kept."""
-    told, pause, since = False, FIRST_PAUSE, time.monotonic()
+    told, pause, since, turned_away = False, FIRST_PAUSE, time.monotonic(), 0
     while True:
         try:
             worked = storer.keep_all()
         except files.RunOver:
-            return False
+            turned_away += 1
+            if turned_away > PATIENCE or not live.parcels(storer.directory):
+                return False
+            time.sleep(MARK)  # somebody looks whether the run can be closed, and will see that it cannot
+            continue
         except _FAILURES as error:
             storer.complain(error)
             if told:  # who waits shall know, and not wait for somebody to make room

@@ -15,6 +15,7 @@ from gittrack.record.front import Front
 from gittrack.record.job import Command, Job, Outcome, Site
 from gittrack.record.starter import Starter
 from gittrack.record.surroundings import Surroundings, look
+from gittrack.record.waiting import Show
 from gittrack.runs import live, writer
 
 
@@ -40,8 +41,15 @@ class Result(NamedTuple):
 Begun = Callable[[str], None]
 
 
-def run(wish: Wish, paths: Paths, environ: Mapping[str, str], begun: Begun = lambda _: None) -> Result:
-    """Run and record a command. `begun` hears the run's id when the command is about to start.
+def run(
+    wish: Wish,
+    paths: Paths,
+    environ: Mapping[str, str],
+    begun: Begun = lambda _: None,
+    show: Show = lambda _: None,
+) -> Result:
+    """Run and record a command. `begun` hears the run's id when the command is about to start, `show` how far its files
+    are kept when it has ended.
 
     Nothing is left behind when it cannot start. Raises CannotStart, NotARepository, BadConfig, GitFailed, CannotWrite.
     """
@@ -62,6 +70,7 @@ def run(wish: Wish, paths: Paths, environ: Mapping[str, str], begun: Begun = lam
     try:
         wiring = terminal.connect()
         front = Front(Site(paths, starter.directory, starter, Command(file, tuple(wish.argv), dict(environ)), wiring))
+        front.show = show
     except BaseException:
         _discard(starter)
         raise

@@ -17,7 +17,7 @@ import pytest
 from gittrack.core import codec, events
 from gittrack.git.discover import Paths, discover
 from gittrack.git.open import open_repository
-from gittrack.record import storer, storing
+from gittrack.record import storer
 from gittrack.recorder import files
 from gittrack.runs import folding, live
 from gittrack.store.local import open_local

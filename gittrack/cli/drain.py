@@ -1,0 +1,82 @@
+"""What a user sees who waits for a run's files: a bar on a terminal, one line in a pipe, nothing for what is quick."""
+
+import contextlib
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gittrack.record.waiting import Drain
+
+SOON = 0.5  # seconds after which the bar appears
+LATE = 2.0  # and the line in a pipe
+WIDTH = 24
+
+
+class Watch:
+    """What was said so far in one drain."""
+
+    def __init__(self) -> None:
+        self._base: int | None = None  # bytes that were kept before anybody waited
+        self._bar = False
+        self._told = 0
+
+    def show(self, drain: "Drain | None") -> None:
+        """One more look; None ends it."""
+        if drain is None:
+            self._clear()
+            self._base, self._told = None, 0  # ready for the next run of this process
+            return
+        if self._base is None:
+            self._base = drain.waiting.done
+        done, total = drain.waiting.done - self._base, max(drain.waiting.total - self._base, 0)
+        terminal = sys.stderr is not None and sys.stderr.isatty()
+        while self._told < drain.interrupts and self._told < 2:
+            self._told += 1
+            self._clear()
+            _say(_INTERRUPTED[self._told - 1].format(left=size(max(total - done, 0))))
+        if drain.interrupts >= 2:
+            return
+        if terminal and drain.seconds > SOON:
+            self._draw(done, total, drain.waiting.error)
+        elif not terminal and not self._bar and drain.seconds > LATE:
+            self._bar = True
+            _say(f"gittrack: keeping {size(total - done)} of files\n")
+
+    def _draw(self, done: int, total: int, error: str | None) -> None:
+        share = min(1.0, done / total) if total else 1.0
+        bar = f"{'█' * round(share * WIDTH):░<{WIDTH}} {share:4.0%}"
+        line = f"gittrack: keeping files {bar}  {size(done)} of {size(total)}"
+        line += f"  waiting: {error}" if error else ""
+        self._bar = True
+        _say("\r" + line[: shutil.get_terminal_size().columns - 1] + "\033[K")
+
+    def _clear(self) -> None:
+        if self._bar and sys.stderr is not None and sys.stderr.isatty():
+            _say("\r\033[K")
+        self._bar = False
+
+
+_INTERRUPTED = (
+    "gittrack: the command has ended; its files are being kept, {left} to go. "
+    "Ctrl-C again leaves that to the background\n",
+    "gittrack: {left} of files are not kept yet; that goes on in the background, and nothing is lost. "
+    "`git track recover` shows how far it is, and finishes it\n",
+)
+_watch = Watch()
+show = _watch.show
+
+
+def size(number: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
+def _say(text: str) -> None:
+    """Nothing of ours is worth failing for: the terminal may be gone by now."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
