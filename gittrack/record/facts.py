@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from gittrack import __version__
 from gittrack.core import codec
+from gittrack.core.parcels import LFS
 from gittrack.core.redact import Redactor
 from gittrack.git.discover import Paths
 from gittrack.git.snapshot_values import Snapshot
@@ -68,6 +69,11 @@ def facts(
         "writer": place.get("writer"),
         "gittrack": __version__,
     }
+
+
+def stored(stores: Sequence[str]) -> dict[str, str]:
+    """What the start event says of where files are kept: a reader of the record need know of git-lfs only."""
+    return {"store": LFS} if LFS in stores else {}
 
 
 def _left_out(snapshot: Snapshot, redactor: Redactor) -> list[dict[str, Any]]:
