@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gittrack import errors
 from gittrack.core import layout
 from gittrack.git.repository import Repository
-from gittrack.runs import embedded, live, reader
+from gittrack.runs import artifacts, embedded, live, reader
 from gittrack.store import transfer
 from gittrack.store.base import Store
 from gittrack.store.content import Content, Progress
