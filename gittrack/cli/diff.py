@@ -1,5 +1,6 @@
 """`git track diff`: two runs side by side, and the git diff of their code."""
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,23 +11,30 @@ from gittrack.cli import render, render_page
 from gittrack.cli.asking import find_all, fresh
 from gittrack.compare import card
 from gittrack.compare import diff as diffs
+from gittrack.compare.text import line
 from gittrack.core import layout
 from gittrack.core.model import Record
-from gittrack.errors import GitFailed
+from gittrack.errors import GitFailed, UsageError
+from gittrack.lazy import lazy
 from gittrack.runs import reader
 
 if TYPE_CHECKING:
     from gittrack.cli.context import Workplace
+    from gittrack.runs.selectors import Target
 
 
 def diff(
     first: Annotated[str, typer.Argument(metavar="A", help="The run to compare with.")],
     second: Annotated[str, typer.Argument(metavar="B", help="The run that is compared.")] = "latest",
     paths: Annotated[
-        list[str] | None, typer.Argument(metavar="[PATH]...", help="Show the code of these paths only.")
+        list[str] | None,
+        typer.Argument(metavar="[PATH]...", help="Show the code of these paths only; the weights' file."),
     ] = None,
     stat: Annotated[bool, typer.Option("--stat", help="Of the code, show only which files differ.")] = False,
     code: Annotated[bool, typer.Option("--code", help="Show the code alone.")] = False,
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Compare the tensors of A[@STEP] and B[@STEP], and nothing else.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; of the code, the files that differ.")] = False,
 ) -> None:
     """Show what differs between two runs, code included.
@@ -34,14 +42,21 @@ def diff(
     First facts, parameters, last metrics, packages and environment, differences only; then the git diff of the two
     snapshots, with the pager and the colours that git diff has here. B is the latest run when not given.
 
+    With --weights the tensors of two torch or safetensors files are compared, one after the other: the norm of the
+    difference, that over the norm before, and the cosine of the angle between both. Without @STEP it is the file that
+    was kept last. Nothing in the files is executed.
+
     Examples:
       git track diff best latest
+      git track diff latest@100 latest@best --weights
       git track diff 7c21f 9e0aa --stat
       git track diff latest~1 latest --code -- train.py
     """
     targets = find_all([first, second], deleted=True)
     place = fresh()
     before, after = (reader.read(place.repository, target.id) for target in targets)
+    if weights:
+        return _weights(place, targets, [before, after], paths or [], as_json)
     files = [{}, {}] if code else [reader.environment(place.repository, record) for record in (before, after)]
     found = diffs.between(before, after, *files)
     if as_json:
@@ -57,6 +72,38 @@ def diff(
             render_page.put(out, render_page.part(_heading(before, after)))
         if _both(before, after):
             _git_diff(place, before, after, [*(["--stat"] if stat else []), *_limit(paths)], out)
+    return None
+
+
+def _weights(
+    place: "Workplace", targets: "list[Target]", records: list[Record], paths: list[str], as_json: bool
+) -> None:
+    if len(paths) > 1:
+        raise UsageError("one file of each run is compared at a time", "git track diff A B --weights -- FILE")
+    comparing, kept = lazy("gittrack.compare.weights"), lazy("gittrack.runs.artifacts")
+    files = [
+        kept.artifacts(place.repository, record)
+        if target.step is None
+        else kept.of_checkpoint(place.repository, record, target.step)
+        for target, record in zip(targets, records, strict=True)
+    ]
+    chosen = lazy("gittrack.compare.weight_files").pair(*files, paths[0] if paths else None)
+    names = [f"{record.id[: layout.SHORT]}:{line(one.path)}" for record, one in zip(records, chosen, strict=True)]
+    elsewhere = lazy("gittrack.runs.stores").contents(place.repository, place.settings)
+    with contextlib.ExitStack() as opened:
+        sources = [kept.source(place.repository, record, elsewhere) for record in records]
+        handles = [opened.enter_context(s.open(one)) for s, one in zip(sources, chosen, strict=True)]
+        found = comparing.between(*handles, *names)
+    if as_json:
+        sides = [
+            {"run": record.id, "path": one.path, "step": one.step, "sha256": one.sha256}
+            for record, one in zip(records, chosen, strict=True)
+        ]
+        return render.write(card.pretty({"from": sides[0], "to": sides[1], **comparing.document(found)}))
+    with render_page.paged(place.git, "diff") as out:
+        shown = [f"{name} (step {one.step})" for name, one in zip(names, chosen, strict=True)]
+        render_page.put(out, render_page.title(f"weights from {' → '.join(shown)}"))
+        render_page.put(out, "".join(map(render_page.part, comparing.part(found))))
     return None
 
 
