@@ -14,7 +14,9 @@ from typing import BinaryIO, NamedTuple, TypeVar
 from gittrack import errors
 from gittrack.core import layout, parcels
 from gittrack.core.model import Record
+from gittrack.git import objects
 from gittrack.git.repository import Repository
+from gittrack.git.trees import TreeEditor
 from gittrack.runs import live, reader
 from gittrack.store import reassemble
 from gittrack.store.content import Content, Progress
@@ -85,6 +87,7 @@ class Source:
     def __init__(self, repo: Repository, record: Record, contents: Sequence[Content] = ()) -> None:
         self._repo = repo
         self._record = record
+        self._trees: dict[str, TreeEditor] = {}
         self._contents = (open_local(live.track_dir(repo.paths)), *contents)
 
     def read(self, artifact: Artifact) -> bytes:
@@ -138,12 +141,18 @@ class Source:
             yield from (self._in_tree(now.tip, one) for one in same)
 
     def _in_tree(self, tip: str, artifact: Artifact) -> bytes | None:
-        return self._repo.read_path(tip, layout.file_path(artifact.number, artifact.path))
+        """By walking the trees: a name may have what cannot be asked of git in a line."""
+        try:
+            if tip not in self._trees:
+                self._trees[tip] = tree_of(self._repo, tip)
+            entry = self._trees[tip].get(layout.file_path(artifact.number, artifact.path))
+            return self._repo.read(entry.oid)[1] if entry is not None else None
+        except (KeyError, ValueError, errors.DamagedRecord):  # another place may have it
+            return None
 
     def _of_lfs(self, artifact: Artifact) -> BinaryIO | None:
         """The file in git-lfs's own storage, if it is there and right, and our store does not have it."""
-        digest = artifact.sha256
-        path = os.path.join(self._repo.paths.common_dir, "lfs", "objects", digest[:2], digest[2:4], digest)
+        digest, path = artifact.sha256, of_lfs(self._repo, artifact.sha256)
         if not os.path.exists(path) or self._contents[0].has(digest, artifact.size):
             return None
         file = open(path, "rb")  # noqa: SIM115 - handed over, or closed below
@@ -178,6 +187,17 @@ class Source:
             f"{what} ({artifact.size:,} bytes, sha256 {artifact.sha256}) is not in {places}",
             "`git track store pull` fetches it, where the run was recorded `git track store push` sends it",
         )
+
+
+def of_lfs(repo: Repository, sha256: str) -> str:
+    """Where git-lfs keeps a file."""
+    return os.path.join(repo.paths.common_dir, "lfs", "objects", sha256[:2], sha256[2:4], sha256)
+
+
+def tree_of(repo: Repository, tip: str) -> TreeEditor:
+    """The tree of a commit, to be looked into. Raises KeyError, ValueError, DamagedRecord."""
+    tree = objects.parse_commit(repo.read(tip)[1]).tree
+    return TreeEditor(repo.algorithm, lambda oid: repo.read(oid)[1], tree)
 
 
 def _write(file: BinaryIO, path: str, mode: int, progress: Progress | None) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from gittrack import errors
-from gittrack.runs import checks_records, checks_repository
+from gittrack.runs import checks_files, checks_records, checks_repository
 from gittrack.runs.findings import ERROR, Finding, Patient
 
 Check = Callable[[Patient], Iterator[Finding]]
@@ -18,6 +18,7 @@ CHECKS: tuple[Check, ...] = (
     checks_repository.writer_binding,
     checks_records.records,
     checks_records.objects,
+    checks_files.files,
     checks_records.annotations,
     checks_records.index,
     checks_records.live_runs,

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 
+import builder
 import keeping
 import pytest
 
@@ -81,15 +82,26 @@ def test_the_files_of_a_checkpoint_are_found_by_its_step_best_or_latest(store, r
 
 @pytest.mark.parametrize("how", ["read", "open"])
 @pytest.mark.parametrize("committed", [False, True])
-def test_bytes_come_from_the_record_the_live_folder_and_the_store(store, run, committed, how):
-    run.keep(1, {"small": b"few", "caf\udce9": b"odd", "empty": b""})
+@pytest.mark.parametrize("backend", ["pygit2", "cli"])
+def test_bytes_come_from_the_record_the_live_folder_and_the_store(repo, backend, committed, how):
+    store = builder.opened(repo, backend)
+    run = keeping.Run(store.paths)
+    run.keep(1, {"small": b"few", "caf\udce9": b"odd", "empty": b"", "two\nlines": b"2"})
     run.keep(2, {"large": BIG}, "store")
     run.keep(3, {"link": b"small"}, mode="120000")
     if committed:
         folding.fold_dead(store, 2000.0)
         assert not os.path.exists(run.directory)
-    for path, data in {"small": b"few", "caf\udce9": b"odd", "empty": b"", "large": BIG, "link": b"small"}.items():
+    for path, data in {
+        "small": b"few",
+        "caf\udce9": b"odd",
+        "two\nlines": b"2",
+        "empty": b"",
+        "large": BIG,
+        "link": b"small",
+    }.items():
         assert get(store, path, how=how) == data
+    store.close()
 
 
 def test_a_small_file_that_is_committed_while_it_is_read_is_found(store, run):
