@@ -7,8 +7,9 @@ call `git-track __complete WORD...` and print what it answers: one `value<tab>de
 """
 
 import sys
+import time
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import click
 import typer
@@ -20,6 +21,7 @@ from gittrack.cli.asking import fresh
 from gittrack.cli.commands import COMMANDS
 from gittrack.cli.completion_scripts import SCRIPTS
 from gittrack.cli.frame import PROGRAM, Group
+from gittrack.lazy import lazy
 from gittrack.runs.row import Row
 
 MOST = 200
@@ -40,6 +42,8 @@ class Completed(click.ParamType):  # type: ignore[type-arg]
 
 
 def _runs(incomplete: str, _more: bool) -> list[CompletionItem]:
+    if "@" in incomplete:
+        return _checkpoints(incomplete)
     if incomplete.startswith("best:"):
         names = sorted({name for row in _rows() for name in row.metrics})
         return _items([("best:" + name, "") for name in names], incomplete)
@@ -47,6 +51,33 @@ def _runs(incomplete: str, _more: bool) -> list[CompletionItem]:
     named = [(row.name, f"{row.id[:SHORT]} {row.status}") for row in rows if row.name]
     ids = [(row.id[:SHORT], " ".join(filter(None, (row.status, row.name, row.command[:50])))) for row in rows]
     return _items([*KEYWORDS, *named, *ids], incomplete)
+
+
+def _checkpoints(incomplete: str) -> list[CompletionItem]:
+    run = incomplete.rpartition("@")[0]
+    found = _kept(run, "checkpoints")
+    words = [(f"{run}@{word}", "") for word in ("best", "latest")]
+    return _items([*words, *((f"{run}@{one.step}", "") for one in found[-MOST:] if one.step is not None)], incomplete)
+
+
+def _files(incomplete: str, more: bool) -> list[CompletionItem]:
+    """RUN:PATH, the run first. A metric in `best:METRIC` stands where a path does."""
+    run, colon, _ = incomplete.rpartition(":")
+    if not colon:
+        return [CompletionItem(f"{one.value}:", help=one.help) for one in _runs(incomplete, more)]
+    paths = dict.fromkeys(one.path for one in _kept(run, "artifacts"))
+    return _items([(f"{run}:{path}", "") for path in paths if path.isprintable()], incomplete)
+
+
+def _kept(run: str, what: str) -> list[Any]:
+    """The checkpoints or artifacts of the run that is meant."""
+    place = fresh(fold=False)
+    goals = place.settings.goals if run.startswith("best") else {}
+    target = lazy("gittrack.runs.selectors").resolve(place.index, run, time.time(), goals=goals)
+    module = lazy("gittrack.runs.reader" if what == "checkpoints" else "gittrack.runs.artifacts")
+    record = lazy("gittrack.runs.reader").read(place.repository, target.id)
+    found: list[Any] = getattr(module, what)(place.repository, record)
+    return found
 
 
 def _commands_to_run(incomplete: str, more: bool) -> list[CompletionItem]:
@@ -69,6 +100,7 @@ def _items(pairs: list[tuple[str, str]], incomplete: str) -> list[CompletionItem
 COMPLETED: dict[str, Completed] = {
     **dict.fromkeys(("run", "runs", "a", "b", "against"), Completed(_runs)),
     **dict.fromkeys(("command", "argv"), Completed(_commands_to_run)),
+    "file": Completed(_files),
     "shell": Completed(_shells),
     "topic": Completed(_command_names),
 }

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gittrack.git.repository import Repository
     from gittrack.runs.annotations import Author
     from gittrack.runs.index import Index
+    from gittrack.store.content import Content
 
 LONGEST_COMMAND = 200  # characters of a command line that the log of operations keeps
 
@@ -59,6 +60,14 @@ class Workplace:
         """Settings that hold here."""
         settings: Settings = lazy("gittrack.config.settings").load(self.paths, os.environ, self.git_config)
         return settings
+
+    @cached_property
+    def contents(self) -> "list[Content]":
+        """The stores of the settings, for files that are not in this clone; where none is set, nothing is loaded."""
+        found: list[Content] = []
+        if any("://" in url for url in self.settings.store):
+            found = lazy("gittrack.runs.stores").contents(self.repository, self.settings)
+        return found
 
     @cached_property
     def git_config(self) -> dict[str, str]:

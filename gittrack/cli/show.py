@@ -9,11 +9,13 @@ from gittrack.cli import render, render_page
 from gittrack.cli.asking import find, fresh
 from gittrack.compare import card
 from gittrack.compare.listing import time_text
-from gittrack.compare.text import cell
+from gittrack.compare.text import cell, line
 from gittrack.core import layout
+from gittrack.lazy import lazy
 from gittrack.runs import reader
 
 if TYPE_CHECKING:
+    from gittrack.runs.artifacts import Artifact
     from gittrack.runs.selectors import Target
 
 
@@ -25,7 +27,7 @@ def show(
     """Show one run.
 
     Says how it ended, where its code is and the git commands that get it, its parameters and where each came from, its
-    metrics, checkpoints, environment, files that were left out of the snapshot, and warnings. Without RUN, the latest.
+    metrics, checkpoints, files, environment, what was left out of the snapshot, and warnings. Without RUN, the latest.
 
     RUN is an id or the beginning of one, a name, latest, latest~2, best, or best:METRIC; RUN@STEP, RUN@best and
     RUN@latest are checkpoints.
@@ -39,26 +41,35 @@ def show(
     target = find(run, deleted=True)
     repo = fresh().repository
     record = reader.read(repo, target.id)
+    kept: Any = lazy("gittrack.runs.artifacts")
     if target.step is not None:
-        return _checkpoint(target, reader.checkpoint(repo, record, target.step), as_json)
-    environment = reader.environment(repo, record)
+        files = kept.of_checkpoint(repo, record, target.step)
+        return _checkpoint(target, reader.checkpoint(repo, record, target.step), files, as_json)
+    environment, files = reader.environment(repo, record), kept.artifacts(repo, record)
     if as_json:
-        return render.write(card.pretty(card.whole(target.row, record, environment)))
+        return render.write(card.pretty(card.whole(target.row, record, environment, files)))
     render.write(render_page.title(f"run {target.id}"))
-    for part in card.parts(target.row, record, environment, time.time(), everything):
+    for part in card.parts(target.row, record, environment, time.time(), everything, files):
         render.write(render_page.part(part, target.row.status))
     return None
 
 
-def _checkpoint(target: "Target", found: reader.Checkpoint, as_json: bool) -> None:
+def _checkpoint(target: "Target", found: reader.Checkpoint, files: "list[Artifact]", as_json: bool) -> None:
     if as_json:
         document: dict[str, Any] = {"id": target.id, "metrics": dict(found.metrics), "step": found.step}
+        document["artifacts"] = [card.artifact(one) for one in files]
         return render.write(card.pretty(document | {"time": time_text(found.w), "seconds": found.t}))
     render.write(render_page.title(f"checkpoint at step {found.step} of run {target.id}"))
     lines = [("kept", f"{time_text(found.w)}, {found.t:.1f} s after the start")]
     snapshot = target.row.snapshot
     lines += [("code", f"git worktree add --detach DIR {snapshot[:10]}")] if snapshot else []
+    here = f"{target.id[: layout.SHORT]}@{found.step}"
+    lines += [("files", f"git track checkout {here} --artifacts -o DIR")] if files else []
     lines += [("record", f"git log --grep 'step {found.step}:' {layout.run_ref(target.id)}")] if target.row.tip else []
     render.write(render_page.part(card.Part("", lines)))
     rows = [(cell(name), cell(value)) for name, value in sorted(found.metrics.items())]
-    return render.write(render_page.part(card.Part("metrics", titles=("name", "value"), rows=rows, right=(1,))))
+    render.write(render_page.part(card.Part("metrics", titles=("name", "value"), rows=rows, right=(1,))))
+    names = [(line(one.path), card.size(one.size)) for one in files]
+    if names:
+        render.write(render_page.part(card.Part("files", titles=("path", "size"), rows=names, right=(1,))))
+    return None

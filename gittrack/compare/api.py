@@ -7,7 +7,8 @@ when its attribute is. pandas is loaded by the methods that return its objects.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, overload
 
 from gittrack.compare import diff as diffs
 from gittrack.compare import listing
@@ -15,7 +16,8 @@ from gittrack.compare.selection import select
 from gittrack.compare.text import cell, setting
 from gittrack.config import environment
 from gittrack.core import layout
-from gittrack.core.model import Record
+from gittrack.core.events import Metrics
+from gittrack.core.model import Point, Record
 from gittrack.core.moments import Clock
 from gittrack.errors import RunNotFound, UsageError
 from gittrack.git.discover import discover
@@ -27,6 +29,9 @@ from gittrack.runs.row import Row
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from gittrack.compare.checkpoints import Checkpoint, Checkpoints
+    from gittrack.runs.artifacts import Artifact
 
 T = TypeVar("T")
 
@@ -57,6 +62,15 @@ class Place:
         finally:
             index.close()
 
+    def row(self, run_id: str) -> Row | None:
+        """The row of one run as of now; None when it is not here."""
+        index = open_index(self.paths)
+        try:
+            index.refresh(lambda: self.repository)
+            return index.row(run_id)
+        finally:
+            index.close()
+
     def goals(self) -> Mapping[str, str]:
         """The goals of gittrack.yaml and the like."""
         git = self.repository.git
@@ -67,6 +81,25 @@ class Place:
 
 def _clock() -> Clock:
     return Clock(time.time(), lambda fields: time.mktime((*fields[:6], 0, 0, -1)), time.localtime)  # type: ignore[arg-type]
+
+
+def goal_of(rows: Sequence[Row], metric: str, place: Place) -> str:
+    """`minimize` or `maximize`, as the runs say, else the settings. Raises UsageError."""
+    said = {row.goals[metric] for row in rows if metric in row.goals}
+    said |= {row.primary[1] for row in rows if row.primary and row.primary[0] == metric}
+    goal = said.pop() if len(said) == 1 else None if said else place.goals().get(metric)
+    if goal is None:
+        problem = "the runs disagree" if said else "nobody said"
+        raise UsageError(
+            f"{problem} whether a low or a high {metric} is best",
+            f"write `goals: {{{metric}: minimize}}` (or maximize) into gittrack.yaml",
+        )
+    return goal
+
+
+def _files() -> ModuleType:
+    """Reading a list of runs loads nothing of stores."""
+    return lazy("gittrack.compare.checkpoints")
 
 
 def runs(where: str | None = None, repo: str = ".", sort: str | None = None, deleted: bool = False) -> "Runs":
@@ -123,24 +156,12 @@ class Runs(Sequence["RunView"]):
             metric = next((row.primary[0] for row in rows if row.primary), None)
         if metric is None:
             raise UsageError("no run says which metric decides what is best", 'name it: runs.best("loss")')
-        side, sign = ("min", 1) if self._goal(metric) == "minimize" else ("max", -1)
+        side, sign = ("min", 1) if goal_of(rows, metric, self._place) == "minimize" else ("max", -1)
         values = [(row.metrics[metric].get(side), row) for row in rows if metric in row.metrics]
         there = [(value, row) for value, row in values if value is not None]
         if not there:
             raise RunNotFound(f"none of these runs has a value of {metric!r}", "`git track ls --columns help`: names")
         return RunView(self._place, min(there, key=lambda pair: sign * pair[0])[1])
-
-    def _goal(self, metric: str) -> str:
-        said = {row.goals[metric] for row in self._rows if metric in row.goals}
-        said |= {row.primary[1] for row in self._rows if row.primary and row.primary[0] == metric}
-        goal = said.pop() if len(said) == 1 else None if said else self._place.goals().get(metric)
-        if goal is None:
-            problem = "the runs disagree" if said else "nobody said"
-            raise UsageError(
-                f"{problem} whether a low or a high {metric} is best",
-                f"write `goals: {{{metric}: minimize}}` (or maximize) into gittrack.yaml",
-            )
-        return goal
 
     def _some(self) -> list[Row]:
         if not self._rows:
@@ -245,25 +266,83 @@ class RunView:
             self._record = reader.read(self._place.repository, self.id)
         return self._record
 
-    def metrics(self, name: str | None = None) -> Any:
+    def metrics(self, name: str | None = None, chain: bool = False) -> Any:
         """The whole series of a metric: a pandas Series over steps (index `step`).
 
         Without a name, a DataFrame of all metrics, one line per step. Of a repeated step the value that came last: a
-        metric that is both logged and named in `checkpoint` at a step is there once.
+        metric that is both logged and named in `checkpoint` at a step is there once. `chain`: of a resumed run, with
+        the series of the runs that it continues before it, each up to the step at which it was continued.
         Raises RunNotFound for a metric that the run has not.
         """
         frames = lazy("gittrack.compare.frame")
-        if name is not None:
-            if name not in self._row.metrics and name not in (self.record.summary.get("metrics") or {}):
-                known = ", ".join(sorted(self._row.metrics)[:10]) or "none"
-                raise RunNotFound(f"run {self.id[: layout.SHORT]} has no metric {name!r}", f"it has: {known}")
-            return frames.series(reader.series(self._place.repository, self.record, name), name)
-        return frames.table_of_lines(reader.lines(self._place.repository, self.record))
+        chained = self._chain() if chain else [(self, None)]
+        if name is None:
+            return frames.table_of_lines(line for run, end in chained for line in run._lines(end))
+        if not any(run._has(name) for run, _ in chained):
+            known = ", ".join(sorted(self._row.metrics)[:10]) or "none"
+            raise RunNotFound(f"run {self.id[: layout.SHORT]} has no metric {name!r}", f"it has: {known}")
+        return frames.series([point for run, end in chained for point in run._points(name, end)], name)
+
+    def _has(self, name: str) -> bool:
+        return name in self._row.metrics or name in (self.record.summary.get("metrics") or {})
+
+    def _points(self, name: str, end: int | None) -> list[Point]:
+        found = reader.points(self._place.repository, self.record, name)
+        return [point for point in found if end is None or point.step <= end]
+
+    def _lines(self, end: int | None) -> Iterator[Metrics]:
+        found = reader.lines(self._place.repository, self.record)
+        return (line for line in found if end is None or line.step <= end)
+
+    def _chain(self) -> "list[tuple[RunView, int | None]]":
+        """This run and those that it continues, the oldest first, each with the last step that counts of it."""
+        chained: list[tuple[RunView, int | None]] = [(self, None)]
+        seen = {self.id}
+        while (parent := chained[0][0].parent_run) is not None and parent.id not in seen:
+            seen.add(parent.id)  # a record can be written by anybody, and go round in a circle
+            steps = [chained[0][0]._continued_at(), *(end for _, end in chained)]
+            chained.insert(0, (parent, min((step for step in steps if step is not None), default=None)))
+        return chained
+
+    def _continued_at(self) -> int | None:
+        step = (self._row.continues or {}).get("step")
+        return step if isinstance(step, int) else None
 
     @property
-    def checkpoints(self) -> list[reader.Checkpoint]:
-        """The checkpoints in order, each with `.step`, `.metrics`, `.t` (seconds since the start) and `.w` (epoch)."""
-        return reader.checkpoints(self._place.repository, self.record)
+    def checkpoints(self) -> "Checkpoints":
+        """The checkpoints in order, each with `.step`, `.metrics`, `.files`, and `.open`, `.load`, `.checkout`."""
+        found: Checkpoints = _files().of_run(lambda: self._place.repository, self.record)
+        return found
+
+    def best(self, metric: str | None = None) -> "Checkpoint":
+        """The checkpoint with the best value of `metric`, or of the primary metric. Raises RunNotFound, UsageError."""
+        if metric is None:
+            if self._row.primary is None:
+                raise UsageError("the run does not say which metric decides what is best", 'name it: run.best("loss")')
+            metric = self._row.primary[0]
+        return self.checkpoints.best(metric, goal_of([self._row], metric, self._place))
+
+    def latest(self) -> "Checkpoint":
+        """The last checkpoint. Raises RunNotFound when there is none."""
+        return self.checkpoints.latest()
+
+    @property
+    def artifacts(self) -> "list[Artifact]":
+        """All files of the run in the order in which they were kept, each with `.path`, `.size`, `.sha256`, `.step`."""
+        found: list[Artifact] = lazy("gittrack.runs.artifacts").artifacts(self._place.repository, self.record)
+        return found
+
+    def open(self, path: str) -> BinaryIO:
+        """The last file of the run that has this path, for reading. Raises RunNotFound, MissingContent."""
+        opened: BinaryIO = _files().open_last(self._place.repository, self.record, path)
+        return opened
+
+    @property
+    def parent_run(self) -> "RunView | None":
+        """The run that this one continues, where it is a resumed one and the other is here."""
+        origin = (self._row.continues or {}).get("run")
+        row = self._place.row(str(origin)) if origin else None
+        return RunView(self._place, row) if row else None
 
     def console(self) -> str:
         """All that the run printed; what is no UTF-8 is replaced."""

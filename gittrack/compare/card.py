@@ -1,16 +1,23 @@
 """One run on one page: what `git track show` says, as labelled lines and small tables."""
 
+import contextlib
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gittrack.compare.listing import SYSTEM, duration, time_text
+from gittrack.compare.listing import SYSTEM, continued, duration, time_text
 from gittrack.compare.text import MISSING, cell, json_text, line, setting
 from gittrack.core import codec, fields, layout, spans
 from gittrack.core.model import Record
 from gittrack.runs.row import Row
 
+if TYPE_CHECKING:
+    from gittrack.runs.artifacts import Artifact
+
+CHECKPOINT = "checkpoint"
+MOST_FILES = 10
 WIDEST = 80  # of a parameter's value; --json has it whole
 FRAMEWORKS = ("torch", "tensorflow", "jax", "keras", "scikit-learn", "numpy", "pandas", "transformers", "lightning",
               "xgboost", "lightgbm")  # fmt: skip
@@ -28,11 +35,17 @@ class Part(NamedTuple):
 
 
 def parts(
-    row: Row, record: Record, environment: Mapping[str, bytes], now: float, everything: bool = False
+    row: Row,
+    record: Record,
+    environment: Mapping[str, bytes],
+    now: float,
+    everything: bool = False,
+    artifacts: "Sequence[Artifact]" = (),
 ) -> list[Part]:
     """All of the page that there is something to say for. System metrics are there with `everything`."""
     found = [facts(row, record, now), code(record), params(record), metrics(row, record, everything)]
-    found += [checkpoints(row), environment_part(environment), left_out(record), warnings(record)]
+    found += [checkpoints(row), files(row, artifacts), environment_part(environment), left_out(record)]
+    found.append(warnings(record))
     return [part for part in found if part.lines or part.rows]
 
 
@@ -48,7 +61,7 @@ def facts(row: Row, record: Record, now: float) -> Part:
         "tags": ", ".join(row.tags),
         "baseline": "yes, of its experiment" if row.baseline else None,
         "deleted": "yes; `git track restore` brings it back" if row.deleted else None,
-        "continues": _continued(row.continues),
+        "continues": continued(row),
         "started by": row.parent[: layout.SHORT] if row.parent else None,
     }
     lines = [(label, cell(text)) for label, text in given.items() if text]
@@ -67,13 +80,6 @@ def state(row: Row, now: float) -> str:
     took = f" {'for' if row.status == 'running' else 'after'} {spans.format_duration(seconds)}" if seconds else ""
     reason = f": {row.reason}" if row.reason else ""
     return f"{row.status}{how}{took}{reason}"
-
-
-def _continued(origin: Mapping[str, Any] | None) -> str | None:
-    if not origin or not origin.get("run"):
-        return None
-    step = origin.get("step")
-    return f"{str(origin['run'])[: layout.SHORT]}" + (f" from step {step}" if step is not None else "")
 
 
 def code(record: Record) -> Part:
@@ -131,6 +137,36 @@ def checkpoints(row: Row) -> Part:
         best = row.best_checkpoint
         lines.append(("best", f"step {cell(best.get('step'))}: {cell(best.get('metric'))} {cell(best.get('value'))}"))
     return Part("checkpoints", lines)
+
+
+def files(row: Row, artifacts: "Sequence[Artifact]") -> Part:
+    """How many files there are, and those of the last checkpoint, or the last ones that were logged."""
+    if not artifacts:
+        return Part("files")
+    short = row.id[: layout.SHORT]
+    lines = [("kept", f"{len(artifacts)}, {size(sum(one.size for one in artifacts))}")]
+    lines += [("list", f"git track artifacts {short}"), ("get", f"git track checkout {short} --artifacts -o DIR")]
+    last = next((one.parcel for one in reversed(artifacts) if one.kind == CHECKPOINT), None)
+    shown = [one for one in artifacts if one.parcel == last] or list(artifacts)
+    rows = [(line(one.path), cell(one.step), size(one.size), cell(one.kind)) for one in shown[-MOST_FILES:]]
+    return Part("files", lines, titles=("path", "step", "size", "kind"), rows=rows, right=(1, 2))
+
+
+def artifact(one: "Artifact") -> dict[str, Any]:
+    """A file of a run for --json."""
+    path: str | bytes = os.fsencode(one.path)
+    with contextlib.suppress(UnicodeDecodeError):
+        path = os.fsencode(one.path).decode()
+    return {
+        "path": path,
+        "sha256": one.sha256,
+        "size": one.size,
+        "mode": one.mode,
+        "where": one.where,
+        "kind": one.kind,
+        "step": one.step,
+        "time": time_text(one.w),
+    }
 
 
 def environment_part(files: Mapping[str, bytes]) -> Part:
@@ -200,7 +236,9 @@ def _clip(text: str) -> str:
     return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
 
 
-def whole(row: Row, record: Record, environment: Mapping[str, bytes]) -> dict[str, Any]:
+def whole(
+    row: Row, record: Record, environment: Mapping[str, bytes], artifacts: "Sequence[Artifact]" = ()
+) -> dict[str, Any]:
     """The run for --json: the documents of the record, annotations applied, the environment decoded."""
     annotations = ("name", "tags", "notes", "baseline", "deleted", "archived")
     files: dict[str, Any] = {
@@ -216,6 +254,7 @@ def whole(row: Row, record: Record, environment: Mapping[str, bytes]) -> dict[st
         "summary": record.summary,
         "annotations": {name: fields.value(row, name) for name in annotations},
         "environment": files,
+        "artifacts": [artifact(one) for one in artifacts],
     }
 
 

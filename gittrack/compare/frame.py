@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from gittrack.compare.listing import SYSTEM, duration
+from gittrack.compare.listing import SYSTEM, continued, duration
 from gittrack.core.events import Metrics
 from gittrack.core.model import Point
 from gittrack.runs.row import Row
 
 RUN, PARAMS, METRICS = "run", "params", "metrics"
-FACTS = ("name", "status", "duration", "experiment", "user", "host", "snapshot", "tags")
+FACTS = ("name", "status", "continues", "duration", "experiment", "user", "host", "snapshot", "tags")
 MORE_FACTS = ("created", "command", "base", "exit_code", "checkpoints")
 TIMES = ("created", "started", "ended")
 _WIDE = ("name", "status", "created", "started", "ended", "duration", "exit_code", "experiment", "command", "user",
@@ -62,6 +62,7 @@ def compared(
     for number, row in enumerate(rows):
         record: dict[tuple[str, str], Any] = {(RUN, name): getattr(row, name) for name in FACTS}
         record[RUN, "duration"] = duration(row, now)
+        record[RUN, "continues"] = continued(row)
         if everything:
             record |= {(RUN, name): getattr(row, name) for name in MORE_FACTS}
         record |= {(PARAMS, name): value for name, value in sorted(row.params.items())}

@@ -42,6 +42,7 @@ def default_columns(rows: Sequence[Row], now: float, short: int = layout.SHORT) 
     keys = ["id"]
     keys += ["name"] if any(row.name for row in rows) else []
     keys += ["age", "state", "duration"]
+    keys += ["continues"] if any(row.continues for row in rows) else []
     keys += ["tags"] if any(map(tags, rows)) else []
     taken = {*fields.FIELDS, fields.AGE}
     keys += [name if name not in taken else f"params.{name}" for name in differing(rows)]
@@ -78,6 +79,8 @@ def column(rows: Sequence[Row], key: str, now: float, short: int = layout.SHORT)
         return Column(key, key, [time_text(getattr(row, key)) for row in rows], keep=3)
     if key in ("base", "snapshot"):
         return Column(key, key, [(getattr(row, key) or MISSING)[: layout.SHORT] for row in rows], keep=3)
+    if key == "continues":
+        return Column(key, key, [continued(row) or MISSING for row in rows], keep=2)
     values = [fields.value(row, key, now) for row in rows]
     right = all(isinstance(value, (int, float)) or value is None for value in values)
     if _is_metric(rows, key):
@@ -155,6 +158,15 @@ def tags(row: Row) -> list[str]:
     """Tags, the marks that are no tags before them."""
     marks = [mark for mark in ("baseline", "deleted") if getattr(row, mark)]
     return [*marks, *row.tags]
+
+
+def continued(row: Row) -> str | None:
+    """What a resumed run goes on from: `7c21fab@10`."""
+    origin = row.continues
+    if not origin or not origin.get("run"):
+        return None
+    step = origin.get("step")
+    return cell(str(origin["run"])[: layout.SHORT]) + (f"@{cell(step)}" if step is not None else "")
 
 
 def time_text(seconds: float | None) -> str:

@@ -1,0 +1,148 @@
+"""`git track artifacts` and `git track cat`: which files a run has, and the content of one."""
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from gittrack import errors
+from gittrack.cli import render
+from gittrack.cli.asking import find, fresh
+from gittrack.cli.context import output_colour
+from gittrack.compare import card
+from gittrack.compare.listing import time_text
+from gittrack.compare.text import cell, line, lines
+from gittrack.core.layout import SHORT
+from gittrack.lazy import lazy
+from gittrack.runs import reader
+
+if TYPE_CHECKING:
+    from gittrack.core.model import Record
+    from gittrack.runs.artifacts import Artifact
+    from gittrack.runs.selectors import Target
+
+PIECE = 1024 * 1024
+
+
+def artifacts(
+    run: Annotated[str, typer.Argument(metavar="RUN[@STEP]", help="The run, or a checkpoint of it.")] = "latest",
+    long: Annotated[bool, typer.Option("--long", "-l", help="Show digest, mode and time, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the files that were kept with a run.
+
+    Files of checkpoints and files that were logged, in the order in which they were kept; with RUN@STEP those of that
+    checkpoint. `where` says whether a file lies in git, with the record, or in the store. Without RUN, the latest.
+
+    Examples:
+      git track artifacts
+      git track artifacts best@best --long
+    """
+    target = find(run, deleted=True)
+    repo = fresh().repository
+    record = reader.read(repo, target.id)
+    kept: Any = lazy("gittrack.runs.artifacts")
+    found = kept.artifacts(repo, record) if target.step is None else kept.of_checkpoint(repo, record, target.step)
+    if as_json:
+        return render.write(card.pretty([card.artifact(one) for one in found]))
+    if not found:
+        return render.say(
+            f"run {target.id[:SHORT]} has no files; run.checkpoint(path=…) and run.log_artifact keep them"
+        )
+    columns = [
+        render.Column("path", [line(one.path) for one in found], keep=9),
+        render.Column("step", [cell(one.step) for one in found], right=True),
+        render.Column("size", [card.size(one.size) for one in found], right=True),
+        render.Column("kind", [cell(one.kind) for one in found], keep=5),
+        render.Column("where", [cell(one.where) for one in found], keep=6),
+    ]
+    if long:
+        columns += [
+            render.Column("mode", [cell(one.mode) for one in found], keep=3),
+            render.Column("kept", [time_text(one.w) for one in found], keep=2),
+            render.Column("sha256", [one.sha256 for one in found]),
+        ]
+    return render.write(render.table(columns, None if long else render.terminal_width(), output_colour())[0])
+
+
+def cat(
+    file: Annotated[str, typer.Argument(metavar="RUN[@STEP]:PATH", help="The run or checkpoint, and the file.")],
+) -> None:
+    """Print a file of a run.
+
+    PATH is a file as `git track artifacts` lists it, else one of the run's code. Of a file that was kept repeatedly,
+    the last one, or that of the checkpoint RUN@STEP. Bytes go out as they are; on a terminal, what is no text is not
+    shown.
+
+    Examples:
+      git track cat latest:confusion.csv
+      git track cat best@best:model.pt > model.pt
+      git track cat 7c21f:train.py
+    """
+    target, path = _split(file)
+    repo = fresh().repository
+    record = reader.read(repo, target.id)
+    kept: Any = lazy("gittrack.runs.artifacts")
+    found = kept.artifacts(repo, record) if target.step is None else kept.of_checkpoint(repo, record, target.step)
+    chosen = next((one for one in reversed(found) if one.path == path), None)
+    if chosen is not None:
+        with kept.source(repo, record, fresh().contents).open(chosen) as opened:
+            return _print(_pieces(opened))
+    snapshot = record.facts.get("snapshot")
+    data = repo.read_path(snapshot, path) if snapshot and repo.exists(snapshot) else None
+    if data is None:
+        raise _missing(target, record, path, found)
+    return _print(iter([data]))
+
+
+def _split(text: str) -> "tuple[Target, str]":
+    """Selectors and paths may both hold colons: it is the first with a run before it and its file after it."""
+    if ":" not in text:
+        raise errors.UsageError(f"{text} names no file", "write RUN:PATH, for example latest:model.pt")
+    places = [at for at, char in enumerate(text) if char == ":" and at]
+    first: tuple[Target, str] | None = None
+    problem: errors.GittrackError | None = None
+    for at in places:
+        try:
+            target, path = find(text[:at], deleted=True), text[at + 1 :]
+        except errors.GittrackError as error:
+            problem = problem or error
+            continue
+        if _has(target, path):
+            return target, path
+        first = first or (target, path)
+    if first is None:
+        raise problem or errors.UsageError(f"{text} names no run", "write RUN:PATH, for example latest:model.pt")
+    return first
+
+
+def _has(target: "Target", path: str) -> bool:
+    repo = fresh().repository
+    record = reader.read(repo, target.id)
+    return any(one.path == path for one in lazy("gittrack.runs.artifacts").artifacts(repo, record))
+
+
+def _missing(target: "Target", record: "Record", path: str, found: "list[Artifact]") -> errors.RunNotFound:
+    at = f"@{target.step}" if target.step is not None else ""
+    names = list(dict.fromkeys(one.path for one in found))
+    near = lazy("difflib").get_close_matches(path, names, n=3, cutoff=0.4) or names[:5]
+    hint = f"files that it has: {', '.join(near)}" if near else "`git track artifacts RUN` lists the files of a run"
+    return errors.RunNotFound(f"{record.id[:SHORT]}{at} has no file {path!r}", hint)
+
+
+def _pieces(opened: BinaryIO) -> Iterator[bytes]:
+    while data := opened.read(PIECE):
+        yield data
+
+
+def _print(pieces: Iterator[bytes]) -> None:
+    if not sys.stdout.isatty():
+        sys.stdout.flush()
+        for data in pieces:
+            sys.stdout.buffer.write(data)
+        return
+    for data in pieces:
+        if b"\0" in data:
+            raise errors.UsageError("this is no text, and this is a terminal", "send it elsewhere: … > FILE")
+        render.write(lines(data.decode(errors="backslashreplace")))

@@ -1,0 +1,282 @@
+"""Files of a run, put back into a folder: those of its code, of a checkpoint, and those that were logged with it."""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from gittrack import errors
+from gittrack.core import layout
+from gittrack.core.model import Record
+from gittrack.git import export, objects
+from gittrack.git.export import Listed
+from gittrack.git.repository import Repository
+from gittrack.runs import artifacts, checkout_plan, placing
+from gittrack.runs.artifacts import CHECKPOINT, Artifact
+from gittrack.runs.checkout_plan import (
+    ARTIFACT,
+    CODE,
+    DIFFERS,
+    FILE,
+    IN_THE_WAY,
+    LINK,
+    LINK_MODE,
+    NEW,
+    REFUSED,
+    Item,
+    Plan,
+    Seen,
+)
+from gittrack.store.content import Content
+
+Progress = Callable[[int], None]  # bytes done since the last call
+
+LISTED = 8
+_PIECE = 1024 * 1024
+
+
+class Wish(NamedTuple):
+    """What is to be restored. `point`: a checkpoint's step, `best` or `latest`; None is the latest that has files."""
+
+    point: int | str | None = None
+    code: bool = True
+    artifacts: bool = True
+    directory: str | None = None  # None: the work tree
+    paths: Sequence[str] = ()
+    files: Sequence[Artifact] | None = None  # these, and not what `point` says
+    contents: Sequence[Content] = ()  # stores to ask for what is not in this clone
+
+
+class Checkout(NamedTuple):
+    """What would be done in the folder `root`, and what there is to remark."""
+
+    root: str
+    plan: Plan
+    code: Sequence[Listed]
+    artifacts: Sequence[Artifact]
+    notes: Sequence[str] = ()
+    contents: Sequence[Content] = ()
+
+
+def prepare(repo: Repository, record: Record, wish: Wish) -> Checkout:
+    """Look at what is there; nothing is changed. Raises RunNotFound, GitFailed, UsageError, MissingContent."""
+    root = _root(repo, wish)
+    alone = wish.directory is not None and not wish.code
+    prefix = "" if alone else _prefix(record)
+    notes: list[str] = []
+    found = _found(repo, record, wish, notes)
+    code = _code(repo, record, notes, required=not wish.artifacts) if wish.code else []
+    items = [*_artifact_items(artifacts.source(repo, record, wish.contents), found, prefix), *_code_items(code)]
+    kept, missing = checkout_plan.chosen(items, prefix, wish.paths)
+    if missing:
+        raise errors.RunNotFound(
+            f"run {record.id[: layout.SHORT]} has no file {missing[0]!r} here", _known(items, wish.code)
+        )
+    taken = {item.path for item in kept if item.origin == ARTIFACT}
+    kept = [item for item in kept if item.origin == ARTIFACT or item.path not in taken]
+    safe = [code[item.number] for item in kept if item.origin == CODE and not checkout_plan.problem(item.path)]
+    changed = export.differing(repo.git, safe, root)
+
+    def see(item: Item) -> Seen:
+        seen = placing.look(root, item.path)
+        if seen.kind not in (FILE, LINK) or seen.blocker:
+            return seen
+        if item.origin == CODE:
+            return seen._replace(same=item.path not in changed)
+        return seen._replace(same=_is(os.path.join(root, item.path), seen.kind, item, found[item.number]))
+
+    plan = checkout_plan.decide(kept, see, placing.folds_case(root))
+    return Checkout(root, plan, code, found, notes, wish.contents)
+
+
+def _found(repo: Repository, record: Record, wish: Wish, notes: list[str]) -> Sequence[Artifact]:
+    if wish.files is not None or not wish.artifacts:
+        return wish.files or []
+    found = wanted(repo, record, wish.point)
+    short = record.id[: layout.SHORT]
+    if not found and not wish.code:
+        hint = "a run keeps them with run.checkpoint(path=…) and run.log_artifact(…)"
+        raise errors.RunNotFound(f"run {short} has no files", hint)
+    if wish.point is not None and not any(one.kind == CHECKPOINT for one in found):
+        notes.append(f"the checkpoint {wish.point} of run {short} has no files")
+    return found
+
+
+def wanted(repo: Repository, record: Record, point: int | str | None) -> list[Artifact]:
+    """The files of one checkpoint, and the last of each path that was logged with the run. Raises RunNotFound."""
+    every = artifacts.artifacts(repo, record)
+    logged = {one.path: one for one in every if one.kind != CHECKPOINT}
+    if point is None:
+        last = next((one.parcel for one in reversed(every) if one.kind == CHECKPOINT), None)
+        chosen = [one for one in every if one.kind == CHECKPOINT and one.parcel == last]
+    else:
+        chosen = artifacts.of_checkpoint(repo, record, point)
+    return [*(logged | {one.path: one for one in chosen}).values()]
+
+
+def restore(
+    repo: Repository, record: Record, found: Checkout, command: str, who: str, force: bool, progress: Progress
+) -> list[str]:
+    """Do what is planned. Returns remarks.
+
+    Raises WouldOverwrite when files would be replaced and `force` is not given, or cannot be because a folder stands in
+    their place; then nothing was changed. What is refused is left out: the caller says so.
+    """
+    refuse(found, force)
+    todo = found.plan.of(NEW, DIFFERS)
+    if not todo:
+        return []
+    notes = []
+    with placing.replacing(repo.paths, found.root, command, who) as target:
+        code = [one.item for one in todo if one.item.origin == CODE]
+        if code:
+            folder = os.path.join(target.staging, "code")
+            os.mkdir(folder)
+            listed = [found.code[item.number] for item in code]
+            _verify(repo, listed)
+            remark = export.write(repo.git, listed, folder)
+            notes += [remark] if remark else []
+        source = artifacts.source(repo, record, found.contents)
+        for verdict in todo:
+            item = verdict.item
+            if item.origin == CODE:
+                made = os.path.join(target.staging, "code", item.path)
+            else:
+                made = os.path.join(target.staging, "artifact")
+                _make(source, found.artifacts[item.number], item, made, progress)
+            target.put(made, item.path, replace=force)
+            progress((item.size or 0) if item.origin == CODE else 0)
+    return notes
+
+
+def refuse(found: Checkout, force: bool) -> None:
+    """Raise WouldOverwrite for what stands in the way."""
+    blocked = found.plan.of(IN_THE_WAY)
+    if blocked:
+        lines = _lines([f"{one.item.path}: {one.reason}" for one in blocked])
+        raise errors.WouldOverwrite(
+            f"nothing was restored, since this is in the way in {found.root}:\n{lines}",
+            "move it away, choose files with --path, or restore into another folder with -o DIR",
+        )
+    differing = found.plan.of(DIFFERS)
+    if differing and not force:
+        lines = _lines([one.item.path for one in differing])
+        raise errors.WouldOverwrite(
+            f"{len(differing)} files in {found.root} would be overwritten, so nothing was restored:\n{lines}",
+            "--force overwrites them, and `git track undo` brings them back; or choose another folder with -o DIR",
+        )
+
+
+def refused(found: Checkout) -> errors.Refused | None:
+    """The error that says what was left out, for after the rest is done."""
+    left = found.plan.of(REFUSED)
+    if not left:
+        return None
+    lines = _lines([f"{one.item.path}: {one.reason}" for one in left])
+    return errors.Refused(
+        f"{len(left)} files of the record were not restored:\n{lines}",
+        "`git track cat RUN:PATH > FILE` writes the content of one to a file that you name",
+    )
+
+
+def _root(repo: Repository, wish: Wish) -> str:
+    if wish.directory is None:
+        if repo.paths.worktree is None:
+            raise errors.UsageError("this repository has no work tree", "say where the files go: -o DIR")
+        return repo.paths.worktree
+    root = os.path.abspath(wish.directory)
+    if os.path.lexists(root) and not os.path.isdir(root):
+        raise errors.WouldOverwrite(f"{wish.directory} is there and is no folder", "choose another one with -o DIR")
+    inside = os.path.realpath(root)
+    for git_dir in (repo.paths.git_dir, repo.paths.common_dir):
+        if os.path.commonpath([inside, git_dir]) == git_dir:
+            raise errors.UsageError(f"{wish.directory} is inside of git's own folder", "choose another one with -o DIR")
+    return root
+
+
+def _prefix(record: Record) -> str:
+    """Where the run worked, below the top of the work tree: what it saved was relative to that."""
+    cwd = record.facts.get("cwd")
+    return cwd if isinstance(cwd, str) and cwd != "." and not checkout_plan.problem(cwd) else ""
+
+
+def _artifact_items(source: artifacts.Source, found: Sequence[Artifact], prefix: str) -> list[Item]:
+    items = []
+    for number, one in enumerate(found):
+        # The record's own path is judged, not what it becomes below the prefix
+        path = f"{prefix}/{one.path}" if prefix and not checkout_plan.problem(one.path) else one.path
+        link = None
+        if one.mode == LINK_MODE and one.size <= checkout_plan.LONGEST_LINK:
+            link = os.fsdecode(source.read(one))
+        items.append(Item(path, one.mode, ARTIFACT, one.size, link, number))
+    return items
+
+
+def _code(repo: Repository, record: Record, notes: list[str], required: bool) -> list[Listed]:
+    snapshot = record.facts.get("snapshot")
+    short = record.id[: layout.SHORT]
+    if not snapshot:
+        if required:
+            raise errors.RunNotFound(
+                f"no snapshot was kept of run {short}", "its record: `git track show " + short + "`"
+            )
+        notes.append(f"no snapshot was kept of run {short}: there is no code to restore")
+        return []
+    if not objects.is_oid(snapshot) or not repo.exists(snapshot):
+        raise errors.GitFailed(
+            f"the code of run {short} is not in this clone: {snapshot}",
+            "fetch refs/track/code from the repository in which it was recorded; --artifacts restores the files alone",
+        )
+    listed = export.listing(repo.git, snapshot)
+    modules = [one.path for one in listed if one.mode == export.SUBMODULE]
+    if modules:
+        notes.append(f"submodules are left as they are: {', '.join(modules[:LISTED])}")
+    return [one for one in listed if one.mode != export.SUBMODULE]
+
+
+def _code_items(code: Sequence[Listed]) -> list[Item]:
+    return [Item(one.path, one.mode, CODE, one.size, None, number) for number, one in enumerate(code)]
+
+
+def _is(path: str, kind: str, item: Item, artifact: Artifact) -> bool:
+    """Whether the file at `path` is the artifact: content, and whether it can be executed."""
+    if kind == LINK or item.mode == LINK_MODE:
+        return kind == LINK and item.mode == LINK_MODE and os.readlink(path) == item.link
+    found = os.lstat(path)
+    executable = bool(found.st_mode & 0o100)
+    if found.st_size != artifact.size or executable != (item.mode == checkout_plan.EXECUTABLE_MODE):
+        return False
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while data := file.read(_PIECE):
+                digest.update(data)
+    except PermissionError:  # what cannot be read is not known to be the same
+        return False
+    return digest.hexdigest() == artifact.sha256
+
+
+def _make(source: artifacts.Source, artifact: Artifact, item: Item, path: str, progress: Progress) -> None:
+    """The artifact as a finished file at `path`."""
+    if item.link is not None:
+        os.symlink(item.link, path)
+    else:
+        source.copy_to(artifact, path, progress)
+
+
+def _verify(repo: Repository, files: Sequence[Listed]) -> None:
+    """git checks out what a damaged pack gives it; here an object must be the one that its id names."""
+    for one in files:
+        kind, data = repo.read(one.oid)
+        if objects.make(kind, data, repo.algorithm).oid != one.oid:
+            raise errors.CorruptContent(f"{one.path} is damaged: object {one.oid} has other bytes", "run `git fsck`")
+
+
+def _known(items: Sequence[Item], code: bool) -> str:
+    shown = ", ".join(item.path for item in items if not code or item.origin == ARTIFACT)[:200]
+    return f"it has: {shown}" if shown else "`git track artifacts RUN` lists its files"
+
+
+def _lines(texts: Sequence[str]) -> str:
+    shown = [f"  {text}" for text in texts[:LISTED]]
+    return "\n".join([*shown, *([f"  and {len(texts) - LISTED} more"] if len(texts) > LISTED else [])])
