@@ -17,7 +17,7 @@ class Watch:
     """What was said so far in one drain."""
 
     def __init__(self) -> None:
-        self._base: int | None = None  # bytes that were kept before anybody waited
+        self._most = 0  # bytes that there were to keep
         self._bar = False
         self._told = 0
 
@@ -25,23 +25,22 @@ class Watch:
         """One more look; None ends it."""
         if drain is None:
             self._clear()
-            self._base, self._told = None, 0  # ready for the next run of this process
+            self._most, self._told = 0, 0  # ready for the next run of this process
             return
-        if self._base is None:
-            self._base = drain.waiting.done
-        done, total = drain.waiting.done - self._base, max(drain.waiting.total - self._base, 0)
+        left = drain.waiting.left
+        self._most = max(self._most, left)
         terminal = sys.stderr is not None and sys.stderr.isatty()
         while self._told < drain.interrupts and self._told < 2:
             self._told += 1
             self._clear()
-            _say(_INTERRUPTED[self._told - 1].format(left=size(max(total - done, 0))))
+            _say(_INTERRUPTED[self._told - 1].format(left=size(left)))
         if drain.interrupts >= 2:
             return
         if terminal and drain.seconds > SOON:
-            self._draw(done, total, drain.waiting.error)
+            self._draw(self._most - left, self._most, drain.waiting.error)
         elif not terminal and not self._bar and drain.seconds > LATE:
             self._bar = True
-            _say(f"gittrack: keeping {size(total - done)} of files\n")
+            _say(f"gittrack: keeping {size(left)} of files\n")
 
     def _draw(self, done: int, total: int, error: str | None) -> None:
         share = min(1.0, done / total) if total else 1.0

@@ -202,7 +202,7 @@ class Front:
             ended["at"] - self._began[0],
             final,
             error,
-            found and max(found.total - found.done, 0),
+            found and found.left,
         )
 
     def _pump(self, sources: tuple[Source, ...], in_front: bool = False) -> Pump:

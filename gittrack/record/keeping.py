@@ -116,11 +116,6 @@ def files_of(folder: str) -> Iterator[Found]:
                     yield Found(name, entry.path, about.st_size, about.st_mode)
 
 
-def size_of(folder: str) -> int:
-    """Bytes in a parcel."""
-    return sum(found.size for found in files_of(folder))
-
-
 class _Unreadable(Exception):
     """A file of a parcel that cannot be read: the others are kept."""
 

@@ -53,7 +53,6 @@ class Storer:
         self._keeper = keeping.Keeper(directory, content, large, self.progress.done)
         self._file: files.File | None = None
         self._torn = False
-        self._seen: set[str] = set()
         self._said: dict[str, set[str]] | None = None  # of parcels that waited when we began: paths that are told of
         self._whole: set[str] = set()  # of those, the ones that only their folder is left of
         self._warned = False
@@ -73,11 +72,15 @@ class Storer:
             return None
         return cls(directory, lock, local.open_local(live.track_dir(paths)), _large(paths, environ))
 
-    def close(self) -> None:
-        """Let the run go."""
+    def leave(self) -> None:
+        """Let the run be closed."""
         if self._file is not None:
             files.close(self._file.fd)
             self._file = None
+
+    def close(self) -> None:
+        """Let others keep its files."""
+        self.leave()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -85,10 +88,6 @@ class Storer:
     def keep_all(self) -> bool:
         """Keep what waits; whether there was anything. Raises GittrackError, OSError, files.RunOver."""
         names = live.parcels(self.directory)
-        for name in names:
-            if name not in self._seen:
-                self._seen.add(name)
-                self.progress.expect(keeping.size_of(live.parcel(self.directory, name)))
         for name in names:
             self._keep(name)
         return bool(names)
@@ -108,6 +107,7 @@ class Storer:
         if self._said is None:
             self._said, self._whole = _said(self.directory, set(live.parcels(self.directory)))
         if name not in self._whole:
+            self.progress.begin(name)
             told = self._said.get(name, set())
             outcome = self._keeper.keep(name)
             self._write(_lines(name, outcome, told))
@@ -146,10 +146,11 @@ def main() -> None:
         return
     try:
         done = _serve(storer)
+        storer.leave()
+        if _is_alone():  # `git track recover` waits until this is done
+            folding.fold_dead(open_repository(paths, environment.current(), "cli"), time.time())
     finally:
         storer.close()
-    if _is_alone():
-        folding.fold_dead(open_repository(paths, environment.current(), "cli"), time.time())
     sys.exit(0 if done else 1)
 
 

@@ -12,14 +12,14 @@ from gittrack.runs import live
 
 FILE, LOCK = "progress", "lock"  # in the folder of parcels
 EVERY = 0.1
-_LENGTH = 512  # always so long: it is written over itself
+LONGEST = 300  # characters of an error
+_LENGTH = 2500  # always so long: it is written over itself
 
 
 class Waiting(NamedTuple):
-    """Bytes kept of bytes handed over, since the storer began. `error`: why it cannot go on now."""
+    """Bytes that are not kept yet. `error`: why it cannot go on now."""
 
-    done: int
-    total: int
+    left: int
     error: str | None
 
 
@@ -35,56 +35,75 @@ Show = Callable[[Drain | None], None]  # None: it is over
 
 
 class Publisher:
-    """The storer's side."""
+    """The storer's side: how much of which parcel is done."""
 
     def __init__(self, directory: str) -> None:
-        self.state = Waiting(0, 0, None)
         self._path = in_parcels(directory, FILE)
+        self._parcel = ""
+        self._done = 0
+        self._error: str | None = None
         self._next = 0.0
-        self._write()
 
-    def expect(self, size: int) -> None:
-        """So much more was handed over."""
-        self.state = self.state._replace(total=self.state.total + size)
+    def begin(self, parcel: str) -> None:
+        self._parcel, self._done = parcel, 0
         self._write()
 
     def done(self, size: int) -> None:
-        self.state = self.state._replace(done=self.state.done + size)
+        self._done += size
         if time.monotonic() >= self._next:
             self._write()
 
     def failed(self, error: str | None) -> None:
-        self.state = self.state._replace(error=error)
-        self._write()
+        if error != self._error:
+            self._error = error
+            self._write()
 
     def _write(self) -> None:
         self._next = time.monotonic() + EVERY
-        text = json.dumps({**self.state._asdict(), "error": (self.state.error or "")[:300]})
+        said = {"done": self._done, "error": (self._error or "")[:LONGEST], "parcel": self._parcel}
         with contextlib.suppress(OSError):  # a full disk, a removed folder: nobody but those who watch would miss it
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
-                os.pwrite(descriptor, text.encode()[: _LENGTH - 1].ljust(_LENGTH - 1) + b"\n", 0)
+                os.pwrite(descriptor, json.dumps(said).encode().ljust(_LENGTH), 0)
             finally:
                 os.close(descriptor)
 
 
+_sizes: dict[str, int] = {}  # of the parcels that were looked at: whole ones do not change
+
+
 def look(directory: str) -> Waiting | None:
-    """How far it is; None when nothing waits."""
-    names = live.parcels(directory)
-    if not names:
+    """What waits; None when nothing does."""
+    paths = {name: live.parcel(directory, name) for name in live.parcels(directory)}
+    for gone in _sizes.keys() - paths.values():
+        del _sizes[gone]
+    if not paths:
         return None
-    with contextlib.suppress(OSError, ValueError, TypeError), open(in_parcels(directory, FILE), "rb") as file:
-        found = Waiting(**json.loads(file.read()))
-        if found.total:
-            return found._replace(error=found.error or None)
-    return Waiting(0, sum(_size(live.parcel(directory, name)) for name in names), None)
+    for path in paths.values():
+        if path not in _sizes:
+            _sizes[path] = size_of(path)
+    left = sum(_sizes[path] for path in paths.values())
+    parcel, done, error = _said(directory)
+    if parcel in paths:
+        left -= min(done, _sizes[paths[parcel]])
+    return Waiting(left, error)
+
+
+def _said(directory: str) -> tuple[str, int, str | None]:
+    try:
+        with open(in_parcels(directory, FILE), "rb") as file:
+            found = json.loads(file.read())
+        return found["parcel"], found["done"], found["error"] or None
+    except (OSError, ValueError, TypeError, KeyError):  # not there yet, or being written
+        return "", 0, None
 
 
 def in_parcels(directory: str, name: str) -> str:
     return os.path.join(directory, parcels.PARCELS, name)
 
 
-def _size(folder: str) -> int:
+def size_of(folder: str) -> int:
+    """Bytes in a folder."""
     size = 0
     for root, _, names in os.walk(folder):
         for name in names:

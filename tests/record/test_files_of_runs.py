@@ -1,5 +1,6 @@
 """Files that a run hands over are kept whatever ends first: scripts under `git track run`, and runs by themselves."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -213,8 +214,9 @@ def test_storers_are_killed_at_random_points_of_a_run(repo: Path, git: Git) -> N
     while front.poll() is None:
         for process in storers(repo):
             time.sleep(chance.random() * 0.3)
-            process.kill()
-            kills += 1
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+                kills += 1
         time.sleep(0.02)
         if kills >= 20:
             break
