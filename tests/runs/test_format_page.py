@@ -1,12 +1,15 @@
 """The program in docs/format.md that reads a store without gittrack does what the page says."""
 
 import hashlib
+import random
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from gittrack.store.local import open_local
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "format.md"
 
@@ -48,6 +51,14 @@ def test_it_reads_a_file_of_one_chunk_of_several_and_of_none(tmp_path, restore):
     put(store, "files", digest(whole), ("\n".join(lines) + "\n").encode())
     for content in (whole, parts[0], b""):
         assert restore(store, digest(content)) == (0, content)
+
+
+def test_it_reads_what_gittrack_has_stored(tmp_path, restore):
+    content = open_local(str(tmp_path))
+    for data in (random.Random(1).randbytes(9_000_000), b"small", b""):
+        kept = content.put_bytes(data)
+        assert restore(tmp_path / "objects", kept.sha256) == (0, data)
+    assert any((tmp_path / "objects" / "files").rglob("*"))
 
 
 def test_it_makes_no_file_of_damaged_or_missing_bytes(tmp_path, restore):
