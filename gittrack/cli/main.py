@@ -36,6 +36,9 @@ def start(argv: list[str], platform: str) -> int:
     if argv[:1] == ["__complete"]:
         found: int = lazy("gittrack.cli.completion").complete(argv[1:])
         return found
+    if argv == ["lfs-agent"]:  # git-lfs talks to it, nobody else
+        served: int = lazy("gittrack.cli.lfs_agent").serve()
+        return served
     code: int = lazy("gittrack.cli.frame").call(argv)
     return code
 

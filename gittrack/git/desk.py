@@ -14,8 +14,8 @@ from gittrack.git.command import Git
 from gittrack.git.discover import Paths, repository_format
 from gittrack.git.scratch import scratch
 
-# fetchrecent would fetch what nobody asked for; git-lfs writes the version where there is none. It would ask an sshd six
-# times for git-lfs-authenticate before it believes that there is none.
+# fetchrecent would fetch what nobody asked for; git-lfs writes the version where there is none, and asks an sshd six
+# times for git-lfs-authenticate before it believes that it has none.
 _LFS = """[lfs]
 \tstorage = {folder}
 \trepositoryformatversion = 0

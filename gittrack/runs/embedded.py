@@ -10,25 +10,94 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from gittrack import errors
+from gittrack.core import parcels
 from gittrack.git import datarefs, desk
+from gittrack.git.command import config
 from gittrack.git.datarefs import DataStore
 from gittrack.git.lfs import shown
 from gittrack.git.repository import Repository
-from gittrack.runs import known, lfs
-from gittrack.runs.lfs import File, Report
+from gittrack.runs import known, lfs, live
 from gittrack.store import chunklist
 from gittrack.store.base import Store
 from gittrack.store.content import CHUNKS, Content, Progress, chunk_key, list_key
+from gittrack.store.local import open_local
+from gittrack.store.transfer import File, Report
 
+EMBEDDED = "embedded"  # of the setting `store`
 LIMIT = 1_000_000_000  # bytes of chunks in git objects of one remote
 BATCH = 100_000_000  # bytes of one pair of refs: what a cut connection costs
+
+
+class Shared(Content):
+    """The content store of this clone, which brings from a git remote what it lacks when it is asked for."""
+
+    def __init__(self, repo: Repository, remote: str, stores: Sequence[str]) -> None:
+        self._repo = repo
+        self._remote = remote
+        self._stores = stores
+        self._own = open_local(live.track_dir(repo.paths))
+        super().__init__(self._own.store)
+
+    def has(self, sha256: str, size: int) -> bool:
+        """Whether it is in this clone."""
+        return self._own.has(sha256, size)
+
+    def chunks(self, sha256: str, size: int) -> list[chunklist.Chunk]:
+        if not self._own.has(sha256, size):
+            download(self._repo, self._stores, [(sha256, size)], self._remote)
+        return self._own.chunks(sha256, size)
+
+
+def is_shared(stores: Sequence[str]) -> bool:
+    """Whether these settings (`Settings.store`) share files through the git remote."""
+    return not {EMBEDDED, parcels.LFS}.isdisjoint(stores)
+
+
+def default_remote(repo: Repository) -> str | None:
+    """The remote that git would fetch from here; None where there is none, or no telling which."""
+    settings = config(repo.git)
+    names = {key[7:-4] for key in settings if key.startswith("remote.") and key.endswith(".url")}
+    branch = repo.git.call("symbolic-ref", "--quiet", "--short", "HEAD").out.decode("utf-8", "replace").strip()
+    chosen = settings.get(f"branch.{branch}.remote", "origin")
+    if chosen in names:
+        return chosen
+    return next(iter(names)) if len(names) == 1 else None
+
+
+def upload(
+    repo: Repository,
+    stores: Sequence[str],
+    files: Iterable[tuple[str, int]],
+    remote: str,
+    progress: Progress | None = None,
+    again: bool = False,
+) -> Report:
+    """What `git track store push` does for `store: embedded` and `store: lfs`; raises what `push` does."""
+    content = open_local(live.track_dir(repo.paths))
+    if parcels.LFS in stores:
+        return lfs.push(repo, content, remote, files, progress, again)
+    return push(repo, content, remote, files, progress, again=again)
+
+
+def download(
+    repo: Repository,
+    stores: Sequence[str],
+    files: Iterable[tuple[str, int]],
+    remote: str | None,
+    progress: Progress | None = None,
+) -> Report:
+    """The other way; raises what `pull` does."""
+    content = open_local(live.track_dir(repo.paths))
+    if parcels.LFS in stores and remote is not None:
+        return lfs.pull(repo, content, remote, files, progress)
+    return pull(repo, content, remote, files, progress)
 
 
 def push(
     repo: Repository,
     content: Content,
     remote: str,
-    files: Iterable[File],
+    files: Iterable[tuple[str, int]],
     progress: Progress | None = None,
     limit: int = LIMIT,
     again: bool = False,
@@ -39,7 +108,7 @@ def push(
     """
     wanted = lfs.wanted(files)
     if not wanted:
-        return Report(0, 0, 0)
+        return Report()
     place = f"refs/track/data {remote} {repo.git.call('remote', 'get-url', '--push', remote).out!r}"
     if again:
         known.forget(repo.paths, place)
@@ -53,11 +122,15 @@ def push(
     todo = [file for file in wanted if file[0] not in there]
     size = _push_data(repo, content, remote, todo, progress, limit, why)
     known.add(repo.paths, place, [sha256 for sha256, _ in todo])
-    return Report(len(wanted), len(todo), size)
+    return lfs.report(wanted, todo, size)
 
 
 def pull(
-    repo: Repository, content: Content, remote: str | None, files: Iterable[File], progress: Progress | None = None
+    repo: Repository,
+    content: Content,
+    remote: str | None,
+    files: Iterable[tuple[str, int]],
+    progress: Progress | None = None,
 ) -> Report:
     """Bring what `content` lacks of `files`: from refs/track/data, here or on the remote, else from its git-lfs.
 
@@ -78,7 +151,7 @@ def pull(
             raise lfs.missing(remote, left) from None
     elif left:
         raise lfs.missing("refs/track/data", left)
-    return Report(len(wanted), len(lacking), sum(size for _, size in lacking))
+    return lfs.report(wanted, lacking)
 
 
 def _push_data(

@@ -6,7 +6,6 @@ files: they are put together for the transfer, a batch at a time, in a folder th
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from gittrack import errors
 from gittrack.core import pointer
@@ -14,25 +13,17 @@ from gittrack.git import desk, lfs
 from gittrack.git.repository import Repository
 from gittrack.runs import known
 from gittrack.store.content import Content, Progress
+from gittrack.store.transfer import File, Report
 
-File = tuple[str, int]  # sha256, size
 BATCH_BYTES = 1_000_000_000  # whole files that are assembled at once: this much room is taken for a while
 BATCH_FILES = 1000
-
-
-class Report(NamedTuple):
-    """What a transfer did."""
-
-    files: int  # that were asked for, each once
-    moved: int  # of these, those that were handed over now
-    size: int  # bytes of the latter
 
 
 def push(
     repo: Repository,
     content: Content,
     remote: str,
-    files: Iterable[File],
+    files: Iterable[tuple[str, int]],
     progress: Progress | None = None,
     again: bool = False,
 ) -> Report:
@@ -50,11 +41,11 @@ def push(
     for batch in batches(todo):
         _push_batch(repo, content, remote, batch, progress)
         known.add(repo.paths, place, [sha256 for sha256, _ in batch])
-    return Report(len(asked), len(todo), sum(size for _, size in todo))
+    return report(asked, todo)
 
 
 def pull(
-    repo: Repository, content: Content, remote: str, files: Iterable[File], progress: Progress | None = None
+    repo: Repository, content: Content, remote: str, files: Iterable[tuple[str, int]], progress: Progress | None = None
 ) -> Report:
     """Download into `content` what it lacks of `files`, verified.
 
@@ -65,7 +56,7 @@ def pull(
     todo = [file for file in asked if not content.has(*file)]
     for batch in batches(todo):
         _pull_batch(repo, content, remote, batch, progress)
-    return Report(len(asked), len(todo), sum(size for _, size in todo))
+    return report(asked, todo)
 
 
 def address(repo: Repository, remote: str) -> str:
@@ -73,6 +64,14 @@ def address(repo: Repository, remote: str) -> str:
     lfs.needed(repo.git)
     with desk.desk(repo.git) as at:
         return lfs.endpoint(at, remote).url
+
+
+def report(asked: Sequence[File], moved: Sequence[File], sent: int | None = None) -> Report:
+    """What a transfer did that did not fail. `sent`: bytes, where these are fewer than the files have."""
+    size, new = (sum(file.size for file in files) for files in (asked, moved))
+    return Report(
+        len(asked), size, len(moved), new if sent is None else sent, (), (), len(asked) - len(moved), size - new
+    )
 
 
 def batches(files: Sequence[File]) -> Iterator[list[File]]:
@@ -141,9 +140,9 @@ def missing(remote: str, absent: Sequence[File]) -> errors.MissingContent:
     return errors.MissingContent(f"{lfs.shown(remote)} does not have the artifact {absent[0][0]}{more}", hint)
 
 
-def wanted(files: Iterable[File]) -> list[File]:
+def wanted(files: Iterable[tuple[str, int]]) -> list[File]:
     """Each once. An empty file needs no bytes."""
-    return [file for file in dict.fromkeys(files) if file[1]]
+    return [File(*file) for file in dict.fromkeys(files) if file[1]]
 
 
 class _Counter:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import servers
+import lfs_servers
 
 from gittrack.git.discover import discover
 from gittrack.git.open import open_repository
@@ -48,38 +48,38 @@ def keep(content: Content) -> Callable[..., File]:
 def bare(tmp_path: Path) -> Path:
     """An empty bare repository to push to."""
     path = tmp_path / "server.git"
-    subprocess.run(["git", "init", "-q", "--bare", str(path)], check=True)
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(path)], check=True)
     return path
 
 
 @pytest.fixture(scope="session")
-def lfs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Lfs]:
+def lfs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lfs_servers.Lfs]:
     """One git-lfs server for all tests: objects have names of their own."""
-    with servers.giftless(tmp_path_factory.mktemp("giftless")) as server:
+    with lfs_servers.giftless(tmp_path_factory.mktemp("giftless")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def _plain_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Ssh]:
-    with servers.sshd(tmp_path_factory.mktemp("sshd")) as server:
+def _plain_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lfs_servers.Ssh]:
+    with lfs_servers.sshd(tmp_path_factory.mktemp("sshd")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def _lfs_sshd(tmp_path_factory: pytest.TempPathFactory, lfs_server: servers.Lfs) -> Iterator[servers.Ssh]:
-    with servers.sshd(tmp_path_factory.mktemp("sshd-lfs"), lfs_server) as server:
+def _lfs_sshd(tmp_path_factory: pytest.TempPathFactory, lfs_server: lfs_servers.Lfs) -> Iterator[lfs_servers.Ssh]:
+    with lfs_servers.sshd(tmp_path_factory.mktemp("sshd-lfs"), lfs_server) as server:
         yield server
 
 
 @pytest.fixture
-def plain_ssh(_plain_sshd: servers.Ssh, monkeypatch: pytest.MonkeyPatch) -> servers.Ssh:
+def plain_ssh(_plain_sshd: lfs_servers.Ssh, monkeypatch: pytest.MonkeyPatch) -> lfs_servers.Ssh:
     """An sshd with git and without git-lfs."""
     monkeypatch.setenv("GIT_SSH_COMMAND", _plain_sshd.command)
     return _plain_sshd
 
 
 @pytest.fixture
-def lfs_ssh(_lfs_sshd: servers.Ssh, monkeypatch: pytest.MonkeyPatch) -> servers.Ssh:
+def lfs_ssh(_lfs_sshd: lfs_servers.Ssh, monkeypatch: pytest.MonkeyPatch) -> lfs_servers.Ssh:
     """An sshd with git and with git-lfs, as forges have it."""
     monkeypatch.setenv("GIT_SSH_COMMAND", _lfs_sshd.command)
     return _lfs_sshd

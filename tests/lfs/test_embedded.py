@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import servers
+import lfs_servers
 
 from gittrack import errors
 from gittrack.git.discover import discover
@@ -22,7 +22,7 @@ Git = Callable[..., str]
 
 
 @pytest.fixture
-def plain(git: Git, bare: Path, plain_ssh: servers.Ssh, opened: Repository) -> Repository:
+def plain(git: Git, bare: Path, plain_ssh: lfs_servers.Ssh, opened: Repository) -> Repository:
     """`repo`, whose origin is an sshd that has git and no git-lfs."""
     git("remote", "add", "origin", plain_ssh.url(bare))
     git("config", "receive.fsckObjects", "true", cwd=bare)
@@ -50,15 +50,15 @@ def test_without_git_lfs_the_bytes_travel_as_git_objects(
 
     report = embedded.push(plain, content, "origin", files)
 
-    assert report.moved == 2
+    assert report.objects == 2
     assert len(data_refs(git, bare)) == 2
     git("fsck", "--strict", cwd=bare)
     assert (git("count-objects", "-v"), git("for-each-ref")) == (objects, refs)
     other, theirs = clone(repo, tmp_path)
-    assert embedded.pull(other, theirs, "origin", files).size == 9_000_100
+    assert embedded.pull(other, theirs, "origin", files).sent == 9_000_100
     assert [theirs.read(*file) for file in files] == [content.read(*file) for file in files]
     assert other.refs() == {}
-    assert embedded.pull(other, theirs, "origin", files).moved == 0
+    assert embedded.pull(other, theirs, "origin", files).objects == 0
 
 
 def test_a_file_that_shares_chunks_sends_the_others_only(
@@ -72,12 +72,12 @@ def test_a_file_that_shares_chunks_sends_the_others_only(
 
     report = embedded.push(plain, content, "origin", [first, (kept.sha256, kept.size)])
 
-    assert 0 < report.size < 5_000_000
+    assert 0 < report.sent < 5_000_000
     assert len(data_refs(git, bare)) == 4
     other, theirs = clone(repo, tmp_path)
     embedded.pull(other, theirs, "origin", [(kept.sha256, kept.size)])
     assert theirs.read(kept.sha256, kept.size) == bytes(changed)
-    assert embedded.push(plain, content, "origin", [first]).moved == 0
+    assert embedded.push(plain, content, "origin", [first]).objects == 0
 
 
 def test_a_push_again_makes_no_ref_more(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import servers
+import lfs_servers
 
 from gittrack import errors
 from gittrack.git import lfs as executable
@@ -40,7 +40,7 @@ def test_files_go_to_a_file_remote_and_nothing_is_left_behind(
 
     report = lfs.push(opened, content, "origin", files, steps.append)
 
-    assert report == lfs.Report(2, 2, 5_000_100)
+    assert (report.files, report.objects, report.sent) == (2, 2, 5_000_100)
     assert sum(steps) == 5_000_100
     for sha256, size in files[:2]:
         assert remote_path(bare, sha256).read_bytes() == content.read(sha256, size)
@@ -57,9 +57,9 @@ def test_a_second_push_starts_nothing_unless_it_is_told_to_doubt(
     lfs.push(opened, content, "origin", files)
     shutil.rmtree(bare / "lfs")
 
-    assert lfs.push(opened, content, "origin", files).moved == 0
+    assert lfs.push(opened, content, "origin", files).objects == 0
     assert not (bare / "lfs").exists()
-    assert lfs.push(opened, content, "origin", files, again=True).moved == 1
+    assert lfs.push(opened, content, "origin", files, again=True).objects == 1
     assert remote_path(bare, files[0][0]).exists()
 
 
@@ -76,9 +76,9 @@ def test_files_come_back_from_a_file_remote(
 
     report = lfs.pull(opened, content, "origin", [*files, files[0]])
 
-    assert report == lfs.Report(2, 2, 3_000_100)
+    assert (report.files, report.objects, report.sent) == (2, 2, 3_000_100)
     assert [content.read(*file) for file in files] == expected
-    assert lfs.pull(opened, content, "origin", files).moved == 0
+    assert lfs.pull(opened, content, "origin", files).objects == 0
     assert git("count-objects", "-v") == objects
     assert (repo / ".git" / "config").read_bytes() == config
     assert not (repo / ".git" / "lfs").exists()
@@ -90,7 +90,7 @@ def test_files_go_through_a_lfs_server_and_back(
     kind: str, repo: Path, git: Git, opened: Repository, content: Content, keep: Keep, bare: Path,
     request: pytest.FixtureRequest,
 ) -> None:  # fmt: skip
-    server: servers.Lfs = request.getfixturevalue("lfs_server")
+    server: lfs_servers.Lfs = request.getfixturevalue("lfs_server")
     if kind == "http":
         git("remote", "add", "origin", str(bare))
         git("config", "lfs.url", f"{server.url}/org/repo.git/info/lfs")
@@ -185,7 +185,7 @@ def test_a_remote_that_is_gone_is_an_error_and_nothing_counts_as_pushed(
     with pytest.raises(errors.StoreFailed, match="origin"):
         lfs.push(opened, content, "origin", [file])
     away.rename(bare)
-    assert lfs.push(opened, content, "origin", [file]).moved == 1
+    assert lfs.push(opened, content, "origin", [file]).objects == 1
 
 
 def test_a_server_that_does_not_answer_is_not_taken_for_one_without_lfs(
@@ -200,7 +200,7 @@ def test_a_server_that_does_not_answer_is_not_taken_for_one_without_lfs(
 
 
 def test_an_sshd_without_git_lfs_is_told_apart(
-    git: Git, opened: Repository, content: Content, keep: Keep, bare: Path, plain_ssh: servers.Ssh
+    git: Git, opened: Repository, content: Content, keep: Keep, bare: Path, plain_ssh: lfs_servers.Ssh
 ) -> None:
     git("remote", "add", "origin", plain_ssh.url(bare))
     with pytest.raises(errors.Unsupported, match="no git-lfs"):
