@@ -13,7 +13,15 @@ from gittrack import errors
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _KIND = re.compile(r"HttpError \{\s*kind: (\w+)")
-_METADATA = ("169.254.169.254", "metadata.google.internal", "/metadata/identity", "token request", "WebIdentity")
+_METADATA = (
+    "169.254.169.254",
+    "/latest/api/token",
+    "/latest/meta-data",
+    "metadata.google.internal",
+    "/metadata/identity",
+    "token request",
+    "WebIdentity",
+)
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 _WRONG_KEYS = frozenset(
     ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthorizationHeaderMalformed", "InvalidToken",

@@ -53,7 +53,7 @@ class RetryStore:
         self._try(self._store.flush)
 
     def _try(self, call: Callable[[], _Answer]) -> _Answer:
-        tried = 0
+        tried = damaged = 0
         while True:
             tried += 1
             try:
@@ -62,7 +62,8 @@ class RetryStore:
                 if not error.passing or tried >= self._patience.attempts:
                     raise
             except errors.CorruptContent:
-                if tried >= min(_DAMAGED, self._patience.attempts):
+                damaged += 1
+                if damaged >= _DAMAGED or tried >= self._patience.attempts:
                     raise
             bound = min(self._patience.longest, self._patience.first * 2 ** (tried - 1))
             time.sleep(self._random.uniform(bound / 4, bound))
