@@ -9,7 +9,7 @@ import atexit
 import os
 import sys
 
-from . import logged
+from . import logged, resume, torch_hook
 from .complain import complain
 from .opening import RUN_DIR, RUN_ID
 from .plain import plain, plain_params
@@ -71,7 +71,8 @@ class ActiveRun:
     """A run that is being recorded. Also a context manager: an exception that leaves it marks the run as failed.
 
     `joined` says that another process (`git track run`, or the rank that started it) began the run and will end it.
-    `on_finish` is called once, in the process that began the run, when its end has been written.
+    `on_finish` is called once, in the process that began the run, when its end has been written. `continues` names the
+    run that it resumes, and `artifacts` says what of torch.save is kept, as the variables of the environment do.
     """
 
     def __init__(
@@ -81,6 +82,8 @@ class ActiveRun:
         joined: bool = False,
         params: Mapping[str, Any] | None = None,
         on_finish: Callable[[ActiveRun], None] | None = None,
+        continues: str | None = None,
+        artifacts: str | None = None,
     ) -> None:
         self.id = run_id
         self.dir = journal.dir
@@ -94,7 +97,10 @@ class ActiveRun:
         self.log = journal.metrics  # not a method that calls it: that would cost 3 % more
         if params:
             self.params.update(params)
-        self._outer = None if joined else _announce(run_id, journal.dir)
+        self.continues = resume.named() if joined else continues
+        said = {RUN_ID: run_id, RUN_DIR: journal.dir, resume.RESUME: continues}
+        self._outer = None if joined else _announce({**said, torch_hook.ARTIFACTS: artifacts} if artifacts else said)
+        torch_hook.watch()
         _open.append(self)
         atexit.register(self._at_exit)
 
@@ -114,6 +120,14 @@ class ActiveRun:
         if path is None and isinstance(step, (str, os.PathLike)):  # checkpoint("model.pt")
             path, step = step, None
         logged.checkpoint(self._journal, step, metrics, _primary(primary_metric), path, state)
+
+    def resume_checkpoint(self) -> Any:
+        """The checkpoint to go on from: the last one, or the chosen one, of the run that this one continues.
+
+        None when it continues none, or one without checkpoints. It has `.step`, `.metrics`, `.files`, `.open(path)`,
+        `.load()` and `.checkout(directory)`. Raises when it cannot be read: silently beginning anew would be worse.
+        """
+        return resume.last_checkpoint(self.dir, self.continues)
 
     def log_artifact(self, path: Any, name: str | None = None) -> None:
         """Keep a file or folder with the run, under `name` or its own."""
@@ -210,17 +224,20 @@ class ActiveRun:
 _open: list[ActiveRun] = []
 
 
-def _announce(run_id: str, run_dir: str) -> dict[str, str | None]:
+def _announce(said: dict[str, str | None]) -> dict[str, str | None]:
     """Let the processes that this one starts join the run. Returns what the environment said before."""
-    before = {name: os.environ.get(name) for name in (RUN_ID, RUN_DIR)}
-    os.environ[RUN_ID], os.environ[RUN_DIR] = run_id, run_dir
+    before = {name: os.environ.get(name) for name in said}
+    _set(said)
     return before
 
 
 def _withdraw(run_dir: str, before: dict[str, str | None]) -> None:
-    if os.environ.get(RUN_DIR) != run_dir:
-        return
-    for name, value in before.items():
+    if os.environ.get(RUN_DIR) == run_dir:
+        _set(before)
+
+
+def _set(variables: dict[str, str | None]) -> None:
+    for name, value in variables.items():
         if value is None:
             os.environ.pop(name, None)
         else:

@@ -11,7 +11,7 @@ import os
 from . import media, room
 from .complain import WrongUse, complain, is_new
 from .files import RunOver
-from .parcels import Parcel, name_in_run, text_or_bytes
+from .parcels import Parcel, encoded, name_in_run, text_or_bytes
 from .secret_names import clean_text
 
 TYPE_CHECKING = False
@@ -84,7 +84,14 @@ def file(journal: Journal, path: Any, name: Any, kind: str = "file", step: Any =
     def fill(parcel: Parcel) -> None:
         return parcel.add([given]) if name is None else parcel.add_as(given, name)
 
-    return _log(journal, "log_artifact", kind, name or text_or_bytes(name_in_run(os.fsencode(given))), step, fill)
+    return _log(
+        journal,
+        "log_artifact",
+        kind,
+        text_or_bytes(encoded(name) if name else name_in_run(os.fsencode(given))),
+        step,
+        fill,
+    )
 
 
 @_harmless

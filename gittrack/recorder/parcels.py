@@ -134,8 +134,20 @@ def name_in_run(path: bytes) -> bytes:
 def _safe(name: str) -> bytes:
     """`name` as a relative path with nothing special in it."""
     parts = [part for part in name.replace("\0", "_").split("/") if part not in ("", ".", "..")]
-    kept = [part.encode("utf-8", "replace")[:_LONGEST].decode("utf-8", "ignore") for part in parts]
-    return "/".join(kept or ["unnamed"]).encode()
+    kept = [raw if len(raw) <= _LONGEST else _cut(raw) for raw in map(encoded, parts)]
+    return b"/".join(kept or [b"unnamed"])
+
+
+def _cut(raw: bytes) -> bytes:
+    return raw[:_LONGEST].decode("utf-8", "ignore").encode()
+
+
+def encoded(name: str) -> bytes:
+    """A name as bytes: those that a file's name was made of; of a surrogate that stands for none, `?`."""
+    try:
+        return name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "replace")
 
 
 def text_or_bytes(name: bytes) -> str | bytes:

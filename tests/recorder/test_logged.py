@@ -56,6 +56,9 @@ def test_a_name_that_is_no_text_is_written_as_bytes(run: ActiveRun, run_dir: Pat
         file.write(b"1")
     run.log_artifact(os.fsdecode(b"latin-\xe9"))
     assert artifact(run_dir)[0]["name"] == {"$": "bytes", "b64": "bGF0aW4t6Q=="}
+    run.log_artifact("latin-\udce9", "in/latin-\udce9")
+    line, path = artifact(run_dir)
+    assert line["name"]["$"] == "bytes" and os.fsencode(path).endswith(b"/in/latin-\xe9")
 
 
 @pytest.mark.parametrize(

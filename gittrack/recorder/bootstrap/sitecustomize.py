@@ -1,8 +1,9 @@
 """The way into a Python program that `git track run` starts: Python imports this at start, from PYTHONPATH.
 
 It runs in every Python process under a run, in any interpreter, with or without gittrack, before the program. So it
-loads next to nothing (argparse is watched for, not imported), hands on to the sitecustomize that it displaced, and
-whatever goes wrong in it, the program starts. Interpreters before 3.9 get nothing but that: this file must parse there.
+loads next to nothing (argparse and torch are watched for, not imported), hands on to the sitecustomize that it
+displaced, and whatever goes wrong in it, the program starts. Interpreters before 3.9 get nothing but that: this file
+must parse there.
 
 What it is in, a folder of the package `gittrack` or a zip, holds the recorder: see `_root`.
 """
@@ -20,40 +21,6 @@ _STARTERS = (
     "jupyter jupyter-lab jupyter-nbconvert jupyter-notebook mamba nox papermill pdm pip pip3 pipenv poetry py.test "
     "pytest ray torch.distributed.launch torch.distributed.run torchrun tox uv venv virtualenv"
 )
-
-
-class _Watcher:
-    """A finder that finds nothing, but sees `argparse` being imported and patches it when it is loaded."""
-
-    def find_spec(self, name, path=None, target=None):
-        if name != "argparse" or self not in sys.meta_path:
-            return None
-        sys.meta_path.remove(self)
-        for finder in sys.meta_path:
-            spec = finder.find_spec(name, path, target) if hasattr(finder, "find_spec") else None
-            if spec is not None:
-                if hasattr(spec.loader, "exec_module"):
-                    spec.loader = _Loader(spec.loader)
-                return spec
-        return None
-
-
-class _Loader:
-    """The loader of one module, which steps aside when the module is loaded."""
-
-    def __init__(self, loader):
-        self._loader = loader
-
-    def __getattr__(self, name):
-        return getattr(self._loader, name)
-
-    def create_module(self, spec):
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module):
-        module.__spec__.loader = module.__loader__ = self._loader
-        self._loader.exec_module(module)
-        _guarded(_patch)
 
 
 class _LastResort:
@@ -77,10 +44,9 @@ def _start():
         return
     if os.environ.get("GITTRACK_AUTOLOG", "1") == "0" or _program() in _STARTERS.split():
         return
-    if "argparse" in sys.modules:
-        _patch()
-    else:
-        sys.meta_path.insert(0, _Watcher())
+    watch = _recorder("importing").when_loaded
+    watch("argparse", lambda: _recorder("argparse_hook").install())
+    watch("torch", lambda: _recorder("torch_hook").install())
     if _is_first(run_dir):
         _recorder("packages").record()
 
@@ -95,10 +61,6 @@ def _is_first(run_dir):
     except OSError:
         return False
     return True
-
-
-def _patch():
-    _recorder("argparse_hook").install()
 
 
 def _program():
