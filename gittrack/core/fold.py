@@ -176,7 +176,7 @@ class Fold:
 
     def _describe(self, event: dict[str, Any]) -> None:
         """Labels that the code gives to a run somebody else started. The command line wins, a default does not."""
-        for key in ("name", "experiment"):
+        for key in ("name", "experiment", "continues"):
             if event.get(key) and (not self.facts.get(key) or key in self._defaults):
                 self._defaults.discard(key)
                 self.facts[key] = event[key]

@@ -195,6 +195,7 @@ def test_damaged_lines_are_passed_over_and_sound_ones_kept():
         {"e": "checkpoint", "m": {}, "s": "x", "t": 1, "w": 1001},
         {"e": "checkpoint", "m": {}, "primary": ["a", "best"], "s": 1, "t": 1, "w": 1001},
         {"e": "describe", "tags": [[]], "t": 1, "w": 1001},
+        {"e": "describe", "continues": {"run": 3}, "t": 1, "w": 1001},
         {"e": "end", "status": ["completed"], "t": 1, "w": 1001},
         {"e": "end", "status": "completed", "w": 1001},
         {"e": "start", "run": "all of it", "t": 1, "w": 1001},
