@@ -208,10 +208,11 @@ class Folder:
         return self._tree
 
     def _update(self, changes: list[RefChange], log: bool = True) -> None:
-        """Move refs. The log of operations has a run's first move and its last: what is between, an undo joins."""
+        """Move refs. The log of operations has a run's first move and its last: what is between, an undo joins. Where
+        small files are removed afterwards, the ref must survive a power cut, as they would not."""
         try:
             if changes and not log:
-                self.repo.update_refs(changes)
+                self.repo.update_refs(changes, durable=bool(self._arrived))
             elif changes:
                 what = " ".join(f"run {self._fold.facts.get('command')}".split())[:LONGEST_COMMAND]
                 who = story.author(self._fold.facts)
