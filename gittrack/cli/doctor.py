@@ -24,9 +24,9 @@ def doctor(
 ) -> int:
     """Check the repository, the settings and the records.
 
-    Looks at git and its version, the kind of repository, settings, remotes, file system, every record and snapshot,
-    annotations, index, live runs and the log of operations. Changes nothing but the index, which is a cache. Exits with
-    65 when something is broken.
+    Looks at git and its version, the kind of repository, settings, remotes, file system, every record, its snapshot and
+    its files, annotations, index, live runs and the log of operations. Changes nothing but the index, which is a cache.
+    Exits with 65 when something is broken.
 
     Examples:
       git track doctor
