@@ -28,18 +28,25 @@ def init(
     name: str | None = None,
     tags: Iterable[str] = (),
     experiment: str | None = None,
+    resume: str | None = None,
     **options: Any,
 ) -> ActiveRun:
     """Begin a run, or join the one this process was started under, and record `params`.
 
-    The run is also a context manager; it ends with `run.finish()`, or with the program. Further options are those of
-    `gittrack.record.session.start`, and have no effect on a run that is joined.
+    The run is also a context manager; it ends with `run.finish()`, or with the program. `resume` names the run that
+    this one continues (id, name, `latest`, `RUN@STEP`): `run.resume_checkpoint()` is where that stopped. Further
+    options are those of `gittrack.record.session.start`, and have no effect on a run that is joined.
     """
     labels = _checked(params, name, tags, experiment)
-    run: ActiveRun | None = lazy("gittrack.recorder.join").join(params, name, labels, experiment)
+    if resume is not None and not isinstance(resume, str):
+        raise TypeError(f"gittrack.init: resume names a run, such as 'latest', not {resume!r:.80}")
+    _enable_reading()
+    run: ActiveRun | None = lazy("gittrack.recorder.join").join(
+        params, name, labels, experiment, continues=(lambda: _origin(resume)) if resume else None
+    )
     if run is None:
         run = _session().start(
-            params=params, name=name, tags=labels, experiment=experiment, **{"show": _show, **options}
+            params=params, name=name, tags=labels, experiment=experiment, resume=resume, **{"show": _show, **options}
         )
     return run
 
@@ -51,6 +58,7 @@ def _show(drain: Any) -> None:
 
 def current_run() -> ActiveRun | None:
     """The run that this process records, or could join; None when there is none."""
+    _enable_reading()
     run: ActiveRun | None = lazy("gittrack.recorder.active").current() or lazy("gittrack.recorder.join").join(
         quiet=True
     )
@@ -74,13 +82,40 @@ def _checked(params: object, name: object, tags: object, experiment: object) -> 
     return labels
 
 
+def _enable_reading() -> None:
+    """Let a run find the checkpoint that it goes on from."""
+    finders = lazy("gittrack.recorder.resume").finders
+    if not finders:
+        finders.append(_find_checkpoint)
+
+
+def _find_checkpoint(repo: str, run_id: str, step: int | None) -> Any:
+    """The checkpoint of a run at `step`, or the last one."""
+    if step is None:
+        return _door("gittrack.compare.checkpoints", "read the run that is continued").last_of(repo, run_id)
+    (run,) = [
+        run for run in _door("gittrack.compare.api", "read runs").runs(repo=repo, deleted=True) if run.id == run_id
+    ]
+    return run.checkpoints.at(step)
+
+
+def _origin(resume: str) -> tuple[str, Mapping[str, Any]]:
+    origin = _door("gittrack.record.resuming", "read the run that is continued").find_here(resume)
+    return origin.text(), origin.facts()
+
+
 def _session() -> ModuleType:
+    return _door("gittrack.record.session", "begin one", "or start the program with `git track run`")
+
+
+def _door(module: str, what: str, otherwise: str = "") -> ModuleType:
+    """A part of gittrack that needs it installed whole; under `git track run` its recorder may be all there is."""
     try:
-        return lazy("gittrack.record.session")
+        return lazy(module)
     except ModuleNotFoundError as error:
         raise RuntimeError(
-            f"gittrack can only join a run here, not begin one: {sys.executable} has no {error.name}. "
-            "Install gittrack in this environment, or start the program with `git track run`."
+            f"gittrack can only join a run here, not {what}: {sys.executable} has no {error.name}. "
+            f"Install gittrack in this environment{otherwise and ', ' + otherwise}."
         ) from error
 
 

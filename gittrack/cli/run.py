@@ -30,6 +30,9 @@ def run(
         list[str] | None,
         typer.Option("--param", "-p", metavar="KEY=VALUE", help="Record a parameter. May be given several times."),
     ] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on where that run stopped: the command finds its checkpoint.")
+    ] = None,
     no_snapshot: Annotated[bool, typer.Option("--no-snapshot", help="Do not keep the code.")] = False,
     include: Annotated[
         list[str] | None,
@@ -56,6 +59,7 @@ def run(
     Examples:
       git track run python train.py --lr 0.1
       git track run --name baseline --tag sweep -p data=v2 ./train.sh
+      git track run --resume latest python train.py
       git track run --dry-run python train.py
     """
     _ensure_streams()
@@ -68,6 +72,7 @@ def run(
         not no_snapshot,
         include or (),
         False if no_autolog else None,
+        resume,
     )
     if dry_run:
         _show_plan(supervise.plan(wish, place.paths, os.environ), json)

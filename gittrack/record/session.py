@@ -20,7 +20,7 @@ from gittrack.git.discover import Paths, discover
 from gittrack.git.open import open_repository
 from gittrack.git.repository import RefChange, Repository
 from gittrack.git.snapshot import Plan, Snapshot
-from gittrack.record import drain, environment, exit_code, facts, notebook, surroundings
+from gittrack.record import drain, environment, exit_code, facts, notebook, resuming, surroundings
 from gittrack.record.assistant import Assistant
 from gittrack.record.facts import Labels
 from gittrack.record.surroundings import Surroundings
@@ -41,19 +41,20 @@ def start(
     note: str | None = None,
     snapshot: bool = True,
     include: Sequence[str] = (),
+    resume: str | None = None,
     show: Show = lambda _: None,
 ) -> ActiveRun:
     """Begin a run of this process. A run that it began before is finished: a notebook's cell is run again and again.
-    `show` hears how far its files are kept when it has ended.
+    `resume` names the run that this one continues; `show` hears how far its files are kept when it has ended.
 
-    Raises NotARepository, BadConfig, GitFailed, CannotWrite.
+    Raises NotARepository, BadConfig, GitFailed, CannotWrite, and RunNotFound and the like for `resume`.
     """
     labels = Labels(name, tags, note, experiment).check()
     previous = active.current()
     if previous is not None and previous.is_own():
         previous.finish()
     session = _session(discover_here(current()))
-    return session.begin(params, labels, snapshot, include, show)
+    return session.begin(params, labels, snapshot, include, resume, show)
 
 
 def discover_here(environ: Mapping[str, str]) -> Paths:
@@ -84,9 +85,16 @@ class Session:
         self._environment: list[tuple[str, Any]] | None = None
 
     def begin(
-        self, params: Mapping[str, Any] | None, labels: Labels, keep_code: bool, include: Sequence[str], show: Show
+        self,
+        params: Mapping[str, Any] | None,
+        labels: Labels,
+        keep_code: bool,
+        include: Sequence[str],
+        resume: str | None,
+        show: Show,
     ) -> ActiveRun:
         around = self._look()
+        origin = resuming.find(self.paths, self._environ, resume) if resume else None
         kept = self._take(around, include) if keep_code else around.without_snapshot()
         self._keep(kept.oid)
         run_id, journal = self._journal()
@@ -103,17 +111,25 @@ class Session:
                 "cwd": facts.relative_cwd(self.paths, os.getcwd()),
                 "notebook": facts.relative_cwd(self.paths, book) if book else None,
                 "parent": facts.parent_of(current()),
+                "continues": origin.facts() if origin else None,
                 "writer": writer.writer_id(self.paths),
             },
             time.time(),
         )
-        journal.event("start", run=record, goals=dict(around.settings.goals))
+        journal.event("start", run=record, goals=dict(around.settings.goals), **facts.stored(around.settings.store))
         for text in kept.notes:
             journal.event("warning", text=around.redactor.text(text))
         for file, value in self._describe(around):
             journal.event("environment", name=file, value=value)
         assistant = Assistant(self.paths, journal.dir)
-        run = ActiveRun(journal, run_id, False, params, lambda run: self._finish(run, assistant, at_exit, show))
+        run = ActiveRun(
+            journal,
+            run_id,
+            params=params,
+            on_finish=lambda run: self._finish(run, assistant, at_exit, show),
+            continues=origin.text() if origin else None,
+            artifacts=surroundings.artifacts(around.settings),
+        )
         at_exit = partial(_at_exit, run)
         exit_code.watch()
         atexit.register(at_exit)  # runs before the run's own

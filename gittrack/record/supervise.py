@@ -3,20 +3,25 @@
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack import errors
 from gittrack.git import snapshot
 from gittrack.git.discover import Paths
 from gittrack.git.snapshot import Plan, Snapshot
+from gittrack.lazy import lazy
 from gittrack.record import command, environment, facts, terminal
 from gittrack.record.facts import Labels
 from gittrack.record.front import Front
 from gittrack.record.job import Command, Job, Outcome, Site
 from gittrack.record.starter import Starter
-from gittrack.record.surroundings import Surroundings, look
+from gittrack.record.surroundings import Surroundings, artifacts, look
 from gittrack.record.waiting import Show
+from gittrack.recorder.resume import RESUME
 from gittrack.runs import live, writer
+
+if TYPE_CHECKING:
+    from gittrack.record.resuming import Origin
 
 
 class Wish(NamedTuple):
@@ -28,6 +33,7 @@ class Wish(NamedTuple):
     snapshot: bool = True
     include: Sequence[str] = ()
     autolog: bool | None = None  # None: as the settings say
+    resume: str | None = None  # the run that this one continues
 
 
 class Result(NamedTuple):
@@ -51,10 +57,16 @@ def run(
     """Run and record a command. `begun` hears the run's id when the command is about to start, `show` how far its files
     are kept when it has ended.
 
-    Nothing is left behind when it cannot start. Raises CannotStart, NotARepository, BadConfig, GitFailed, CannotWrite.
+    Nothing is left behind when it cannot start. Raises CannotStart, NotARepository, BadConfig, GitFailed, CannotWrite,
+    and RunNotFound and the like for `resume`.
     """
     wish.labels.check()
     file = command.find(wish.argv[0], environ)
+    resuming = lazy("gittrack.record.resuming") if wish.resume else None
+    origin: Origin | None = resuming.find(paths, environ, wish.resume) if resuming else None
+    variables = {name: value for name, value in environ.items() if name != RESUME}  # that of a run around this one
+    if origin is not None:
+        variables[RESUME] = origin.text()
     run_id, starter = _begin(paths)
     made: dict[str, Any] = {}
 
@@ -62,14 +74,14 @@ def run(
         around = look(paths, environ)
         kept = take(around, wish)
         front.redact = around.redactor.stream
-        made.update(facts=_facts(run_id, wish, paths, environ, around, kept), notes=kept.notes)
+        made.update(facts=_facts(run_id, wish, paths, environ, around, kept, origin), notes=kept.notes)
         _write_start(starter, wish, around, made["facts"], kept)
         begun(run_id)
         return _job(run_id, wish, around, environ)
 
     try:
         wiring = terminal.connect()
-        front = Front(Site(paths, starter.directory, starter, Command(file, tuple(wish.argv), dict(environ)), wiring))
+        front = Front(Site(paths, starter.directory, starter, Command(file, tuple(wish.argv), variables), wiring))
         front.show = show
     except BaseException:
         _discard(starter)
@@ -125,12 +137,19 @@ def _discard(starter: Starter) -> None:
 
 
 def _facts(
-    run_id: str, wish: Wish, paths: Paths, environ: Mapping[str, str], around: Surroundings, kept: Snapshot
+    run_id: str,
+    wish: Wish,
+    paths: Paths,
+    environ: Mapping[str, str],
+    around: Surroundings,
+    kept: Snapshot,
+    origin: "Origin | None",
 ) -> dict[str, Any]:
     labels = wish.labels._replace(experiment=wish.labels.experiment or around.settings.experiment)
     place = {
         "cwd": facts.relative_cwd(paths, os.getcwd()),
         "parent": facts.parent_of(environ),
+        "continues": origin.facts() if origin else None,
         "writer": writer.writer_id(paths),
     }
     user = facts.user_of(around.git_config, environ)
@@ -139,7 +158,8 @@ def _facts(
 
 def _write_start(starter: Starter, wish: Wish, around: Surroundings, run: Mapping[str, Any], kept: Snapshot) -> None:
     default = ["experiment"] if run["experiment"] and not wish.labels.experiment else []
-    starter.event("start", {"run": run, "goals": dict(around.settings.goals), "default": default})
+    stored = facts.stored(around.settings.store)
+    starter.event("start", {"run": run, "goals": dict(around.settings.goals), "default": default, **stored})
     if wish.params:
         starter.event("params", {"source": "command", "values": around.redactor.mapping(wish.params)})
     for note in kept.notes:
@@ -157,4 +177,5 @@ def _job(run_id: str, wish: Wish, around: Surroundings, environ: Mapping[str, st
         settings.system_metrics and autolog,
         around.redactor.mapping(around.git_config),
         around.redactor.mapping(environment.variables(environ, settings.env)),
+        artifacts(settings, autolog),
     )

@@ -43,6 +43,13 @@ def look(paths: Paths, environ: Mapping[str, str]) -> Surroundings:
     return Surroundings(git, config, found, redactor, found.policy(redactor))
 
 
+def artifacts(found: Settings, autolog: bool | None = None) -> str:
+    """What of torch.save is kept, as the recorder reads it from GITTRACK_ARTIFACTS: `0`, patterns, or empty for all."""
+    if not (found.autolog if autolog is None else autolog) or found.artifacts is False:
+        return "0"
+    return "" if found.artifacts is True else ",".join(found.artifacts)
+
+
 def stream_redactor(paths: Paths, environ: Mapping[str, str]) -> Callable[[bytes], bytes]:
     """For a process that takes over a console in the middle."""
     return redactor(paths, environ).stream()

@@ -40,6 +40,15 @@ def test_an_environment_with_nothing_in_it_is_enough(under: Any, run_dir: Path, 
     assert len(events(run_dir, "m")) == 2 and len(list(run_dir.glob("*.jsonl"))) == 2
 
 
+def test_a_run_that_is_resumed_cannot_be_read_and_that_is_said(
+    under: Any, run_dir: Path, archive: str, bare: str
+) -> None:
+    code = "import gittrack\nrun = gittrack.init()\nrun.log({'a': 1})\nprint(run.resume_checkpoint())"
+    assert under(code, path=(archive,), python=bare).stdout == "None\n"
+    done = under(code, path=(archive,), python=bare, status=1, GITTRACK_RESUME="0" * 20)
+    assert "Install gittrack in this environment" in done.stderr and len(events(run_dir, "m")) == 2
+
+
 def test_outside_a_run_init_says_what_is_missing(archive: str, bare: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [bare, "-c", "import gittrack; gittrack.init()"], env={"PYTHONPATH": archive}, cwd=tmp_path,

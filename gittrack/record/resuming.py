@@ -1,0 +1,47 @@
+"""Runs that go on where another one stopped: which run is meant, and what the new one and its command are told."""
+
+import os
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from gittrack.config import environment, settings
+from gittrack.git.command import Git, config
+from gittrack.git.discover import Paths, discover
+from gittrack.git.open import open_repository
+from gittrack.runs import index, selectors
+
+
+class Origin(NamedTuple):
+    """The run that is continued, and from which step (None: it has no checkpoint)."""
+
+    run: str
+    step: int | None
+    is_chosen: bool  # the step was asked for; else it is the last checkpoint's
+
+    def facts(self) -> dict[str, object]:
+        """What run.json says as `continues`."""
+        return {"run": self.run, "step": self.step}
+
+    def text(self) -> str:
+        """For the environment of the command."""
+        return f"{self.run}@{self.step}" if self.is_chosen else self.run
+
+
+def find_here(text: str) -> Origin:
+    """As `find`, from where a training stands."""
+    environ = environment.current()
+    return find(discover(os.getcwd(), environ), environ, text)
+
+
+def find(paths: Paths, environ: Mapping[str, str], text: str) -> Origin:
+    """The run that `text` selects, `RUN@STEP` included. Raises AmbiguousSelector, RunNotFound, UsageError."""
+    table = index.open_index(paths)
+    try:
+        table.refresh(lambda: open_repository(paths, environ))
+        goals = settings.load(paths, environ, config(Git(paths, environ))).goals
+        target = selectors.resolve(table, text, time.time(), goals=goals)
+    finally:
+        table.close()
+    step = (target.row.latest_checkpoint or {}).get("step") if target.step is None else target.step
+    return Origin(target.id, step, target.step is not None)
