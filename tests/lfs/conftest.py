@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
 import lfs_servers
+import pytest
 
 from gittrack.git.discover import discover
 from gittrack.git.open import open_repository

@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import lfs_servers
+import pytest
 
 from gittrack import errors
 from gittrack.git.discover import discover

@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import lfs_servers
+import pytest
 
 from gittrack import errors
 from gittrack.git import lfs as executable
