@@ -27,6 +27,12 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "show": Entry("gittrack.cli.show:show", "Show one run."),
         "logs": Entry("gittrack.cli.logs:logs", "Print the recorded console of a run."),
     },
+    "Files": {
+        "artifacts": Entry("gittrack.cli.artifacts:artifacts", "List the files that were kept with a run."),
+        "cat": Entry("gittrack.cli.artifacts:cat", "Print a file of a run."),
+        "checkout": Entry("gittrack.cli.checkout:checkout", "Put code and files of a run back."),
+        "store": Entry("gittrack.cli.store:store", "Bring files of runs to a store and back."),
+    },
     "Compare": {
         "diff": Entry("gittrack.cli.diff:diff", "Show what differs between two runs, code included."),
         "compare": Entry("gittrack.cli.compare:compare", "Compare runs in a table."),

@@ -1,0 +1,268 @@
+"""`git track store`: the files of runs in stores beyond this clone: where they are, bringing them there and back."""
+
+import enum
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from gittrack import errors
+from gittrack.cli import render
+from gittrack.cli.asking import find_all, fresh
+from gittrack.cli.progress import Progress
+from gittrack.compare.card import pretty, size
+from gittrack.lazy import lazy
+
+if TYPE_CHECKING:
+    from gittrack.store.content import Content
+    from gittrack.store.transfer import File, Report
+
+
+class Action(str, enum.Enum):
+    status = "status"
+    push = "push"
+    pull = "pull"
+    migrate = "migrate"
+    verify = "verify"
+
+
+class Call(NamedTuple):
+    """What was asked for, and the files that it is about."""
+
+    files: "list[File]"
+    jobs: int
+    dry_run: bool
+    as_json: bool
+
+
+def store(
+    action: Annotated[Action, typer.Argument(metavar="ACTION", help="status, push, pull, migrate or verify.")],
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN...]", help="Only files of these runs; else of all.")
+    ] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="URL", help="migrate: the store to copy to.")] = None,
+    create: Annotated[bool, typer.Option("--create", help="push, migrate: make the bucket, if it is absent.")] = False,
+    join: Annotated[
+        bool, typer.Option("--join", help="push, migrate: use a store that belongs to another repository, too.")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="verify: replace what is damaged, and add what is missing.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Say what would be copied, and copy nothing.")
+    ] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, max=64, help="Copies at a time.")] = 12,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Bring files of runs to a store and back.
+
+    Large files of runs are first kept in this clone. Where `store` in gittrack.yaml names a store, such as
+    s3://bucket/prefix, they are copied there as well; `git track run` does that by itself, and push does it for what
+    was left over. Every action takes up where it was interrupted.
+
+    status says which files are here, and at each store. push copies to every store what it lacks. pull copies to this
+    clone what it lacks. migrate copies all files to another store, and says which line of the settings to change.
+    verify reads every byte at the stores and exits with 81 when one is wrong or missing.
+
+    Examples:
+      git track store status
+      git track store push --create
+      git track store pull best
+      git track store verify --repair
+      git track store migrate --to s3://other-bucket/project
+    """
+    place = fresh()
+    stores = lazy("gittrack.runs.stores")
+    ids = [target.id for target in find_all(runs)] if runs else None
+    if (action is Action.migrate) != bool(to):
+        raise errors.UsageError("migrate needs --to, and only migrate", "git track store migrate --to URL")
+    if action is not Action.migrate and not stores.urls(place.settings):
+        raise errors.StoreFailed(
+            "no store is set beyond this clone" + _instead(place.settings.store),
+            "write `store: s3://bucket/prefix` in gittrack.yaml, or another address of docs/stores.md",
+        )
+    call = Call(stores.needed(place.repository, ids), jobs, dry_run, as_json)
+    if action is Action.push:
+        return _push(call, create, join)
+    if action is Action.migrate:
+        return _migrate(call, str(to), create, join)
+    if action is Action.verify:
+        return _verify(call, repair)
+    return _status(call) if action is Action.status else _pull(call)
+
+
+def _instead(said: Sequence[str]) -> str:
+    return "" if "lfs" not in said else ": files travel by git-lfs, with `git track push` and `git track pull`"
+
+
+def _status(call: Call) -> int:
+    place, stores, transfer = fresh(), lazy("gittrack.runs.stores"), lazy("gittrack.store.transfer")
+    here = stores.local(place.repository)
+    answering, rows, failures = [], [], []
+    for one in stores.opened(place.repository, place.settings):
+        try:
+            rows.append(_row(one.store.url, transfer.lacking(here, one, call.files, call.jobs), call.files))
+            answering.append(one)
+        except errors.StoreFailed as error:
+            failures.append(error)
+    from_stores = stores.together(answering) if answering else here
+    rows.insert(0, _row("this clone", transfer.lacking(from_stores, here, call.files, call.jobs), call.files))
+    if call.as_json:
+        failed = [{"error": error.message, "hint": error.hint} for error in failures]
+        render.write(pretty([*rows, *failed]))
+        return errors.StoreFailed.exit_code if failures else 0
+    columns = [
+        render.Column("store", [row["store"] for row in rows], keep=9),
+        render.Column("files", [f"{row['files']:,}" for row in rows], right=True),
+        render.Column("size", [size(row["size"]) for row in rows], right=True),
+        render.Column("lacks", [f"{row['lacks']:,}" for row in rows], right=True),
+        render.Column("to copy", [size(row["to_copy"]) for row in rows], right=True),
+    ]
+    render.write(render.table(columns, render.terminal_width(), False)[0])
+    advice = []
+    if any(row["to_copy"] for row in rows[1:]):
+        advice.append("`git track store push` brings the stores what they lack")
+    if rows[0]["to_copy"]:
+        advice.append("`git track store pull` brings what is not here")
+    lost = min(row["nowhere"] for row in rows)
+    if lost and not failures:
+        advice.append(f"{lost:,} files are neither here nor at a store; another clone may have them")
+    sys.stdout.write("".join(f"{line}\n" for line in advice))
+    if failures:
+        raise failures[0]
+    return 0
+
+
+def _row(name: str, report: "Report", files: "Sequence[File]") -> dict[str, Any]:
+    return {
+        "store": name,
+        "files": report.before,
+        "size": report.size_before,
+        "lacks": len(files) - report.before,
+        "to_copy": report.sent,
+        "nowhere": len(report.missing) + len(report.damaged),
+    }
+
+
+def _push(call: Call, create: bool, join: bool) -> int:
+    place, stores = fresh(), lazy("gittrack.runs.stores")
+    if create and not call.dry_run:
+        for url in stores.urls(place.settings):
+            lazy("gittrack.store.open").create(url, place.repository.git.environ)
+    found = stores.opened(place.repository, place.settings)
+    if call.dry_run:
+        return _told(call, {one.store.url: _plan(call, [stores.local(place.repository)], one) for one in found})
+    with _bar(call, "pushing", len(found)) as progress:
+        done = stores.upload(place.repository, place.settings, call.files, progress, call.jobs, join)
+    return _told(call, done)
+
+
+def _pull(call: Call) -> int:
+    place, stores = fresh(), lazy("gittrack.runs.stores")
+    if call.dry_run:
+        sources = stores.contents(place.repository, place.settings)
+        return _told(call, {"this clone": _plan(call, sources, stores.local(place.repository))})
+    with _bar(call, "fetching") as progress:
+        report = stores.download(place.repository, place.settings, call.files, progress, call.jobs)
+    return _told(call, {"this clone": report})
+
+
+def _migrate(call: Call, url: str, create: bool, join: bool) -> int:
+    place, stores, opening = fresh(), lazy("gittrack.runs.stores"), lazy("gittrack.store.open")
+    environ = place.repository.git.environ
+    if create and not call.dry_run:
+        opening.create(url, environ)
+    target = lazy("gittrack.store.content").Content(opening.open_store(url, environ, place.settings.upload_rate))
+    sources = [stores.local(place.repository), *stores.contents(place.repository, place.settings)]
+    if call.dry_run:
+        return _told(call, {target.store.url: _plan(call, sources, target)})
+    stores.claim(place.repository, target.store, join)
+    with _bar(call, "copying") as progress:
+        report = stores.send(sources, target, call.files, call.jobs, progress)
+    code = _told(call, {target.store.url: report})
+    if code == 0 and not call.as_json:
+        sys.stdout.write(f"all is there; now {_where_to_say(place.settings.origin('store'), url)}\n")
+    return code
+
+
+def _where_to_say(origin: str, url: str) -> str:
+    """The line to change, by where the setting came from."""
+    if origin.startswith("gittrack.yaml:"):
+        return f"write `store: {url}` in line {origin.partition(':')[2]} of gittrack.yaml"
+    if origin.startswith("git config"):
+        return f"run: git config track.store '{url}'"
+    if origin.startswith("GITTRACK_"):
+        return f"set {origin}='{url}'"
+    return f"add the line `store: {url}` to gittrack.yaml"
+
+
+def _verify(call: Call, repair: bool) -> int:
+    place, stores, check = fresh(), lazy("gittrack.runs.stores"), lazy("gittrack.store.check")
+    found: list[Content] = stores.opened(place.repository, place.settings)
+    results = {}
+    with _bar(call, "reading", len(found)) as progress:
+        for one in found:
+            results[one.store.url] = check.check(one, call.files, call.jobs, progress)
+    if repair and not call.dry_run:
+        for one in found:
+            stores.claim(place.repository, one.store)
+            sources = [stores.local(place.repository), *(other for other in found if other is not one)]
+            results[one.store.url] = check.repair(one, results[one.store.url], sources, call.jobs)
+    wrong = sum(len(one.missing) + len(one.damaged) for one in results.values())
+    if call.as_json:
+        render.write(pretty({url: _plain(one) for url, one in results.items()}))
+    else:
+        sys.stdout.write("".join(f"{url}: {_verdict(one)}\n" for url, one in results.items()))
+        if wrong and not repair:
+            sys.stdout.write(
+                "`git track store verify --repair` puts good bytes there, from this clone or another store\n"
+            )
+    return errors.CorruptContent.exit_code if wrong else 0
+
+
+def _verdict(one: Any) -> str:
+    said = [f"{one.files:,} files whole ({size(one.size)})"]
+    said += [f"{len(one.damaged):,} damaged"] if one.damaged else []
+    said += [f"{len(one.missing):,} missing"] if one.missing else []
+    return ", ".join(said)
+
+
+def _plan(call: Call, sources: "Sequence[Content]", target: "Content") -> "Report":
+    transfer = lazy("gittrack.store.transfer")
+    total: Report = transfer.Report()
+    left: Sequence[File] = call.files
+    for source in sources:
+        report = transfer.lacking(source, target, left, call.jobs)
+        left = [*report.missing, *report.damaged]
+        total = total.plus(report)._replace(missing=report.missing, damaged=report.damaged)
+    return total
+
+
+def _told(call: Call, reports: "dict[str, Report]") -> int:
+    """Print what was done, or would be. The exit code."""
+    lost = max((len(report.missing) + len(report.damaged) for report in reports.values()), default=0)
+    if call.as_json:
+        render.write(pretty({url: _plain(report) for url, report in reports.items()}))
+    else:
+        would = "would copy" if call.dry_run else "copied"
+        for url, report in reports.items():
+            had = f", {report.before:,} were there" if report.before else ""
+            new = report.files - report.before
+            sys.stdout.write(f"{url}: {would} {new:,} files, {size(report.sent)}{had}\n")
+        if lost:
+            sys.stdout.write(
+                f"{lost:,} files were not to be found, or damaged; `git track store status` says what is where, "
+                "and another clone may have them\n"
+            )
+    return errors.MissingContent.exit_code if lost else 0
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """A report as JSON has it."""
+    files = ("missing", "damaged")
+    return {name: [one._asdict() for one in part] if name in files else part for name, part in value._asdict().items()}
+
+
+def _bar(call: Call, what: str, times: int = 1) -> Progress:
+    return Progress(what, times * sum(file.size for file in call.files))
