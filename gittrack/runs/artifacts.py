@@ -173,16 +173,17 @@ class Source:
                 return get(content)
             except errors.MissingContent:
                 continue
-            except (errors.CorruptContent, errors.StoreFailed) as error:  # another store may have it whole
+            except errors.CannotWrite:  # the copy, and no other store would help
+                raise
+            except errors.GittrackError as error:  # damaged, or nobody to be reached: another store may have it whole
                 failed.append(error)
         raise self._worst(artifact, failed)
 
     def _worst(self, artifact: Artifact, failed: list[errors.GittrackError]) -> errors.GittrackError:
         what = f"{artifact.path!a} of run {self._record.id[: layout.SHORT]}"
-        for error in failed:
-            kind = errors.CorruptContent if isinstance(error, errors.CorruptContent) else errors.StoreFailed
-            return kind(f"{what} cannot be read: {error.message}", error.hint)
-        places = ", ".join(content.store.url for content in self._contents)
+        for error in sorted(failed, key=lambda one: not isinstance(one, errors.CorruptContent)):
+            return type(error)(f"{what} cannot be read: {error.message}", error.hint)
+        places = ", ".join(dict.fromkeys(content.store.url for content in self._contents))
         return errors.MissingContent(
             f"{what} ({artifact.size:,} bytes, sha256 {artifact.sha256}) is not in {places}",
             "`git track store pull` fetches it, where the run was recorded `git track store push` sends it",

@@ -9,7 +9,7 @@ import keeping
 import pytest
 
 from gittrack import errors
-from gittrack.runs import artifacts, folding, live, reader
+from gittrack.runs import artifacts, embedded, folding, live, reader
 from gittrack.store.content import Content
 from gittrack.store.memory import MemoryStore
 
@@ -150,6 +150,25 @@ def test_what_is_missing_is_named_with_its_run_and_what_to_do(store, run):
         get(store, "model.pt")
     assert "'model.pt' of run 0123456" in raised.value.message
     assert "git track" in raised.value.hint
+
+
+def test_a_remote_that_cannot_be_reached_is_an_error_that_names_the_file(store, run, git):
+    run.write(keeping.kept(1, "model.pt", b"gone", "store"), keeping.whole(1), file=keeping.STORER)
+    git("remote", "add", "origin", "/nowhere/at/all")
+    shared = embedded.Shared(store, "origin", ("embedded",))
+    with pytest.raises(errors.GittrackError) as raised:
+        get(store, "model.pt", [shared])
+    assert "'model.pt' of run 0123456" in raised.value.message and raised.value.hint
+    other = Content(MemoryStore())
+    other.put_bytes(b"gone")
+    assert get(store, "model.pt", [shared, other]) == b"gone"
+
+
+def test_a_copy_that_cannot_be_written_is_not_the_stores_fault(store, run, tmp_path):
+    run.keep(1, {"model.pt": BIG}, "store")
+    record = reader.read(store, keeping.ID)
+    with pytest.raises(errors.CannotWrite):
+        artifacts.source(store, record).copy_to(artifacts.artifacts(store, record)[0], str(tmp_path / "no/such/dir"))
 
 
 def test_damaged_bytes_are_never_given_out(store, run, repo, tmp_path):
