@@ -114,20 +114,36 @@ def rm(
     where: Annotated[
         list[str] | None, typer.Option("--where", "-w", metavar="EXPR", help="Delete all runs that answer to EXPR.")
     ] = None,
+    artifacts: Annotated[
+        bool, typer.Option("--artifacts", help="Let go of the runs' large files; the runs themselves stay.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Delete runs from every list.
 
-    Nothing is lost: `git track restore` and `git track undo` bring them back, and `ls --deleted` shows them.
+    Nothing is lost: `git track restore` and `git track undo` bring them back, and `ls --deleted` shows them. With
+    --artifacts the runs stay, with their metrics, and only their files in the store are not needed any more:
+    `git track gc` removes them, and until then `git track undo` takes it back.
 
     Examples:
       git track rm latest
+      git track rm 7c21f --artifacts
       git track rm --where "status = failed and created < '30 days ago'"
     """
     if bool(runs) == bool(where):
         raise errors.UsageError("give either runs or --where", "git track rm RUN...")
-    ids = [row.id for row in chosen(where, None, None).rows] if where else _ids(runs or [])
-    _report(ids, _annotations().delete(ids), "deleted", as_json)
+    ids = [row.id for row in chosen(where, None, None).rows] if where else _ids(runs or [], deleted=artifacts)
+    if artifacts:
+        return _let_go(ids, as_json)
+    return _report(ids, _annotations().delete(ids), "deleted", as_json)
+
+
+def _let_go(ids: Sequence[str], as_json: bool) -> None:
+    place, pruning = fresh(), lazy("gittrack.runs.pruning")
+    reader = lazy("gittrack.runs.reader")
+    parcels = {run_id: pruning.all_of(place.repository, reader.read(place.repository, run_id)) for run_id in ids}
+    changed = pruning.prune(place.repository, parcels, place.author)
+    _report(ids, changed, "needs its files no more; `git track gc` frees what no other run needs", as_json)
 
 
 def restore(

@@ -49,6 +49,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Keep in order": {
         "log": Entry("gittrack.cli.undo:log", "List what was changed in this clone, newest first."),
         "undo": Entry("gittrack.cli.undo:undo", "Take back the last change."),
+        "du": Entry("gittrack.cli.space:du", "Show what runs take on this disk."),
+        "gc": Entry("gittrack.cli.space:gc", "Remove files that no run needs from this clone."),
         "recover": Entry("gittrack.cli.recover:recover", "Close runs whose processes have died."),
         "doctor": Entry("gittrack.cli.doctor:doctor", "Check the repository, the settings and the records."),
         "uninstall": Entry("gittrack.cli.uninstall:uninstall", "Remove all that gittrack put into the repository."),

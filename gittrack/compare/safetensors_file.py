@@ -37,6 +37,6 @@ def _tensor(name: str, entry: Any, start: int, size: int) -> Tensor:
     if dtype is None:
         raise ValueError(f"tensor {name!r} has the type {str(entry['dtype'])[:40]!r}")
     found = Tensor(name, dtype, shape, contiguous(shape), start + first)
-    if last - first != found.count * int(STORED[dtype][1:]) or start + last > size:
+    if last - first != found.elements * int(STORED[dtype][1:]) or start + last > size:
         raise ValueError(f"tensor {name!r} does not lie where the header says")
     return found

@@ -14,6 +14,8 @@ import numpy as np
 
 from gittrack.errors import Unsupported
 
+Array = Any  # of numpy, which is not typed here
+
 MOST_REPEATED = 1000  # an expanded tensor has more elements than bytes; a hostile one has 2**60
 PIECE = 2**18  # elements that are in memory at a time: as float64 2 MB, which a cache holds
 
@@ -39,11 +41,11 @@ class Tensor(NamedTuple):
     little: bool = True  # least significant byte first
 
     @property
-    def count(self) -> int:
+    def elements(self) -> int:
         return math.prod(self.shape)
 
     @property
-    def stored(self) -> "np.dtype[Any]":
+    def stored(self) -> Any:
         return np.dtype(STORED[self.dtype]).newbyteorder("<" if self.little else ">")
 
     @property
@@ -63,7 +65,7 @@ class Tensor(NamedTuple):
         """Elements from the first to behind the last, gaps included."""
         return (
             0
-            if self.count == 0
+            if self.elements == 0
             else 1 + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
         )
 
@@ -84,22 +86,22 @@ def sizes(value: Any) -> tuple[int, ...]:
     return found
 
 
-def pieces(file: BinaryIO, tensor: Tensor, in_order: bool = True) -> "Iterator[np.ndarray[Any, Any]]":
+def pieces(file: BinaryIO, tensor: Tensor, in_order: bool = True) -> Iterator[Array]:
     """The stored elements, PIECE at a time: as they lie in the file, or else (`in_order` False) row by row."""
     if in_order:
-        for at in range(0, tensor.count, PIECE):
-            yield _stretch(file, tensor, at, min(PIECE, tensor.count - at))
+        for at in range(0, tensor.elements, PIECE):
+            yield _stretch(file, tensor, at, min(PIECE, tensor.elements - at))
         return
-    if tensor.count > MOST_REPEATED * max(tensor.span, 2**16):
-        raise Unsupported(f"tensor {tensor.name!r} repeats few values {tensor.count} times", "save it contiguous")
+    if tensor.elements > MOST_REPEATED * max(tensor.span, 2**16):
+        raise Unsupported(f"tensor {tensor.name!r} repeats few values {tensor.elements} times", "save it contiguous")
     item = tensor.stored.itemsize
     whole = _stretch(file, tensor, 0, tensor.span)
     laid = np.lib.stride_tricks.as_strided(whole, tensor.shape, [stride * item for stride in tensor.strides])
-    for at in range(0, tensor.count, PIECE):
+    for at in range(0, tensor.elements, PIECE):
         yield laid.flat[at : at + PIECE]
 
 
-def _stretch(file: BinaryIO, tensor: Tensor, at: int, count: int) -> "np.ndarray[Any, Any]":
+def _stretch(file: BinaryIO, tensor: Tensor, at: int, count: int) -> Array:
     stored = tensor.stored
     file.seek(tensor.start + at * stored.itemsize)
     wanted = count * stored.itemsize
@@ -112,7 +114,7 @@ def _stretch(file: BinaryIO, tensor: Tensor, at: int, count: int) -> "np.ndarray
     return found if stored.isnative else found.astype(stored.newbyteorder("="))
 
 
-def numbers(stored: "np.ndarray[Any, Any]", dtype: str) -> "np.ndarray[Any, Any]":
+def numbers(stored: Array, dtype: str) -> Array:
     """Stored elements as float64; of complex ones real and imaginary parts in turn."""
     if dtype == "bfloat16":  # the upper half of a float32
         return (stored.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
@@ -123,7 +125,7 @@ def numbers(stored: "np.ndarray[Any, Any]", dtype: str) -> "np.ndarray[Any, Any]
     return stored.astype(np.float64)
 
 
-def _float8(exponent: int, mantissa: int, infinite: bool) -> "np.ndarray[Any, Any]":
+def _float8(exponent: int, mantissa: int, infinite: bool) -> Array:
     """The value of each of the 256 bit patterns. `infinite`: the highest exponent means inf and nan, as in IEEE 754."""
     bias, top = 2 ** (exponent - 1) - 1, 2**exponent - 1
     values = []

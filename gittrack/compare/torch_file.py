@@ -11,7 +11,7 @@ import pickle
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, ClassVar, NamedTuple
 
 from gittrack.compare.tensors import STORED, Tensor, sizes
 from gittrack.errors import Unsupported
@@ -141,7 +141,9 @@ _STUBS: dict[str, Any] = {
 class _Unpickler(pickle._Unpickler):
     """Builds dicts, lists and the stubs above, and calls nothing else."""
 
-    dispatch: Any = {code: load for code, load in pickle._Unpickler.dispatch.items() if bytes([code]) in _ALLOWED}
+    dispatch: ClassVar[Any] = {
+        code: load for code, load in pickle._Unpickler.dispatch.items() if bytes([code]) in _ALLOWED
+    }
 
     def find_class(self, module: str, name: str) -> Any:
         full = f"{module}.{name}".replace("__builtin__.", "builtins.")

@@ -1,0 +1,112 @@
+"""`git track gc` and `git track du`: what files of runs take, and getting it back."""
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gittrack import errors
+from gittrack.cli import render
+from gittrack.cli.asking import fresh
+from gittrack.cli.context import output_colour
+from gittrack.compare.card import pretty, size
+from gittrack.compare.text import cell
+from gittrack.core.layout import SHORT
+from gittrack.lazy import lazy
+
+if TYPE_CHECKING:
+    from gittrack.runs.gc_plan import Plan
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would go, and remove nothing.")] = False,
+    grace: Annotated[str, typer.Option("--grace", metavar="TIME", help="Leave what is newer: 14d, 12h, 0.")] = "14d",
+    keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Apply `keep` of gittrack.yaml first.")] = True,
+    yes: Yes = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Remove files that no run needs from this clone.
+
+    Files are needed by every run here, deleted ones included, by runs that are going on, by what can be undone and by
+    what was seen on remotes; not by runs whose files were let go with `git track rm --artifacts`, keep_best or `keep`
+    in gittrack.yaml, which is applied to the runs that are over. Says first what goes; on a terminal it asks. Safe
+    while runs are recorded. Stores elsewhere are not touched.
+
+    Examples:
+      git track gc --dry-run
+      git track rm latest --artifacts && git track gc --grace 0
+    """
+    collecting, pruning = lazy("gittrack.runs.gc"), lazy("gittrack.runs.pruning")
+    seconds = lazy("gittrack.runs.gc_plan").seconds(grace)
+    place = fresh()
+    repo, now = place.repository, time.time()
+    ids = [one[0] for one in place.index.brief()]
+    going = pruning.of_all(repo, ids, place.settings.keep) if keep else {}
+    found: Plan = collecting.plan(repo, now, seconds, going)
+    document = {"keep": going, "objects": len(found.sweep), "bytes": found.freed, "dry_run": dry_run}
+    document |= {"needed": found.needed, "young": found.young_size}
+    if not as_json:
+        render.write(_told(found, going, grace))
+    if dry_run or not (found.sweep or going):
+        return render.write(pretty(document)) if as_json else None
+    if not yes and sys.stdin.isatty() and not typer.confirm("Remove it?", err=True):
+        raise errors.UsageError("nothing was removed", "`git track gc --yes` removes without asking")
+    pruning.prune(repo, going, place.author)
+    done: Plan = collecting.sweep(repo, found, now, seconds)
+    if as_json:
+        return render.write(pretty(document | {"objects": len(done.sweep), "bytes": done.freed}))
+    return render.write(f"removed {size(done.freed)}\n")
+
+
+def _told(found: "Plan", going: dict[str, list[str]], grace: str) -> str:
+    count = sum(map(len, going.values()))
+    lines = [f"keep: lets go of the files of {count} checkpoints of {len(going)} runs"] if going else []
+    lines.append(f"{size(found.freed):>10}  in {len(found.sweep)} pieces: no run needs them")
+    if found.young:
+        lines.append(
+            f"{size(found.young_size):>10}  in {found.young} pieces: not needed, but newer than {grace} or in use"
+        )
+    lines.append(f"{size(found.needed):>10}  needed, and stays")
+    return "\n".join(lines) + "\n"
+
+
+def du(
+    number: Annotated[int, typer.Option("-n", "--number", min=0, help="At most so many runs.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, of all runs.")] = False,
+) -> None:
+    """Show what runs take on this disk.
+
+    For each run with large files their size, and what is its own: the bytes in the store that no other run shares, and
+    that would be free without it. Then all of the store, what `git track gc` would free, and what git has of runs.
+
+    Examples:
+      git track du
+      git track rm 7c21f --artifacts
+    """
+    place = fresh()
+    found: Any = lazy("gittrack.runs.usage").of(place.repository)
+    if as_json:
+        return render.write(pretty(found.document()))
+    names = {one[0]: one[1] for one in place.index.brief()}
+    runs = found.runs[:number]
+    columns = [
+        render.Column("run", [one.run[:SHORT] for one in runs]),
+        render.Column("files", [str(one.files) for one in runs], right=True),
+        render.Column("size", [size(one.size) for one in runs], right=True),
+        render.Column("its own", [size(one.own) for one in runs], right=True),
+        render.Column("name", [cell(names.get(one.run)) for one in runs], keep=5),
+    ]
+    if runs:
+        render.write(render.table(columns, render.terminal_width(), output_colour())[0] + "\n")
+    if len(found.runs) > number:
+        render.say(f"… and {len(found.runs) - number} more; -n shows them")
+    lines = [
+        (found.files, "files of runs, each whole"),
+        (found.store, "in the store, where what is equal is there once"),
+    ]
+    lines += [(found.free, "of it no run needs: `git track gc` frees it, when it is old enough")]
+    lines += [(found.live, "of runs that are going on"), (found.git, "in git: records, small files, snapshots of code")]
+    return render.write("".join(f"{size(count):>10}  {what}\n" for count, what in lines if count or "store" in what))

@@ -1,0 +1,77 @@
+"""Frees what no run needs from the store of this clone.
+
+Storing holds a shared lock for as long as it takes to put one file; collecting holds it alone, from the moment in which
+it asks what is needed until it has deleted. So a file is put either before, and then it is needed or new, or
+after, and then it is looked for after it was deleted.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+
+from gittrack import errors
+from gittrack.git.repository import Repository
+from gittrack.runs import gc_plan, live, needs
+from gittrack.store import local
+from gittrack.store.content import Content
+
+GRACE = 14 * 86400.0
+_PATIENCE = 60.0  # seconds to wait for a file that is being stored
+
+
+def plan(
+    repo: Repository, now: float, grace: float = GRACE, going: Mapping[str, Collection[str]] = MappingProxyType({})
+) -> gc_plan.Plan:
+    """What would go now, if the parcels `going` (by run) were let go. Raises what `needs.of_clone` raises."""
+    content = local.open_local(live.track_dir(repo.paths))
+    needed = needs.of_clone(repo, going)
+    keys = keys_of(content, needed.digests)
+    objects = (entry for prefix in (gc_plan.CHUNKS, gc_plan.FILES) for entry in content.store.list(prefix))
+    return gc_plan.local(objects, keys, gc_plan.horizon(now, grace, needed.since))
+
+
+def sweep(repo: Repository, agreed: gc_plan.Plan, now: float, grace: float = GRACE) -> gc_plan.Plan:
+    """Remove what was agreed on and still may go. Returns what was removed."""
+    with _alone(repo):
+        found = plan(repo, now, grace).only(agreed.sweep)
+        local.open_local(live.track_dir(repo.paths)).store.delete(found.sweep)
+    return found
+
+
+def keys_of(content: Content, digests: Mapping[str, int]) -> set[str]:
+    """The keys that these files need, as far as they are in the store.
+
+    Raises CorruptContent for a list that cannot be read: what it named would be lost.
+    """
+    keys: set[str] = set()
+    for sha256, size in digests.items():
+        try:
+            keys.update(content.objects(sha256, size))
+        except errors.MissingContent:  # it is elsewhere, or was pruned once: chunks without a list are of no use
+            continue
+    return keys
+
+
+@contextmanager
+def _alone(repo: Repository) -> Iterator[None]:
+    path = local.lock_path(live.track_dir(repo.paths))
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise errors.RefConflict(
+                        "files are being stored, and nothing is removed meanwhile", "run the command again later"
+                    ) from None
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(file)

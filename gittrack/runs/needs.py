@@ -1,0 +1,115 @@
+"""Which files this clone needs: what may not be taken from a store, whatever it costs.
+
+Asked before anything is deleted, so whatever cannot be read is an error, never an answer of "nothing". The order of
+looking is that in which a run moves: parcels on their way, journals, refs. What leaves one place while it is looked at
+is already in the next.
+"""
+
+import contextlib
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from gittrack import errors
+from gittrack.core import annotations, codec, events, layout
+from gittrack.git.repository import Repository
+from gittrack.runs import live, logs, operations, segments
+
+REMOTES = "refs/track-remotes/"
+_PARCELS = "parcels"
+_KEPT = b'{"e":"kept"'
+_SLACK = 3600.0  # seconds by which a clock may have been set since a parcel got its name
+
+
+class File(NamedTuple):
+    """A file of a run that is not in git."""
+
+    run: str
+    parcel: str
+    sha256: str
+    size: int
+
+
+class Needs(NamedTuple):
+    """`files`: needed; `pruned`: not needed any more for the run that kept them; `since`: what a process is storing now
+    was put or touched after that moment (None: none is at it)."""
+
+    files: list[File]
+    pruned: list[File]
+    since: float | None
+
+    @property
+    def digests(self) -> dict[str, int]:
+        """sha256 -> size of all that is needed."""
+        return {file.sha256: file.size for file in self.files}
+
+
+def of_clone(repo: Repository, going: Mapping[str, Collection[str]] = MappingProxyType({})) -> Needs:
+    """All that a ref, a live run, an undo or a remote's refs here need. `going`: parcels of runs that shall be let go.
+
+    Raises DamagedRecord, NewerFormat, Unsupported where that cannot be known.
+    """
+    if os.path.exists(os.path.join(repo.paths.common_dir, "shallow")):
+        raise errors.Unsupported(
+            "this is a shallow clone: it does not know what all runs need", "`git fetch --unshallow`, or use another"
+        )
+    since = _storing(repo)
+    found = list(_of_journals(repo))
+    found += _of_refs(repo)
+    gone = annotations.pruned(logs.operations(repo))
+    needed: list[File] = []
+    pruned: list[File] = []
+    for file in dict.fromkeys(found):
+        is_gone = file.parcel in gone.get(file.run, ()) or file.parcel in going.get(file.run, ())
+        (pruned if is_gone else needed).append(file)
+    return Needs(needed, pruned, since)
+
+
+def _storing(repo: Repository) -> float | None:
+    """When the oldest parcel that waits to be stored was made: its name begins with that."""
+    times = []
+    for run_id in live.ids(repo.paths):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            for name in os.listdir(os.path.join(live.folder(repo.paths, run_id), _PARCELS)):
+                number = name.partition("-")[0]
+                times.append(int(number) / 1000 if number.isdigit() and len(number) < 16 else 0.0)
+    return min(times) - _SLACK if times else None
+
+
+def _of_journals(repo: Repository) -> Iterator[File]:
+    for run_id in live.ids(repo.paths):
+        directory = live.folder(repo.paths, run_id)
+        for name in live.process_files(directory):
+            with contextlib.suppress(FileNotFoundError), open(os.path.join(directory, name), "rb") as file:
+                yield from _kept(run_id, (line for line in file if line.endswith(b"\n")))
+
+
+def _of_refs(repo: Repository) -> Iterator[File]:
+    refs = {ref: oid for root in (layout.RUNS, operations.KEEP, REMOTES) for ref, oid in repo.refs(root).items()}
+    tips = list(dict.fromkeys(refs.values()))
+    names = {oid: ref for ref, oid in refs.items()}
+    for tip, files in zip(tips, repo.read_files(tips, ("format", "summary.json", "run.json")), strict=True):
+        kind, summary, facts = files
+        if kind is None and not names[tip].startswith(layout.RUNS):
+            continue  # code
+        layout.check_format(kind, names[tip])
+        if facts is None and not names[tip].startswith(layout.RUNS):
+            continue  # a log of annotations
+        try:
+            run_id, has = codec.loads(facts or b"")["id"], "artifacts" in codec.loads(summary or b"")
+        except (ValueError, KeyError, TypeError) as error:
+            raise errors.DamagedRecord(
+                f"what {names[tip]} needs cannot be known: {error}", "`git track doctor` says what is wrong with it"
+            ) from error
+        if has:
+            for block in segments.read(repo, tip, "artifacts"):
+                yield from _kept(run_id, block.splitlines(keepends=True))
+
+
+def _kept(run_id: str, lines: Iterable[bytes]) -> Iterator[File]:
+    """The files in a store that these journal lines name."""
+    for line in lines:
+        event: Mapping[str, Any] | None = events.parse_line(line) if line.startswith(_KEPT) else None
+        if event is not None and event.get("in") == "store" and events.is_sound(event):
+            yield File(run_id, str(event.get("parcel")), str(event.get("sha256")), int(event.get("size", 0)))
