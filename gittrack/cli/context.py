@@ -63,10 +63,8 @@ class Workplace:
 
     @cached_property
     def contents(self) -> "list[Content]":
-        """The stores of the settings, for files that are not in this clone; where none is set, nothing is loaded."""
-        found: list[Content] = []
-        if any("://" in url for url in self.settings.store):
-            found = lazy("gittrack.runs.stores").contents(self.repository, self.settings)
+        """Where files come from that are not in this clone."""
+        found: list[Content] = lazy("gittrack.runs.stores").contents(self.repository, self.settings)
         return found
 
     @cached_property

@@ -178,10 +178,8 @@ def open_last(repo: Repository, record: Record, path: str) -> BinaryIO:
 
 
 def contents(repo: Repository) -> Sequence[Content]:
-    """The stores of the settings, for files that are not in this clone."""
+    """Where files come from that are not in this clone."""
     config = lazy("gittrack.git.command").config(repo.git)
     settings = lazy("gittrack.config.settings").load(repo.paths, environment.current(), config)
-    if not any("://" in url for url in settings.store):
-        return ()
     found: list[Content] = lazy("gittrack.runs.stores").contents(repo, settings)
     return found
