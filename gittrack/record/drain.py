@@ -3,7 +3,8 @@
 import os
 import time
 
-from gittrack.record import waiting
+from gittrack.git.discover import Paths
+from gittrack.record import uploads, waiting
 from gittrack.record.storer import Storer
 from gittrack.recorder.complain import say
 
@@ -42,6 +43,29 @@ def wait(storer: Storer, directory: str, show: waiting.Show) -> bool:
         if found is not None:
             show(waiting.Drain(found, time.monotonic() - began, interrupts))
         return False
+    finally:
+        if shown:
+            show(None)
+
+
+def wait_for_upload(paths: Paths, directory: str, show: waiting.Show) -> None:
+    """The run is closed: wait for its files to be in the stores, as long as they answer and the user has patience."""
+    began = time.monotonic()
+    interrupts, shown = 0, False
+    try:
+        while True:
+            try:
+                found, busy = uploads.look(paths, os.path.basename(directory))
+                if found is None:
+                    return
+                shown = True
+                state = waiting.Waiting(found.left, found.error)
+                show(waiting.Drain(state, time.monotonic() - began, interrupts, True))
+                if not busy or found.error or interrupts >= ENOUGH:
+                    return
+                time.sleep(LOOK_EVERY)
+            except KeyboardInterrupt:
+                interrupts += 1
     finally:
         if shown:
             show(None)

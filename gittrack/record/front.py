@@ -12,7 +12,7 @@ from typing import Any
 
 from gittrack import errors
 from gittrack.lazy import lazy
-from gittrack.record import command, signals, terminal, waiting
+from gittrack.record import command, signals, terminal, uploads, waiting
 from gittrack.record.command import End
 from gittrack.record.console import Console, Redact
 from gittrack.record.job import Final, Job, Outcome, Site
@@ -77,9 +77,11 @@ class Front:
         while self._done is None:
             if not self._step(pump):
                 return self._take_over(pump, job)
-        self._unshow()
         pump.finish()
         final = self._done["final"]
+        if final:
+            self._wait_for_upload()
+        self._unshow()
         return self._outcome(Final(*final) if final else None, self._done["error"])
 
     def _step(self, pump: Pump) -> bool:
@@ -140,6 +142,23 @@ class Front:
                 self.show(waiting.Drain(found, time.monotonic() - self._ended["at"], self._interrupts))
         return self._interrupts < ENOUGH
 
+    def _wait_for_upload(self) -> None:
+        """The run is closed: its files go to a store, as long as the user has patience and the store answers."""
+        run_id = os.path.basename(self._site.directory)
+        while True:
+            found, busy = uploads.look(self._site.paths, run_id)
+            if found is None:
+                return
+            self._shown = True
+            state = waiting.Waiting(found.left, found.error)
+            self.show(waiting.Drain(state, time.monotonic() - self._began_to_wait(), self._interrupts, True))
+            if not busy or found.error or self._interrupts >= ENOUGH:
+                return
+            time.sleep(SHOW_EVERY)
+
+    def _began_to_wait(self) -> float:
+        return float(self._ended["at"]) if self._ended else time.monotonic()
+
     def _unshow(self) -> None:
         if self._shown:
             self.show(None)
@@ -182,6 +201,8 @@ class Front:
         if self._ended is None:
             self._ended = {"code": second.end.code, "signal": second.end.signal, "at": time.monotonic()}
         closed = second.close(keeper.GRACE, self._wait_for_files)
+        if closed:
+            self._wait_for_upload()
         self._unshow()
         recording.settle()  # whoever closes it later must know how the command ended
         return self._outcome(recording.final() if closed else None, recording.error)

@@ -110,12 +110,11 @@ class Keeper:
         deadline = time.monotonic() + grace
         self._recording.owe()
         while not self._try_close():
-            keeping = self._recording.is_keeping() and patient()
-            if keeping:
+            if self._recording.is_keeping() and patient():
                 deadline = time.monotonic() + grace
             elif time.monotonic() > deadline or (self._recording.error and not self._writers):
                 return False
-            self._wait(0.1 if keeping else 0.02)
+            self._wait(0.02)
         return True
 
     def is_awaited(self) -> bool:

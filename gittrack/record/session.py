@@ -192,6 +192,8 @@ class Session:
         atexit.unregister(at_exit)
         waited = drain.wait(assistant.storer, run.dir, show)
         if assistant.finish(waited):
+            if waited:
+                drain.wait_for_upload(self.paths, run.dir, show)
             return
         if not waited:  # the storer closes the run, when it has kept the files
             assistant.storer.let_go()
@@ -206,6 +208,7 @@ class Session:
             folder.finish(time.time(), "crashed", mine=(STARTER,))
         finally:
             folder.close()
+        drain.wait_for_upload(self.paths, run.dir, show)
 
 
 def _at_exit(run: ActiveRun) -> None:

@@ -16,19 +16,20 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from gittrack import errors
 from gittrack.config import environment, settings
 from gittrack.config.keys import BY_NAME
-from gittrack.core import codec, events, parcels
+from gittrack.core import codec, parcels
 from gittrack.git import command
 from gittrack.git.command import Git
 from gittrack.git.discover import Paths
 from gittrack.git.open import open_repository
 from gittrack.lazy import lazy
-from gittrack.record import keeping, waiting
+from gittrack.record import keeping, telling, uploads, waiting
 from gittrack.record.pump import wait
 from gittrack.recorder import files
 from gittrack.runs import folding, live
@@ -46,10 +47,12 @@ _FAILURES = (errors.GittrackError, OSError)
 class Storer:
     """Keeps what waits in one run. Only one process at a time can have it open."""
 
-    def __init__(self, directory: str, lock: int, content: Any, large: int) -> None:
+    def __init__(self, directory: str, lock: int, content: Any, large: int, kept_large: Callable[[], None]) -> None:
+        """`kept_large` is called before it is said that files are in the store."""
         self.progress = waiting.Publisher(directory)
         self.directory = directory
         self._lock = lock
+        self._kept_large = kept_large
         self._keeper = keeping.Keeper(directory, content, large, self.progress.done)
         self._file: files.File | None = None
         self._torn = False
@@ -70,7 +73,9 @@ class Storer:
         except BlockingIOError:
             os.close(lock)
             return None
-        return cls(directory, lock, local.open_local(live.track_dir(paths)), _large(paths, environ))
+        large, remote = _settings(paths, environ)
+        begin = partial(uploads.begin, paths, os.path.basename(directory)) if remote else _nothing
+        return cls(directory, lock, local.open_local(live.track_dir(paths)), large, begin)
 
     def leave(self) -> None:
         """Let the run be closed."""
@@ -105,12 +110,14 @@ class Storer:
         if self._file is None:
             self._file = files.create(self.directory)
         if self._said is None:
-            self._said, self._whole = _said(self.directory, set(live.parcels(self.directory)))
+            self._said, self._whole = telling.told(self.directory, set(live.parcels(self.directory)))
         if name not in self._whole:
             self.progress.begin(name)
             told = self._said.get(name, set())
             outcome = self._keeper.keep(name)
-            self._write(_lines(name, outcome, told))
+            if any(kept.where == parcels.STORE for kept in outcome.kept):
+                self._kept_large()
+            self._write(telling.lines(name, outcome, told))
         self.progress.failed(None)
         self._warned = False
         _remove(live.parcel(self.directory, name))
@@ -151,7 +158,7 @@ def main() -> None:
             folding.fold_dead(open_repository(paths, environment.current(), "cli"), time.time())
     finally:
         storer.close()
-    sys.exit(0 if done else 1)
+    os._exit(0 if done else 1)  # somebody may wait for it, and taking the interpreter apart takes a while
 
 
 def _serve(storer: Storer) -> bool:
@@ -196,50 +203,17 @@ def _step_back() -> None:
     lazy("gittrack.record.usage").low_disk_priority()
 
 
-def _large(paths: Paths, environ: Mapping[str, str]) -> int:
+def _settings(paths: Paths, environ: Mapping[str, str]) -> tuple[int, bool]:
+    """Up to which size a file is git's, and whether the others are to be uploaded."""
     try:
-        return settings.load(paths, environ, command.config(Git(paths, environ))).large
+        found = settings.load(paths, environ, command.config(Git(paths, environ)))
     except errors.GittrackError:  # a file of settings that is being edited must not keep files from being kept
-        return int(BY_NAME["large"].default)
+        return int(BY_NAME["large"].default), False
+    return found.large, any("://" in each for each in found.store)
 
 
-def _lines(parcel: str, outcome: keeping.Outcome, told: set[str]) -> list[dict[str, Any]]:
-    lines: list[dict[str, Any]] = [
-        {
-            "e": "kept",
-            "in": kept.where,
-            "mode": kept.mode,
-            "parcel": parcel,
-            "path": kept.path,
-            "sha256": kept.sha256,
-            "size": kept.size,
-        }
-        for kept in outcome.kept
-        if kept.path not in told
-    ]
-    left_out = [{"path": path, "reason": reason} for path, reason in outcome.left_out]
-    size = sum(kept.size for kept in outcome.kept)
-    lines.append({"e": "parcel", "files": len(outcome.kept), "left_out": left_out, "parcel": parcel, "size": size})
-    return lines
-
-
-def _said(directory: str, names: set[str]) -> tuple[dict[str, set[str]], set[str]]:
-    """What the journals say of these parcels: the paths that are told of, and which parcels are whole."""
-    told: dict[str, set[str]] = {}
-    whole: set[str] = set()
-    for journal in live.process_files(directory):
-        with contextlib.suppress(FileNotFoundError), open(os.path.join(directory, journal), "rb") as file:
-            for line in file:
-                if not line.startswith((b'{"e":"kept"', b'{"e":"parcel"')):
-                    continue
-                event = events.parse_line(events.whole_lines(line)) or {}
-                if event.get("parcel") not in names or not events.is_sound(event):
-                    continue
-                if event["e"] == "parcel":
-                    whole.add(event["parcel"])
-                else:
-                    told.setdefault(event["parcel"], set()).add(parcels.path_of(event))
-    return told, whole
+def _nothing() -> None:
+    pass
 
 
 def _remove(folder: str) -> None:

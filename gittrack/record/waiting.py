@@ -29,6 +29,7 @@ class Drain(NamedTuple):
     waiting: Waiting
     seconds: float  # since when
     interrupts: int  # Ctrl-C since then; at the second nobody waits any more
+    uploading: bool = False  # all is kept here, and goes to a store now
 
 
 Show = Callable[[Drain | None], None]  # None: it is over

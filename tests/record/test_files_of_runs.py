@@ -80,13 +80,18 @@ def wait_until(what: Callable[[], Any], seconds: float = 30) -> Any:
 
 
 def storers(repo: Path) -> list[psutil.Process]:
+    return processes("record.storing", repo)
+
+
+def processes(of: str, repo: Path) -> list[psutil.Process]:
+    """Those of our helpers that work on this repository."""
     found = []
     for process in psutil.process_iter():
         try:
             line = process.cmdline()
         except psutil.Error:
             continue
-        if any("gittrack.record.storing" in part for part in line) and any(str(repo) in part for part in line):
+        if any(of in part for part in line) and any(str(repo) in part for part in line):
             found.append(process)
     return found
 
@@ -198,8 +203,8 @@ def test_recover_keeps_the_files_before_it_returns(repo: Path, git: Git) -> None
 def test_front_or_keeper_is_killed_while_files_are_kept(repo: Path, git: Git, victim: str) -> None:
     (repo / "train.py").write_text(SAVES)
     front = subprocess.Popen([TRACK, "run", "-q", sys.executable, "train.py", "8"], cwd=repo)
-    [keeper] = wait_until(lambda: psutil.Process(front.pid).children())
-    wait_until(lambda: storers(repo))
+    [storer] = wait_until(lambda: storers(repo))
+    keeper = psutil.Process(storer.ppid())
     (front if victim == "front" else keeper).kill()
     front.wait(60)
     wait_until(lambda: not live_runs(repo))

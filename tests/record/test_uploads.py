@@ -1,0 +1,81 @@
+"""Files go on to the stores of the settings behind the run, which does not wait for them to be recorded."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from test_files_of_runs import SAVES, TRACK, check, kept, live_runs, model, processes, read, refs, wait_until
+from test_real_terminal import Terminal
+
+from gittrack.store.content import Content
+from gittrack.store.directory import DirectoryStore
+
+Git = Callable[..., str]
+STARTS = {"git track run": [TRACK, "run"], "init": []}
+
+
+@pytest.fixture
+def store(repo: Path, git: Git, tmp_path: Path) -> Path:
+    place = tmp_path / "store"
+    place.mkdir()
+    git("config", "track.store", f"file://{place}")
+    return place
+
+
+def uploading(repo: Path) -> list[str]:
+    folder = repo / ".git" / "track" / "uploads"
+    return os.listdir(folder) if folder.exists() else []
+
+
+def check_uploaded(git: Git, store: Path, steps: int) -> None:
+    content = Content(DirectoryStore(str(store)))
+    found = [line for line in kept(git, refs(git)[0]) if line["in"] == "store"]
+    assert [content.read(line["sha256"], line["size"]) for line in found] == [model(step) for step in range(steps)]
+
+
+@pytest.mark.parametrize("how", STARTS)
+def test_files_are_in_the_store_when_the_command_is_over(repo: Path, git: Git, store: Path, how: str) -> None:
+    (repo / "train.py").write_text(SAVES)
+    done = subprocess.run(
+        [*STARTS[how], sys.executable, "train.py", "3"], cwd=repo, capture_output=True, text=True, check=True
+    )
+    assert "not uploaded" not in done.stderr
+    check(repo, git, refs(git)[0], 3)
+    check_uploaded(git, store, 3)
+    assert uploading(repo) == []
+
+
+@pytest.mark.parametrize("how", STARTS)
+def test_a_store_that_cannot_be_written_holds_nothing_up(repo: Path, git: Git, store: Path, how: str) -> None:
+    (repo / "train.py").write_text(SAVES)
+    store.rmdir()
+    store.write_text("not a folder")
+    done = subprocess.run(
+        [*STARTS[how], sys.executable, "train.py", "3"], cwd=repo, capture_output=True, text=True, check=True
+    )
+    assert "of files are not uploaded: " in done.stderr and "`git track store push` does it" in done.stderr
+    assert read(git, "status")["status"] == "completed"
+    check(repo, git, refs(git)[0], 3)
+    store.unlink()
+    store.mkdir()
+    subprocess.run([TRACK, "store", "push"], cwd=repo, check=True, capture_output=True)
+    check_uploaded(git, store, 3)
+    wait_until(lambda: uploading(repo) == [], 60)  # the process in the background has tried again as well
+
+
+def test_the_uploading_process_is_killed_and_push_finishes(repo: Path, git: Git, store: Path) -> None:
+    (repo / "train.py").write_text(SAVES + "print('saved', flush=True)\ntime.sleep(60)\n")
+    screen = Terminal([TRACK, "run", sys.executable, "train.py", "3"], repo)
+    screen.expect(b"saved")
+    wait_until(lambda: uploading(repo))
+    for process in processes("record.uploading", repo):
+        process.kill()
+    screen.type(b"\x03")
+    screen.end()
+    wait_until(lambda: not live_runs(repo))
+    subprocess.run([TRACK, "store", "push"], cwd=repo, check=True, capture_output=True)
+    check_uploaded(git, store, 3)
+    git("fsck", "--strict")
