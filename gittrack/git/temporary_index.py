@@ -31,7 +31,11 @@ class TemporaryIndex:
         self.settings = settings  # further `-c name=value`
 
     def call(self, *args: str, input: bytes | None = None) -> Result:
-        return self.git.call(*_QUIET, *self.settings, *args, input=input, env={"GIT_INDEX_FILE": self.path})
+        done = self.git.call(*_QUIET, *self.settings, *args, input=input, env={"GIT_INDEX_FILE": self.path})
+        if done.code < 0:  # a file was cut short while git had it mapped (SIGBUS): nobody takes its lock away
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path + ".lock")
+        return done
 
     def run(self, *args: str, input: bytes | None = None) -> bytes:
         return self.git.run(*_QUIET, *self.settings, *args, input=input, env={"GIT_INDEX_FILE": self.path})

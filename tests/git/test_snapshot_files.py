@@ -211,6 +211,17 @@ def test_a_file_that_changed_once_while_it_was_read_is_read_again(repo: Path) ->
     assert content(repo, snapshot, "train.log") == b"start\nmore\n" and not snapshot.notes
 
 
+def test_git_may_be_killed_while_it_reads_as_by_a_file_that_is_cut_short(repo: Path) -> None:
+    """What a training overwrites just now: git maps files into memory, and dies of SIGBUS where they end."""
+    (repo / ".gitattributes").write_text("*.log filter=fatal\n")
+    sh(repo, "config", "filter.fatal.clean", "test -e ../done || { touch ../done; kill -BUS $PPID; }; cat")
+    for name in ("a.log", "b.log"):
+        (repo / name).write_text(name)
+    snapshot = shoot(repo)
+    assert content(repo, snapshot, "a.log") == b"a.log" and content(repo, snapshot, "b.log") == b"b.log"
+    assert (repo.parent / "done").exists() and snapshot.left_out == ()
+
+
 def test_a_file_that_vanishes_after_it_was_listed_is_absent(repo: Path) -> None:
     (repo / "fleeting").write_text("1")
     (repo / "stays").write_text("1")
