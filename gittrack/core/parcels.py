@@ -20,6 +20,7 @@ UNFINISHED = ".new"
 _NAME = re.compile(r"\d{13}-\d{1,10}-[0-9a-f]{4}\Z", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _LARGEST = 2**62
+_DEEPEST = 200  # directories in each other, in a tree: git stops at 2,048, and every reader goes down by recursion
 _LONGEST_PATH, _LONGEST_PART, _LONGEST_LINK = 4095, 255, 4095
 _KIND = re.compile(r"[a-z][a-z0-9_-]{0,31}\Z")
 
@@ -113,7 +114,8 @@ def is_path(value: Any) -> bool:
 def fits_git(path: str) -> bool:
     """Whether git takes a file with this path in a tree: nothing that any system would check out as `.git`, and none of
     git's own files, whose content it examines."""
-    return not any(_OF_GIT.search(_IGNORED.sub("", part)) for part in path.split("/"))
+    parts = path.split("/")
+    return len(parts) <= _DEEPEST and not any(_OF_GIT.search(_IGNORED.sub("", part)) for part in parts)
 
 
 def path_of(event: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable
 
 from gittrack.core import parcels
-from gittrack.git.objects import Entry
+from gittrack.git.objects import DIRECTORY, Entry
 from gittrack.git.trees import TreeEditor
 from gittrack.runs import live
 
@@ -36,10 +36,11 @@ class Blobs:
         if file.data is None:
             self._places[bytes.fromhex(file.sha256)] = file.path
 
-    def earlier(self, file: parcels.File, tree: TreeEditor) -> Entry | None:
-        """The entry of an earlier file with the same content."""
-        path = self._places.get(bytes.fromhex(file.sha256))
-        return tree.get(path) if path is not None else None
+    def earlier(self, sha256: str, tree: TreeEditor) -> Entry | None:
+        """The entry of an earlier file with this content."""
+        path = self._places.get(bytes.fromhex(sha256))
+        entry = tree.get(path) if path is not None else None
+        return None if entry is None or entry.mode == DIRECTORY else entry  # a hand has written `a` and then `a/b`
 
     def left(self) -> list[str]:
         """The digests of what is there and has been seen before."""
@@ -51,6 +52,6 @@ class Blobs:
     def remove(self, digests: Iterable[str], tree: TreeEditor) -> None:
         """Remove those files that `tree`, which is on the ref, holds."""
         for sha256 in digests:
-            if tree.get(self._places[bytes.fromhex(sha256)]) is not None:
+            if self.earlier(sha256, tree) is not None:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(live.blob(self._directory, sha256))

@@ -234,7 +234,7 @@ class Folder:
             blob = objects.blob(data, self.repo.algorithm)
             self._emit(blob, None)
             oid = blob.oid
-        elif entry := self._blobs.earlier(file, tree):
+        elif entry := self._blobs.earlier(file.sha256, tree):
             oid = entry.oid
         else:
             return

@@ -189,6 +189,19 @@ def test_a_blob_that_is_gone_or_wrong_is_left_out_and_stops_nothing(store, run, 
     assert len(artifacts.artifacts(store, reader.read(store, keeping.ID))) == 4
 
 
+def test_paths_that_no_directory_could_have_stop_nothing(store, run, git):
+    """Written by a hand: a file that is a directory too, and two thousand directories in each other."""
+    deep = "/".join("d" * 2000)
+    run.write(keeping.checkpoint(1, 1), keeping.checkpoint(2, 2), keeping.checkpoint(3, 3))
+    run.keep(1, {"a": b"a", "a/b": b"b", "c/d": b"d", "c": b"c", deep: b"deep"})
+    run.keep(2, {"again": b"a", "fine": b"d"})
+    run.write(keeping.kept(3, "a", b"a"), keeping.whole(3), file=keeping.STORER)
+    assert folding.fold_dead(store, 2000.0).folded == [keeping.ID]
+    assert listed(git)[:2] == ["files/000/00/00/a/b", "files/000/00/00/c"]
+    assert git("show", REF + ":files/000/00/01/again") == git("show", REF + ":files/000/00/02/a") == "a"
+    assert git("fsck", "--strict") == ""
+
+
 def test_blobs_that_a_killed_folder_left_are_removed_by_the_next(store, run, folder, git):
     run.write(keeping.checkpoint(1, 1))
     run.keep(1, {"f": b"one"})
