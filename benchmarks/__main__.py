@@ -23,6 +23,10 @@ TOPICS = {
     "ls-10000": "benchmarks.rows.ls_many:measure",
     "fold": "benchmarks.rows.fold:measure",
     "checkpoints": "benchmarks.rows.checkpoints:measure",
+    "blocked": "benchmarks.rows.artifacts:measure_blocked",
+    "store": "benchmarks.rows.artifacts:measure_store",
+    "checkout": "benchmarks.rows.artifacts:measure_checkout",
+    "versions": "benchmarks.rows.artifacts:measure_versions",
     "session": "benchmarks.rows.session:measure",
     "kills": "benchmarks.kills:measure",
 }
