@@ -93,6 +93,20 @@ def download(
     return pull(repo, content, remote, files, progress)
 
 
+def plan(
+    repo: Repository, stores: Sequence[str], files: Iterable[tuple[str, int]], remote: str, fetching: bool
+) -> Report:
+    """What `download` or `upload` would do, as far as it is known without asking the remote."""
+    wanted = lfs.wanted(files)
+    if fetching:
+        content = open_local(live.track_dir(repo.paths))
+        return lfs.report(wanted, [file for file in wanted if not content.has(*file)])
+    there = known.load(repo.paths, lfs.address(repo, remote)) if lfs.installed(repo) else set()
+    if parcels.LFS not in stores:
+        there |= known.load(repo.paths, _place(repo, remote))
+    return lfs.report(wanted, [file for file in wanted if file.sha256 not in there])
+
+
 def push(
     repo: Repository,
     content: Content,
@@ -109,7 +123,7 @@ def push(
     wanted = lfs.wanted(files)
     if not wanted:
         return Report()
-    place = f"refs/track/data {remote} {repo.git.call('remote', 'get-url', '--push', remote).out!r}"
+    place = _place(repo, remote)
     if again:
         known.forget(repo.paths, place)
     there = known.load(repo.paths, place)
@@ -152,6 +166,11 @@ def pull(
     elif left:
         raise lfs.missing("refs/track/data", left)
     return lfs.report(wanted, lacking)
+
+
+def _place(repo: Repository, remote: str) -> str:
+    """What the note of the objects that a remote has goes by."""
+    return f"refs/track/data {remote} {repo.git.call('remote', 'get-url', '--push', remote).out!r}"
 
 
 def _push_data(

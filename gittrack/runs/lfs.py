@@ -59,6 +59,10 @@ def pull(
     return report(asked, todo)
 
 
+def installed(repo: Repository) -> bool:
+    return lfs.version(repo.git) is not None
+
+
 def address(repo: Repository, remote: str) -> str:
     """Where git-lfs keeps the objects of `remote`. Raises Unsupported where git-lfs is not installed."""
     lfs.needed(repo.git)

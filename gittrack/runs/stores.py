@@ -109,7 +109,35 @@ def download(
     workers: int = transfer.WORKERS,
 ) -> Report:
     """Bring files into this clone. Raises StoreFailed."""
-    return send(contents(repo, settings), local(repo), files, workers, progress)
+    found = opened(repo, settings)
+    return send([together(found)] if found else [], local(repo), files, workers, progress)
+
+
+def through_git(
+    repo: Repository,
+    settings: "Settings",
+    files: Collection[tuple[str, int]],
+    progress: Progress | None = None,
+    fetching: bool = False,
+    dry_run: bool = False,
+) -> dict[str, Report]:
+    """For `store: embedded` and `lfs`: bring files to the git remote, or from there; by place, what was done.
+
+    Raises StoreFailed, MissingContent.
+    """
+    if not embedded.is_shared(settings.store):
+        return {}
+    remote = embedded.default_remote(repo)
+    if remote is None:
+        raise errors.StoreFailed(
+            "no store is set, and there is no git remote to share files through, or no telling which",
+            "git remote add origin URL; or write `store: s3://bucket/prefix` in gittrack.yaml",
+        )
+    target = "this clone" if fetching else remote
+    if dry_run:
+        return {target: embedded.plan(repo, settings.store, files, remote, fetching)}
+    move = embedded.download if fetching else embedded.upload
+    return {target: move(repo, settings.store, files, remote, progress)}
 
 
 def send(

@@ -151,6 +151,21 @@ def test_nothing_is_lost_to_the_prunes_of_git_lfs_and_git(repo: Path, git: Git, 
     assert read(repo, run_ref) == MODEL
 
 
+def test_the_command_brings_files_to_the_remote_and_back(
+    repo: Path, git: Git, bare: Path, run_ref: str, track: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    assert "git remote add" in track("store", "push", code=79).stderr
+    git("remote", "add", "origin", str(bare))
+    assert "would copy 1 files" in track("store", "push", "--dry-run").stdout
+    assert not (bare / "lfs").exists()
+    assert "origin: copied 1 files, 3.0 MB" in track("store", "push").stdout
+    assert "copied 0 files, 0 B, 1 were there" in track("store", "push").stdout
+    shutil.rmtree(repo / ".git" / "track" / "objects")
+    assert "this clone: copied 1 files" in track("store", "pull").stdout
+    shutil.rmtree(bare)
+    assert read(repo, run_ref) == MODEL
+
+
 def test_files_that_were_deleted_here_come_from_the_remote(repo: Path, git: Git, bare: Path, run_ref: str) -> None:
     git("remote", "add", "origin", f"file://{bare}")
     upload(repo)
