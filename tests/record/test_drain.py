@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -159,4 +160,22 @@ def test_storers_that_fail_do_not_hold_up_the_end(begun, repo: Path, git: Git) -
     objects.unlink()
     objects.with_name("aside").rename(objects)
     wait_until(lambda: not live_runs(repo) or os.system(f"cd {repo} && {TRACK} recover >/dev/null") < 0, 60)
+    check(repo, git, refs(git)[0], 2)
+
+
+@pytest.mark.parametrize("option", ["--quiet", "--json", "--no-autolog"])
+def test_in_a_pipe_one_line_says_it_unless_quiet(repo: Path, git: Git, option: str) -> None:
+    (repo / "train.py").write_text(SAVES)
+    process = subprocess.Popen(
+        [TRACK, "run", option, sys.executable, "train.py"],
+        cwd=repo, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    [held] = wait_until(lambda: storers(repo))
+    wait_until(lambda: not waiting(repo))
+    held.suspend()
+    (repo / "go").touch()
+    time.sleep(3)
+    held.resume()
+    _, said = process.communicate(timeout=30)
+    assert said.count("keeping 2.5 MB of files") == (option == "--no-autolog")
     check(repo, git, refs(git)[0], 2)

@@ -229,3 +229,49 @@ def test_storers_are_killed_at_random_points_of_a_run(repo: Path, git: Git) -> N
     wait_until(lambda: not live_runs(repo))
     check(repo, git, refs(git)[0], 30)
     assert kills >= 5
+
+
+LONG = """
+import gittrack, os, sys, time
+from gittrack.record import assistant
+assistant.DELAY = 0.2
+run = gittrack.init()
+def save(step):
+    with open("model.pt", "wb") as file:
+        file.write(bytes([step]) * 2_500_000 + b"tail")
+    with open("config.json", "w") as file:
+        file.write('{"step": %d}' % step)
+    run.checkpoint(path=["model.pt", "config.json"], step=step)
+save(0)
+time.sleep(1.5)
+save(1)
+while os.path.exists("hold"):
+    time.sleep(0.05)
+save(2)
+if sys.argv[1] == "die":
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("ending", ["end", "die"])
+def test_the_helper_of_a_long_run_commits_checkpoints_with_their_files(repo: Path, git: Git, ending: str) -> None:
+    (repo / "train.py").write_text(LONG)
+    (repo / "hold").touch()
+    process = subprocess.Popen([sys.executable, "train.py", ending], cwd=repo)
+    wait_until(lambda: refs(git) and read(git, "summary")["checkpoints"]["count"] == 2)
+    assert read(git, "summary")["artifacts"]["count"] == 4
+    (repo / "hold").unlink()
+    process.wait(30)
+    wait_until(lambda: not live_runs(repo))
+    check(repo, git, refs(git)[0], 3)
+    assert read(git, "status")["status"] == ("completed" if ending == "end" else "crashed")
+
+
+def test_a_process_in_the_background_hands_files_over_when_the_command_has_ended(repo: Path, git: Git) -> None:
+    (repo / "train.py").write_text(SAVES)
+    script = f"(sleep 0.5; {sys.executable} train.py 3) & echo started"
+    began = time.monotonic()
+    subprocess.run([TRACK, "run", "-q", "sh", "-c", script], cwd=repo, check=True, stdout=subprocess.DEVNULL)
+    assert time.monotonic() - began < 3
+    wait_until(lambda: not live_runs(repo))
+    check(repo, git, refs(git)[0], 3)
