@@ -61,6 +61,9 @@ def store(
     s3://bucket/prefix, they are copied there as well; `git track run` does that by itself, and push does it for what
     was left over. Every action takes up where it was interrupted.
 
+    Where no store is named, push and pull go through the git remote: by git-lfs where the remote has it, else as git
+    objects under refs/track/data, up to `embedded_limit` (docs/lfs.md).
+
     status says which files are here, and at each store. push copies to every store what it lacks. pull copies to this
     clone what it lacks. migrate copies all files to another store, and says which line of the settings to change.
     verify reads every byte at the stores and exits with 81 when one is wrong or missing.
@@ -77,9 +80,9 @@ def store(
     ids = [target.id for target in find_all(runs)] if runs else None
     if (action is Action.migrate) != bool(to):
         raise errors.UsageError("migrate needs --to, and only migrate", "git track store migrate --to URL")
-    if action is not Action.migrate and not stores.urls(place.settings):
+    if action is Action.verify and not stores.urls(place.settings):
         raise errors.StoreFailed(
-            "no store is set beyond this clone" + _instead(place.settings.store),
+            "no store is set beyond this clone",
             "write `store: s3://bucket/prefix` in gittrack.yaml, or another address of docs/stores.md",
         )
     call = Call(stores.needed(place.repository, ids), jobs, dry_run, as_json)
@@ -90,10 +93,6 @@ def store(
     if action is Action.verify:
         return _verify(call, repair)
     return _status(call) if action is Action.status else _pull(call)
-
-
-def _instead(said: Sequence[str]) -> str:
-    return "" if "lfs" not in said else ": files travel by git-lfs, with `git track push` and `git track pull`"
 
 
 def _status(call: Call) -> int:
@@ -152,14 +151,20 @@ def _push(call: Call, create: bool, join: bool) -> int:
             lazy("gittrack.store.open").create(url, place.repository.git.environ)
     found = stores.opened(place.repository, place.settings)
     if call.dry_run:
-        return _told(call, {one.store.url: _plan(call, [stores.local(place.repository)], one) for one in found})
-    with _bar(call, "pushing", len(found)) as progress:
+        planned = {one.store.url: _plan(call, [stores.local(place.repository)], one) for one in found}
+        return _told(call, planned | stores.through_git(place.repository, place.settings, call.files, dry_run=True))
+    with _bar(call, "pushing", len(found) + len(place.settings.store) - len(stores.urls(place.settings))) as progress:
         done = stores.upload(place.repository, place.settings, call.files, progress, call.jobs, join)
+        done |= stores.through_git(place.repository, place.settings, call.files, progress)
     return _told(call, done)
 
 
 def _pull(call: Call) -> int:
     place, stores = fresh(), lazy("gittrack.runs.stores")
+    if not stores.urls(place.settings):
+        with _bar(call, "fetching") as progress:
+            said = (place.repository, place.settings, call.files, progress)
+            return _told(call, stores.through_git(*said, fetching=True, dry_run=call.dry_run))
     if call.dry_run:
         sources = stores.contents(place.repository, place.settings)
         return _told(call, {"this clone": _plan(call, sources, stores.local(place.repository))})

@@ -100,6 +100,13 @@ KEYS = (
         "Most that uploads to a store take of the line.",
     ),
     Key(
+        "embedded_limit",
+        values.size,
+        1_000_000_000,
+        "size",
+        "With `store: embedded`, most bytes of files that go as git objects to a git remote that has no git-lfs.",
+    ),
+    Key(
         "autolog",
         values.flag,
         True,

@@ -46,6 +46,7 @@ class Settings(NamedTuple):
     artifacts: bool | tuple[str, ...]
     keep: Mapping[str, int]
     upload_rate: int | None
+    embedded_limit: int
     autolog: bool
     system_metrics: bool
     env: tuple[str, ...]

@@ -70,13 +70,14 @@ def upload(
     files: Iterable[tuple[str, int]],
     remote: str,
     progress: Progress | None = None,
+    limit: int = LIMIT,
     again: bool = False,
 ) -> Report:
     """What `git track store push` does for `store: embedded` and `store: lfs`; raises what `push` does."""
     content = open_local(live.track_dir(repo.paths))
     if parcels.LFS in stores:
         return lfs.push(repo, content, remote, files, progress, again)
-    return push(repo, content, remote, files, progress, again=again)
+    return push(repo, content, remote, files, progress, limit, again)
 
 
 def download(
@@ -194,7 +195,8 @@ def _push_data(
         raise errors.StoreFailed(
             f"artifacts would take {total:,} bytes of git objects on {shown(remote)}, more than {limit:,}"
             + (f": {why.message}" if why else ""),
-            "give the artifacts a place of their own: `store: s3://…` (or gs://, az://, file://) in gittrack.yaml",
+            "give them a place of their own, `store: s3://…` (or gs://, az://, file://) in gittrack.yaml, or raise "
+            "`embedded_limit` there",
         )
     for batch in _batches(lacking):
         with desk.desk(repo.git) as at:

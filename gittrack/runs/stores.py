@@ -136,8 +136,9 @@ def through_git(
     target = "this clone" if fetching else remote
     if dry_run:
         return {target: embedded.plan(repo, settings.store, files, remote, fetching)}
-    move = embedded.download if fetching else embedded.upload
-    return {target: move(repo, settings.store, files, remote, progress)}
+    if fetching:
+        return {target: embedded.download(repo, settings.store, files, remote, progress)}
+    return {target: embedded.upload(repo, settings.store, files, remote, progress, settings.embedded_limit)}
 
 
 def send(

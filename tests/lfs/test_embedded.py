@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,6 +102,22 @@ def test_above_the_limit_the_error_names_the_setting(
         embedded.push(plain, content, "origin", [keep(1000, 2)], limit=1500)
     assert "store:" in caught.value.hint
     assert len(data_refs(git, bare)) == 2
+
+
+def test_the_limit_is_a_setting(
+    git: Git, repo: Path, bare: Path, plain: Repository, track: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    training = "import os, gittrack\nrun = gittrack.init()\nopen('m.pt', 'wb').write(os.urandom(2_000_000))\n"
+    training += "run.checkpoint(path='m.pt', step=1)\nrun.finish()\n"
+    subprocess.run([sys.executable, "-c", training], cwd=repo, check=True)
+    (repo / "gittrack.yaml").write_text("embedded_limit: 1MB\n")
+    assert "embedded_limit" in track("store", "push", code=79).stderr
+    assert data_refs(git, bare) == []
+    (repo / "gittrack.yaml").write_text("embedded_limit: 3MB\n")
+    assert "origin: copied 1 files, 2.0 MB" in track("store", "push").stdout
+    assert len(data_refs(git, bare)) == 2
+    shutil.rmtree(repo / ".git" / "track" / "objects")
+    assert "this clone: copied 1 files, 2.0 MB" in track("store", "pull").stdout
 
 
 def test_with_git_lfs_no_data_refs_are_made(
