@@ -6,10 +6,10 @@ that switch is not for callers to turn, so a file that needs more is refused, wi
 
 import io
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
-from gittrack.errors import CorruptContent, Unsupported, UsageError
+from gittrack.errors import GittrackError, Unsupported, UsageError
 from gittrack.lazy import lazy
 
 SAFETENSORS = ".safetensors"
@@ -18,14 +18,14 @@ SAFETENSORS = ".safetensors"
 def from_bytes(name: str, data: bytes, options: Mapping[str, Any]) -> Any:
     """The tensors in `data`, the content of a file called `name`."""
     if name.lower().endswith(SAFETENSORS):
-        return _module("safetensors.torch", name).load(data)
+        return _read(name, lambda: _module("safetensors.torch", name).load(data))
     return _torch(name, io.BytesIO(data), options)
 
 
 def from_file(name: str, path: str, options: Mapping[str, Any]) -> Any:
     """The same of the file at `path`."""
     if name.lower().endswith(SAFETENSORS):
-        return _module("safetensors.torch", name).load_file(path)
+        return _read(name, lambda: _module("safetensors.torch", name).load_file(path))
     with open(path, "rb") as file:
         return _torch(name, file, options)
 
@@ -34,21 +34,27 @@ def _torch(name: str, file: BinaryIO, options: Mapping[str, Any]) -> Any:
     if not options.get("weights_only", True) or "pickle_module" in options:
         raise UsageError("load() never unpickles code", _own_way(name))
     torch = _module("torch", name)
+    settings = {"map_location": "cpu", **options, "weights_only": True}
+    return _read(name, lambda: torch.load(file, **settings))
+
+
+def _read(name: str, load: Callable[[], Any]) -> Any:
     try:
-        return torch.load(file, **{"map_location": "cpu", **options, "weights_only": True})
+        return load()
+    except (GittrackError, OSError, MemoryError):
+        raise
     except pickle.UnpicklingError as error:
-        first = str(error).strip().partition("\n")[0]
-        raise Unsupported(
-            f"{name} holds more than tensors, and to open it may run its code: {first}", _own_way(name)
-        ) from error
-    except (RuntimeError, EOFError) as error:
+        what = f"{name} holds more than tensors, and to open it may run its code: {_first(error)}"
+        raise Unsupported(what, _own_way(name)) from error
+    except Exception as error:  # bytes from anybody: readers stumble over them in any way
         if "TorchScript" in str(error):
-            raise Unsupported(
-                f"{name} is a TorchScript program, and to open it is to trust it", _own_way(name)
-            ) from error
-        raise CorruptContent(
-            f"{name} is no file that torch.load reads: {error}", "checkpoint.open() gives its bytes"
-        ) from error
+            raise Unsupported(f"{name} is a TorchScript program: to open it is to trust it", _own_way(name)) from error
+        hint = "checkpoint.open() gives its bytes, checkpoint.checkout() writes it into a folder"
+        raise Unsupported(f"{name} is no file that can be loaded: {_first(error)}", hint) from error
+
+
+def _first(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _own_way(name: str) -> str:
