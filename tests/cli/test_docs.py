@@ -55,7 +55,8 @@ def test_only_commands_that_exist_are_shown(page):
 
 
 def test_plain_git_reads_a_run_as_its_page_says(repo, track):
-    script = 'import gittrack\ngittrack.init(params={"lr": 0.1}).log({"loss": 0.5}, step=1)\nprint("trained")\n'
+    script = 'import gittrack\nrun = gittrack.init(params={"lr": 0.1})\nrun.log({"loss": 0.5}, step=1)\n'
+    script += 'run.log_text("it went well", "notes.txt")\nprint("trained")\n'
     (repo / "train.py").write_text(script)
     (repo / "new.txt").write_text("never added\n")
     track("run", "--quiet", "--", sys.executable, "train.py")
@@ -64,7 +65,7 @@ def test_plain_git_reads_a_run_as_its_page_says(repo, track):
     script = "set -euo pipefail\n" + "".join(re.findall(r"```sh\n(.*?)```", page, flags=re.S))
     done = subprocess.run(["bash", "-c", script], cwd=repo, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for expected in ('"completed"', '"lr"', '"loss"', "new.txt", "a note", "trained\n", "metrics/000/00.jsonl"):
+    for expected in ('"completed"', '"lr"', '"loss"', "new.txt", "a note", "trained\n", "it went well"):
         assert expected in done.stdout
     assert (repo.parent / "then" / "new.txt").read_text() == "never added\n"
 

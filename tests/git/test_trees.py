@@ -5,7 +5,7 @@ import random
 import pytest
 
 from gittrack.git import objects
-from gittrack.git.objects import FILE, Entry
+from gittrack.git.objects import DIRECTORY, EXECUTABLE, FILE, Entry
 from gittrack.git.trees import TreeEditor
 
 PATHS = ["a", "b/a", "b/b", "b.c", "b0", "metrics/000/00.jsonl", "metrics/000/01.jsonl", "metrics/001/00.jsonl"]
@@ -46,6 +46,21 @@ def test_a_directory_may_take_the_place_of_a_file_and_the_other_way_round() -> N
     assert write() == objects.nested({"a/b": Entry(FILE, oid)})[-1].oid
     editor.put("a", oid)
     assert write() == objects.nested({"a": Entry(FILE, oid)})[-1].oid
+
+
+def test_what_was_put_is_found_before_and_after_it_is_written() -> None:
+    made: dict[str, bytes] = {}
+    entry = Entry(EXECUTABLE, objects.blob(b"x").oid)
+    editor = TreeEditor("sha1", made.__getitem__)
+    editor.put("a/b/c", *reversed(entry))
+    for _ in range(2):
+        assert editor.get("a/b/c") == entry
+        found = editor.get("a/b")
+        assert found is None or found.mode == DIRECTORY
+        assert [editor.get(path) for path in ("x", "a/x", "a/b/c/d", "x/y")] == [None] * 4
+        oid = editor.write(lambda new, _before: made.__setitem__(new.oid, new.data))
+    assert TreeEditor("sha1", made.__getitem__, oid).get("a/b/c") == entry
+    assert TreeEditor("sha1", made.__getitem__, oid).write(lambda new, _before: pytest.fail("changed")) == oid
 
 
 def test_directories_that_are_full_are_not_looked_at_again() -> None:
