@@ -71,3 +71,39 @@ def local(objects: Iterable[Object], needed: Collection[str], before: float) -> 
 
 def _ours(objects: Iterable[Object]) -> Iterator[Object]:
     return (one for one in objects if one.key.startswith((CHUNKS, FILES)))
+
+
+class Shared(NamedTuple):
+    """For a store that several clones share: `condemn` what nobody needs, now; `sweep` what was condemned long ago and
+    is still not needed."""
+
+    sweep: Mapping[str, int]
+    condemn: Mapping[str, int]
+    waiting: int  # bytes that are condemned, and not for long enough
+    needed: int
+
+
+def shared(
+    objects: Iterable[Object],
+    needed: Collection[str],
+    condemned: Iterable[tuple[float, Collection[str]]],
+    before: float,
+) -> Shared:
+    """`condemned`: when, and which keys. What was put again since is not what was condemned."""
+    since: dict[str, float] = {}
+    for when, keys in condemned:
+        for key in keys:
+            since[key] = min(when, since.get(key, when))
+    sweep: dict[str, int] = {}
+    fresh: dict[str, int] = {}
+    waiting = kept = 0
+    for one in _ours(objects):
+        if one.key in needed:
+            kept += one.size
+        elif one.key not in since or one.modified > since[one.key]:
+            fresh[one.key] = one.size
+        elif since[one.key] < before:
+            sweep[one.key] = one.size
+        else:
+            waiting += one.size
+    return Shared(dict(sorted(sweep.items(), reverse=True)), fresh, waiting, kept)

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack import errors
-from gittrack.core import layout
+from gittrack.core import annotations, layout
 from gittrack.git.repository import Repository
-from gittrack.runs import artifacts, embedded, live, reader
+from gittrack.runs import announcing, artifacts, embedded, live, logs, reader
 from gittrack.store import transfer
 from gittrack.store.base import Store
 from gittrack.store.content import Content, Progress
@@ -61,11 +61,12 @@ def together(found: Sequence[Content]) -> Content:
 
 
 def needed(repo: Repository, run_ids: Iterable[str] | None = None) -> list[File]:
-    """The files in stores that runs have, each once: of these runs, or of all, live ones included."""
+    """The files in stores that runs have and need, each once: of these runs, or of all, live ones included."""
     found: dict[File, None] = {}
+    gone = annotations.pruned(logs.operations(repo))
     for run_id in all_runs(repo) if run_ids is None else run_ids:
         for artifact in artifacts.artifacts(repo, reader.read(repo, run_id)):
-            if artifact.where == "store":
+            if artifact.where == "store" and artifact.parcel not in gone.get(run_id, ()):
                 found[File(artifact.sha256, artifact.size)] = None
     return [*found]
 
@@ -92,6 +93,7 @@ def upload(
     for content in found:
         try:
             claim(repo, content.store, join)
+            announcing.announce(repo, content.store, dict(files))
             others = [each for each in found if each is not content]
             done[content.store.url] = send([local(repo), *others], content, files, workers, progress)
         except (errors.StoreFailed, errors.CannotWrite) as error:

@@ -1,0 +1,62 @@
+"""Frees what no clone needs from a store that they share, in two calls two weeks apart.
+
+The first says which objects nobody needs (`condemned/`), the second, when the grace period is over, removes those that
+still nobody does. Needs are those of this clone and all that others have announced in the store (`store/leases.py`):
+runs that were never pushed are among them, and a file whose upload has just begun.
+"""
+
+from collections.abc import Iterator
+
+from gittrack.git.repository import Repository
+from gittrack.runs import announcing, gc_plan, stores, writer
+from gittrack.store import chunklist, leases
+from gittrack.store.base import Entry, Store
+from gittrack.store.content import FILES, chunk_key
+
+GRACE = 14 * 86400.0  # longer than any push
+_BATCH = 500
+
+
+def plan(repo: Repository, store: Store, now: float, grace: float = GRACE) -> gc_plan.Shared:
+    """What would be condemned and swept now. Raises StoreFailed where the store is not this repository's alone."""
+    stores.may_collect(repo, store)
+    return _plan(store, announcing.keys_here(repo), now, grace)
+
+
+def collect(repo: Repository, store: Store, now: float, grace: float = GRACE) -> gc_plan.Shared:
+    """Sweep what is due, and condemn what nobody needs. Returns what was done."""
+    stores.may_collect(repo, store)
+    before = leases.own(store, writer.writer_id(repo.paths))
+    mine = announcing.keys_here(repo)
+    leases.say_anew(store, writer.writer_id(repo.paths), mine, before)
+    first = _plan(store, mine, now, grace)
+    if first.sweep:
+        with leases.sweeping(store) as check:
+            due = [one.key for one in leases.condemned(store) if one.when < now - grace]
+            first = _plan(store, announcing.keys_here(repo), now, grace)
+            for at in range(0, len(keys := list(first.sweep)), _BATCH):
+                check()
+                store.delete(keys[at : at + _BATCH])
+            check()
+            store.delete(due)
+    leases.condemn(store, list(first.condemn), now)
+    return first
+
+
+def _plan(store: Store, mine: set[str], now: float, grace: float) -> gc_plan.Shared:
+    needed = mine.union(*leases.announced(store).values())
+    objects = [entry for prefix in (gc_plan.CHUNKS, gc_plan.FILES) for entry in store.list(prefix)]
+    needed.update(_listed(store, objects, needed))
+    condemned = [(one.when, one.keys) for one in leases.condemned(store)]
+    return gc_plan.shared(objects, needed, condemned, now - grace)
+
+
+def _listed(store: Store, objects: list[Entry], needed: set[str]) -> Iterator[str]:
+    """The chunks of the needed files, as the store's own lists have them."""
+    for entry in objects:
+        if entry.key.startswith(FILES) and entry.key in needed:
+            sha256 = entry.key.rpartition("/")[2]
+            data = store.get(entry.key)
+            first = data.partition(b"\n")[0].rpartition(b" ")[2]
+            for chunk in chunklist.decode(data, sha256, int(first) if first.isdigit() else -1):
+                yield chunk_key(chunk.sha256)
