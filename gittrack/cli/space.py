@@ -11,12 +11,12 @@ from gittrack.cli import render
 from gittrack.cli.asking import fresh
 from gittrack.cli.context import output_colour
 from gittrack.compare.card import pretty, size
-from gittrack.compare.text import cell
+from gittrack.compare.text import cell, line
 from gittrack.core.layout import SHORT
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
-    from gittrack.runs.gc_plan import Plan
+    from gittrack.runs.gc_plan import Plan, Shared
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -24,6 +24,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would go, and remove nothing.")] = False,
     grace: Annotated[str, typer.Option("--grace", metavar="TIME", help="Leave what is newer: 14d, 12h, 0.")] = "14d",
+    store: Annotated[bool, typer.Option("--store", help="Clean up the stores of `store` in gittrack.yaml.")] = False,
     keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Apply `keep` of gittrack.yaml first.")] = True,
     yes: Yes = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -33,16 +34,22 @@ def gc(
     Files are needed by every run here, deleted ones included, by runs that are going on, by what can be undone and by
     what was seen on remotes; not by runs whose files were let go with `git track rm --artifacts`, keep_best or `keep`
     in gittrack.yaml, which is applied to the runs that are over. Says first what goes; on a terminal it asks. Safe
-    while runs are recorded. Stores elsewhere are not touched.
+    while runs are recorded.
+
+    With --store it is the stores elsewhere that are cleaned up, in two calls: the first notes what no clone needs, one
+    after the grace period removes what still none does. What other clones brought there stays until they run it, too.
 
     Examples:
       git track gc --dry-run
       git track rm latest --artifacts && git track gc --grace 0
+      git track gc --store
     """
     collecting, pruning = lazy("gittrack.runs.gc"), lazy("gittrack.runs.pruning")
     seconds = lazy("gittrack.runs.gc_plan").seconds(grace)
     place = fresh()
     repo, now = place.repository, time.time()
+    if store:
+        return _shared(now, seconds, dry_run, yes, as_json)
     ids = [one[0] for one in place.index.brief()]
     going = pruning.of_all(repo, ids, place.settings.keep) if keep else {}
     found: Plan = collecting.plan(repo, now, seconds, going)
@@ -52,13 +59,44 @@ def gc(
         render.write(_told(found, going, grace))
     if dry_run or not (found.sweep or going):
         return render.write(pretty(document)) if as_json else None
-    if not yes and sys.stdin.isatty() and not typer.confirm("Remove it?", err=True):
-        raise errors.UsageError("nothing was removed", "`git track gc --yes` removes without asking")
+    _ask(yes)
     pruning.prune(repo, going, place.author)
     done: Plan = collecting.sweep(repo, found, now, seconds)
     if as_json:
         return render.write(pretty(document | {"objects": len(done.sweep), "bytes": done.freed}))
     return render.write(f"removed {size(done.freed)}\n")
+
+
+def _ask(yes: bool) -> None:
+    if not yes and sys.stdin.isatty() and not typer.confirm("Remove it?", err=True):
+        raise errors.UsageError("nothing was removed", "`git track gc --yes` removes without asking")
+
+
+def _shared(now: float, seconds: float, dry_run: bool, yes: bool, as_json: bool) -> None:
+    place, collecting, stores = fresh(), lazy("gittrack.runs.gc_shared"), lazy("gittrack.runs.stores")
+    found = [content.store for content in stores.opened(place.repository, place.settings)]
+    if not found:
+        raise errors.UsageError("no store is named in gittrack.yaml", "`git track gc` cleans up this clone")
+    plans: list[Shared] = [collecting.plan(place.repository, one, now, seconds) for one in found]
+    if not as_json:
+        render.write("".join(map(_told_shared, [one.url for one in found], plans)))
+    if not dry_run and any(plan.sweep or plan.condemn for plan in plans):
+        if any(plan.sweep for plan in plans):
+            _ask(yes)
+        plans = [collecting.collect(place.repository, one, now, seconds) for one in found]
+        if not as_json:
+            render.write(f"removed {size(sum(sum(plan.sweep.values()) for plan in plans))}\n")
+    if as_json:
+        sums = [{"removed": sum(p.sweep.values()), "noted": sum(p.condemn.values()), "waiting": p.waiting,
+                 "needed": p.needed, "dry_run": dry_run} for p in plans]  # fmt: skip
+        render.write(pretty({one.url: said for one, said in zip(found, sums, strict=True)}))
+
+
+def _told_shared(url: str, plan: "Shared") -> str:
+    said = ((sum(plan.sweep.values()), "to remove: no clone has needed it for the grace period"),
+            (sum(plan.condemn.values()), "no clone needs: noted, to be removed after the grace period"),
+            (plan.waiting, "noted before, and still within it"), (plan.needed, "needed, and stays"))  # fmt: skip
+    return f"{line(url)}\n" + "".join(f"{size(count):>10}  {what}\n" for count, what in said)
 
 
 def _told(found: "Plan", going: dict[str, list[str]], grace: str) -> str:

@@ -20,7 +20,8 @@ _BATCH = 500
 def plan(repo: Repository, store: Store, now: float, grace: float = GRACE) -> gc_plan.Shared:
     """What would be condemned and swept now. Raises StoreFailed where the store is not this repository's alone."""
     stores.may_collect(repo, store)
-    return _plan(store, announcing.keys_here(repo), now, grace)
+    said = {clone: keys for clone, keys in leases.announced(store).items() if clone != writer.writer_id(repo.paths)}
+    return _plan(store, announcing.keys_here(repo).union(*said.values()), now, grace)
 
 
 def collect(repo: Repository, store: Store, now: float, grace: float = GRACE) -> gc_plan.Shared:
@@ -29,11 +30,12 @@ def collect(repo: Repository, store: Store, now: float, grace: float = GRACE) ->
     before = leases.own(store, writer.writer_id(repo.paths))
     mine = announcing.keys_here(repo)
     leases.say_anew(store, writer.writer_id(repo.paths), mine, before)
-    first = _plan(store, mine, now, grace)
+    first = _plan(store, mine.union(*leases.announced(store).values()), now, grace)
     if first.sweep:
         with leases.sweeping(store) as check:
             due = [one.key for one in leases.condemned(store) if one.when < now - grace]
-            first = _plan(store, announcing.keys_here(repo), now, grace)
+            mine = announcing.keys_here(repo)
+            first = _plan(store, mine.union(*leases.announced(store).values()), now, grace)
             for at in range(0, len(keys := list(first.sweep)), _BATCH):
                 check()
                 store.delete(keys[at : at + _BATCH])
@@ -43,10 +45,9 @@ def collect(repo: Repository, store: Store, now: float, grace: float = GRACE) ->
     return first
 
 
-def _plan(store: Store, mine: set[str], now: float, grace: float) -> gc_plan.Shared:
-    needed = mine.union(*leases.announced(store).values())
+def _plan(store: Store, needed: set[str], now: float, grace: float) -> gc_plan.Shared:
     objects = [entry for prefix in (gc_plan.CHUNKS, gc_plan.FILES) for entry in store.list(prefix)]
-    needed.update(_listed(store, objects, needed))
+    needed = needed.union(_listed(store, objects, needed))
     condemned = [(one.when, one.keys) for one in leases.condemned(store)]
     return gc_plan.shared(objects, needed, condemned, now - grace)
 

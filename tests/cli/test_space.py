@@ -118,3 +118,22 @@ def test_files_of_a_run_that_is_going_on_cannot_be_let_go(call, repo):
     call("rm", keeping.ID[:7], "--artifacts", code=2)
     assert "still going" in call.err
     assert lock
+
+
+def test_a_store_is_cleaned_up_in_two_calls(runs, call, store, repo, tmp_path):
+    (tmp_path / "shared").mkdir()
+    (repo / "gittrack.yaml").write_text(f"store: file://{tmp_path}/shared\n")
+    call("store", "push")
+    call("rm", "two", "--artifacts")
+    assert "300.0 kB  no clone needs: noted" in call("gc", "--store", "--dry-run")
+    call("gc", "--store")
+    assert "300.0 kB  noted before" in call("gc", "--store")
+    [said] = json.loads(call("gc", "--store", "--grace", "0", "--json")).values()
+    assert (said["removed"], said["noted"], said["needed"]) == (300_000, 0, 500_000)
+    call("store", "push")
+    assert "0 B  no clone needs" in call("gc", "--store"), "what was let go is not pushed again"
+
+
+def test_without_a_store_there_is_none_to_clean_up(runs, call):
+    call("gc", "--store", code=2)
+    assert "git track gc" in call.err
