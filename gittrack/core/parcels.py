@@ -46,11 +46,12 @@ class Parcels:
         self._numbers: dict[str, int] = {}
         self._open: dict[str, set[str]] = {}  # paths of the parcels that are not kept whole yet
         self._whole: set[str] = set()  # those of them that are since this cut: all that it covers counts
+        self._empty: set[str] = set()  # whole ones without a file, and so without a number
 
     def take(self, event: Mapping[str, Any]) -> bool:
         """Whether a `kept` or `parcel` line says what no line before it said."""
         name = event["parcel"]
-        if name in self._numbers and name not in self._open:
+        if name not in self._open and (name in self._numbers or name in self._empty):
             return False
         paths = self._open.setdefault(name, set())
         if event["e"] == "parcel":
@@ -69,6 +70,8 @@ class Parcels:
     def end_cut(self) -> None:
         for name in self._whole:
             del self._open[name]
+            if name not in self._numbers:
+                self._empty.add(name)
         self._whole.clear()
 
 

@@ -124,6 +124,15 @@ def test_a_parcel_that_is_kept_again_is_one_parcel():
     assert tree.lines() == journal(artifact(0)) + first + journal(kept(0, "c"), whole(0, 3), kept(1, "a"), whole(1))
 
 
+def test_a_parcel_without_a_file_has_no_number_and_is_said_once():
+    first, again = journal(PROCESS, START, whole(0, 0)), journal(whole(0, 0), kept(0, "late"), kept(1, "a"), whole(1))
+    files = {"run.jsonl": first + again}
+    cuts = [events.Cut(0, {"run.jsonl": len(first)}, "time", None, 1.0), cut(1, files, "final", "crashed")]
+    tree = Tree(files, cuts)
+    assert tree.files() == ["files/000/00/00/a"]
+    assert tree.lines() == journal(whole(0, 0), kept(1, "a"), whole(1))
+
+
 def test_a_journal_of_format_1_gives_a_record_of_format_1_until_it_has_files():
     old = {**PROCESS, "format": 1}
     assert folded(point(1, a=1), first=old)["format"] == b"gittrack 1\n"
