@@ -212,13 +212,13 @@ def test_front_or_keeper_is_killed_while_files_are_kept(repo: Path, git: Git, vi
 
 
 def test_storers_are_killed_at_random_points_of_a_run(repo: Path, git: Git) -> None:
-    (repo / "train.py").write_text(SAVES)
+    (repo / "train.py").write_text(SAVES.replace('    with open("model', '    time.sleep(0.25)\n    with open("model'))
     chance = random.Random(5)
     front = subprocess.Popen([TRACK, "run", "-q", sys.executable, "train.py", "30"], cwd=repo)
     kills = 0
     while front.poll() is None:
         for process in storers(repo):
-            time.sleep(chance.random() * 0.3)
+            time.sleep(chance.random() * 0.2)
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
                 kills += 1
