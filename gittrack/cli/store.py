@@ -49,6 +49,10 @@ def store(
     repair: Annotated[
         bool, typer.Option("--repair", help="verify: replace what is damaged, and add what is missing.")
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="push: also what this clone has pushed to the git remote before."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Say what would be copied, and copy nothing.")
     ] = False,
@@ -87,7 +91,7 @@ def store(
         )
     call = Call(stores.needed(place.repository, ids), jobs, dry_run, as_json)
     if action is Action.push:
-        return _push(call, create, join)
+        return _push(call, create, join, again)
     if action is Action.migrate:
         return _migrate(call, str(to), create, join)
     if action is Action.verify:
@@ -144,7 +148,7 @@ def _row(name: str, report: "Report", files: "Sequence[File]") -> dict[str, Any]
     }
 
 
-def _push(call: Call, create: bool, join: bool) -> int:
+def _push(call: Call, create: bool, join: bool, again: bool) -> int:
     place, stores = fresh(), lazy("gittrack.runs.stores")
     if create and not call.dry_run:
         for url in stores.urls(place.settings):
@@ -155,7 +159,7 @@ def _push(call: Call, create: bool, join: bool) -> int:
         return _told(call, planned | stores.through_git(place.repository, place.settings, call.files, dry_run=True))
     with _bar(call, "pushing", len(found) + len(place.settings.store) - len(stores.urls(place.settings))) as progress:
         done = stores.upload(place.repository, place.settings, call.files, progress, call.jobs, join)
-        done |= stores.through_git(place.repository, place.settings, call.files, progress)
+        done |= stores.through_git(place.repository, place.settings, call.files, progress, again=again)
     return _told(call, done)
 
 

@@ -122,8 +122,10 @@ def through_git(
     progress: Progress | None = None,
     fetching: bool = False,
     dry_run: bool = False,
+    again: bool = False,
 ) -> dict[str, Report]:
     """For `store: embedded` and `lfs`: bring files to the git remote, or from there; by place, what was done.
+    `again`: do not believe what this clone has noted of the remote.
 
     Raises StoreFailed, MissingContent.
     """
@@ -140,7 +142,7 @@ def through_git(
         return {target: embedded.plan(repo, settings.store, files, remote, fetching)}
     if fetching:
         return {target: embedded.download(repo, settings.store, files, remote, progress)}
-    return {target: embedded.upload(repo, settings.store, files, remote, progress, settings.embedded_limit)}
+    return {target: embedded.upload(repo, settings.store, files, remote, progress, settings.embedded_limit, again)}
 
 
 def send(

@@ -96,6 +96,20 @@ def giftless(folder: Path) -> Iterator[Lfs]:
 
 
 @contextlib.contextmanager
+def s3(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """An S3 server whose buckets are directories in `folder`: its address, and the variables with which it is used."""
+    own = Path(sys.executable).parent / "rclone"
+    rclone = str(own) if own.exists() else shutil.which("rclone")
+    if not rclone:
+        pytest.skip("rclone is not installed")
+    port = _free_port()
+    argv = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", "ACCESSKEY1,SECRETKEY1", str(folder)]
+    with _served(argv, port, folder.with_suffix(".log"), {"RCLONE_CONFIG": os.devnull}):
+        keys = {"AWS_ACCESS_KEY_ID": "ACCESSKEY1", "AWS_SECRET_ACCESS_KEY": "SECRETKEY1"}
+        yield f"http://127.0.0.1:{port}", keys
+
+
+@contextlib.contextmanager
 def _served(argv: list[str], port: int, log: Path, env: dict[str, str]) -> Iterator[None]:
     """A server for as long as the block runs, ready when the block starts."""
     with open(log, "wb") as output:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import lfs_servers
 import pytest
 
 Git = Callable[..., str]
@@ -38,12 +39,12 @@ def weights(repo: Path, git: Git, bare: Path, store: Path) -> Path:
     return path
 
 
-def set_up(git: Git, repo: Path, store: Path) -> None:
-    for name, value in (*AGENT, ("track.store", f"file://{store}")):
+def set_up(git: Git, repo: Path, store: Path | str) -> None:
+    for name, value in (*AGENT, ("track.store", store if isinstance(store, str) else f"file://{store}")):
         git("config", name, value, cwd=repo)
 
 
-def clone(git: Git, bare: Path, store: Path, tmp_path: Path) -> Path:
+def clone(git: Git, bare: Path, store: Path | str, tmp_path: Path) -> Path:
     path = tmp_path / "clone"
     git("clone", "-q", str(bare), str(path), cwd=tmp_path, GIT_LFS_SKIP_SMUDGE="1")
     git("lfs", "install", "--local", cwd=path)
@@ -69,6 +70,23 @@ def test_git_lfs_pushes_to_a_store_and_another_clone_pulls_from_it(
     assert (other / "model.bin").read_bytes() == weights.read_bytes()
     assert git("status", "--porcelain", cwd=other) == ""
     assert not list((other / ".git" / "track" / "tmp").iterdir())
+
+
+def test_the_store_may_be_a_bucket(
+    repo: Path, git: Git, bare: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buckets = tmp_path / "buckets"
+    (buckets / "models").mkdir(parents=True)
+    with lfs_servers.s3(buckets) as (address, keys):
+        for name, value in keys.items():
+            monkeypatch.setenv(name, value)
+        url = f"s3://models/lab?endpoint={address}"
+        git("config", "track.store", url)
+        git("push", "-q", "origin", "main")
+        other = clone(git, bare, url, tmp_path)
+        git("lfs", "pull", cwd=other)
+    assert (other / "model.bin").read_bytes() == weights.read_bytes()
+    assert chunk_bytes(buckets / "models" / "lab") == 6_000_000
 
 
 def test_a_changed_file_costs_what_changed(git: Git, store: Path, weights: Path) -> None:

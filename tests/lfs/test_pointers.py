@@ -160,6 +160,8 @@ def test_the_command_brings_files_to_the_remote_and_back(
     assert not (bare / "lfs").exists()
     assert "origin: copied 1 files, 3.0 MB" in track("store", "push").stdout
     assert "copied 0 files, 0 B, 1 were there" in track("store", "push").stdout
+    shutil.rmtree(bare / "lfs")
+    assert "origin: copied 1 files, 3.0 MB" in track("store", "push", "--again").stdout
     shutil.rmtree(repo / ".git" / "track" / "objects")
     assert "this clone: copied 1 files" in track("store", "pull").stdout
     shutil.rmtree(bare)
