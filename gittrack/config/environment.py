@@ -12,6 +12,7 @@ from gittrack.config.keys import KEYS
 OTHERS = {
     "GITTRACK_RUN_ID": "Set for the command: the id of its run.",
     "GITTRACK_RUN_DIR": "Set for the command: the folder of its journal.",
+    "GITTRACK_RESUME": "Set for the command by `--resume`: the id of the run to go on from, or `id@step`.",
     "GITTRACK_STRICT": "1: the recorder raises instead of warning once. For tests.",
 }
 

@@ -44,10 +44,10 @@ def look(paths: Paths, environ: Mapping[str, str]) -> Surroundings:
 
 
 def artifacts(found: Settings, autolog: bool | None = None) -> str:
-    """What of torch.save is kept, as the recorder reads it from GITTRACK_ARTIFACTS: `0`, patterns, or empty for all."""
+    """What of torch.save is kept, as the recorder reads it from GITTRACK_ARTIFACTS: `0`, `1` or patterns."""
     if not (found.autolog if autolog is None else autolog) or found.artifacts is False:
         return "0"
-    return "" if found.artifacts is True else ",".join(found.artifacts)
+    return "1" if found.artifacts is True else ",".join(found.artifacts)
 
 
 def stream_redactor(paths: Paths, environ: Mapping[str, str]) -> Callable[[bytes], bytes]:

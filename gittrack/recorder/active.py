@@ -99,7 +99,11 @@ class ActiveRun:
             self.params.update(params)
         self.continues = resume.named() if joined else continues
         said = {RUN_ID: run_id, RUN_DIR: journal.dir, resume.RESUME: continues}
-        self._outer = None if joined else _announce({**said, torch_hook.ARTIFACTS: artifacts} if artifacts else said)
+        self._outer = (
+            None
+            if joined
+            else _announce({**said, torch_hook.ARTIFACTS: artifacts} if artifacts not in (None, "1") else said)
+        )
         torch_hook.watch()
         _open.append(self)
         atexit.register(self._at_exit)
