@@ -115,6 +115,11 @@ def _busy(what: Fault, place: Place, doing: str) -> errors.StoreFailed | None:
 
 
 def _connection(what: Fault, place: Place, doing: str) -> errors.StoreFailed | None:
+    if what.kind == "Connect" and "certificate" in what.text.lower():
+        return errors.StoreFailed(
+            f"{place.url} cannot be trusted: the certificate of {place.server} is signed by nobody known here",
+            "set SSL_CERT_FILE to the certificate of your authority (PEM), or correct the endpoint",
+        )
     if what.kind == "Connect":
         return passing(
             f"{place.url} cannot be reached: {place.server} does not answer",

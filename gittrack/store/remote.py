@@ -5,6 +5,7 @@ environment, web identity tokens and instance metadata by itself; what it does n
 by obstore alone: nothing here keeps, prints or writes them.
 """
 
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,6 +41,8 @@ class RemoteStore:
         self.url = address.url
         self.address = address
         self._store, endpoint = _open(address, environ, patience)
+        authority = _authority(environ)
+        self._trust = ssl.create_default_context(cadata=authority.decode()) if authority else None
         server = urlsplit(endpoint).netloc if endpoint else _SERVERS[address.scheme]
         self._place = faults.Place(self.url, address.scheme, address.bucket, server, patience)
 
@@ -102,16 +105,18 @@ class RemoteStore:
         try:
             address = obstore.sign(bare, "PUT", "", timedelta(seconds=60))
             request = urllib.request.Request(address, method="PUT", data=_location(self._store.config))
-            with urllib.request.urlopen(request, timeout=self._place.patience):
+            with urllib.request.urlopen(request, timeout=self._place.patience, context=self._trust):
                 pass
         except urllib.error.HTTPError as error:
             text = error.read(10_000).decode("utf-8", "replace")
-            if "BucketAlreadyOwnedByYou" in text:
+            if error.code == 409:  # it is there; whether it is ours, not every server says
+                next(self.list(""), None)
                 return
             answer = RuntimeError(f"status code: {error.code} {text}")
             raise faults.explain(answer, self._place, f"creating the bucket {self.address.bucket}") from None
-        except urllib.error.URLError:
-            answer = RuntimeError("HttpError { kind: Connect")
+        except urllib.error.URLError as error:
+            said = "certificate" if isinstance(error.reason, ssl.SSLError) else ""
+            answer = RuntimeError(f"HttpError {{ kind: Connect {said}")
             raise faults.explain(answer, self._place, "creating the bucket") from None
         except _FAILED as error:
             raise faults.explain(error, self._place, "creating the bucket") from None
@@ -147,6 +152,9 @@ def _open(address: Address, environ: Mapping[str, str], patience: float) -> tupl
         "timeout": timedelta(seconds=patience),
     }
     kind = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[address.scheme]
+    authority = _authority(environ)
+    if authority:
+        client["root_certificate"] = authority
     try:
         store = kind(
             address.bucket,
@@ -161,6 +169,20 @@ def _open(address: Address, environ: Mapping[str, str], patience: float) -> tupl
             faults.CREDENTIALS[address.scheme],
         ) from None
     return store, endpoint
+
+
+def _authority(environ: Mapping[str, str]) -> bytes | None:
+    """Certificates that are trusted besides those of the system: those of a company, or of one's own server."""
+    path = environ.get("AWS_CA_BUNDLE") or environ.get("SSL_CERT_FILE")
+    if not path:
+        return None
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise errors.StoreFailed(
+            f"the certificates in {path} cannot be read: {error.strerror}", "correct AWS_CA_BUNDLE or SSL_CERT_FILE"
+        ) from error
 
 
 def _s3(address: Address, environ: Mapping[str, str]) -> dict[str, Any]:

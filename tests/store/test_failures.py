@@ -84,6 +84,40 @@ def test_a_server_that_is_gone(s3: servers.S3) -> None:
         assert "cannot be reached: 127.0.0.1:" in said.message and "network" in said.hint
 
 
+@pytest.fixture
+def own_authority(tmp_path: Path) -> Path:
+    """The certificate of an authority, and beside it one for this machine that it has signed."""
+    openssl = servers.program("openssl")
+    name = ("-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj")
+    calls = [
+        ("req", "-x509", *name, "/CN=Lab", "-keyout", "ca.key", "-out", "ca.pem"),
+        ("req", "-x509", *name, "/CN=localhost", "-keyout", "key.pem", "-out", "cert.pem", "-CA", "ca.pem", "-CAkey",
+         "ca.key", "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"),
+    ]  # fmt: skip
+    for call in calls:
+        subprocess.run([openssl, *call], cwd=tmp_path, check=True, capture_output=True)
+    return tmp_path / "ca.pem"
+
+
+def test_a_certificate_that_nobody_knows_is_refused_unless_its_authority_is_named(own_authority: Path) -> None:
+    place = own_authority.parent
+    (place / "data").mkdir()
+    with servers.rclone(place / "data", "--cert", str(place / "cert.pem"), "--key", str(place / "key.pem")) as server:
+        url = server.url("bucket", server.endpoint.replace("http:", "https:"))
+        for call in (
+            lambda: opening.create(url, server.environ),
+            lambda: opening.open_store(url, server.environ, patience=QUICK).get("a"),
+        ):
+            said = failed(call)
+            assert "cannot be trusted" in said.message and "SSL_CERT_FILE" in said.hint
+        for variable in ("SSL_CERT_FILE", "AWS_CA_BUNDLE"):
+            environ = {**server.environ, variable: str(own_authority)}
+            opening.create(url, environ)
+            opening.open_store(url, environ).put("a", b"1")
+        with pytest.raises(errors.StoreFailed, match="cannot be read"):
+            opening.open_store(url, {**server.environ, "SSL_CERT_FILE": str(place / "nothing")})
+
+
 def test_a_name_that_does_not_resolve(s3: servers.S3) -> None:
     store = opening.open_store(s3.url("bucket", "http://no-such-host.invalid"), s3.environ, patience=QUICK)
     assert "cannot be reached: no-such-host.invalid" in failed(lambda: store.get("a")).message
