@@ -27,6 +27,7 @@ TOPICS = {
     "store": "benchmarks.rows.artifacts:measure_store",
     "checkout": "benchmarks.rows.artifacts:measure_checkout",
     "versions": "benchmarks.rows.artifacts:measure_versions",
+    "upload": "benchmarks.rows.upload:measure",
     "session": "benchmarks.rows.session:measure",
     "kills": "benchmarks.kills:measure",
 }
