@@ -26,9 +26,9 @@ print(kept.sha256, kept.size, kept.new)
 SIZE = 150 * MB  # more than what is flushed at once, so that a kill may come between two flushes
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "model.pt"
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("files") / "model.pt"
     path.write_bytes(random.Random(1).randbytes(SIZE))
     return path
 
