@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .recorder.active import ActiveRun
 
-__all__ = ["__version__", "current_run", "init", "runs"]
+__all__ = ["__version__", "current_run", "init", "keep_best", "runs"]
 
 __version__ = "0.1.0"
 
@@ -68,6 +68,16 @@ def current_run() -> ActiveRun | None:
 def runs(where: str | None = None, repo: str = ".") -> Any:
     """The runs of a repository, newest first, as a lazy sequence: `runs("params.lr > 0.01").to_pandas()`."""
     return lazy("gittrack.compare.api").runs(where=where, repo=repo)
+
+
+def keep_best(run: Any, n: int = 3, metric: str | None = None, goal: str | None = None, repo: str = ".") -> int:
+    """Let go of the files of all checkpoints of `run` but the `n` best ones and the latest. Returns of how many.
+
+    `run` is a run of `init` or `runs`, or the name or id of one; `metric` the run's primary one when not given, `goal`
+    what the run says. Metrics stay. `git track gc` frees the space, `git track undo` takes it back before that.
+    """
+    let_go: int = lazy("gittrack.compare.keeping").keep_best(run, n, metric, goal, repo)
+    return let_go
 
 
 def _checked(params: object, name: object, tags: object, experiment: object) -> tuple[str, ...]:

@@ -4,18 +4,21 @@ Nothing is deleted here. What is said is an annotation, which `git track undo` t
 `git track gc`, when no other run needs them.
 """
 
+import contextlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gittrack import errors
-from gittrack.core import annotations, keep, layout
+from gittrack.core import annotations, events, keep, layout
 from gittrack.core.annotations import Op
 from gittrack.core.model import Record
 from gittrack.git.repository import Repository
 from gittrack.runs import annotations as saying
-from gittrack.runs import artifacts, logs, reader
+from gittrack.runs import artifacts, live, logs, reader
 from gittrack.runs.annotations import Author, Saying
 
+_CHECKPOINT = b'{"e":"checkpoint"'
 OVER = ("completed", "failed", "killed", "crashed")
 
 
@@ -52,12 +55,7 @@ def all_of(repo: Repository, record: Record) -> list[str]:
 
 def by_policy(repo: Repository, record: Record, policy: Mapping[str, int], choice: Choice = PRIMARY) -> list[str]:
     """The parcels of checkpoints that `policy` does not keep. Logged files stay, and so do all metrics."""
-    metric, goal = choice
-    primary = record.summary.get("primary") or {}
-    metric = metric or primary.get("metric")
-    if goal is None and metric is not None:
-        goal = primary.get("goal") if metric == primary.get("metric") else None
-        goal = goal or (record.summary.get("goals") or {}).get(metric)
+    metric, goal = _decided(repo, record, choice)
     checkpoints = [one for one in reader.checkpoints(repo, record) if one.parcel]
     moments = [keep.Moment(one.parcel or "", _value(one, metric)) for one in checkpoints]
     return keep.let_go(moments, policy, goal)
@@ -90,16 +88,34 @@ def keep_best(repo: Repository, run_id: str, count: int, choice: Choice, author:
 
 
 def _undecided(repo: Repository, record: Record, choice: Choice) -> str:
-    metric = choice.metric or (record.summary.get("primary") or {}).get("metric")
+    metric, goal = _decided(repo, record, choice)
     if metric is None:
         return 'name the metric: keep_best(run, metric="val_loss")'
     checkpoints = [one for one in reader.checkpoints(repo, record) if one.parcel]
     if checkpoints and all(_value(one, metric) is None for one in checkpoints):
         return f"no checkpoint has a value of {metric!r}"
-    goals = {**(record.summary.get("goals") or {})}
-    primary = record.summary.get("primary") or {}
-    known = choice.goal or goals.get(metric) or (primary.get("goal") if primary.get("metric") == metric else None)
-    return "" if known else f'say which way is better: keep_best(run, metric="{metric}", goal="minimize")'
+    return "" if goal else f'say which way is better: keep_best(run, metric="{metric}", goal="minimize")'
+
+
+def _decided(repo: Repository, record: Record, choice: Choice) -> Choice:
+    """The metric and its goal, as far as somebody says them."""
+    primary = record.summary.get("primary") or _primary_so_far(repo, record.id)
+    metric = choice.metric or primary.get("metric")
+    goals = {**(record.summary.get("goals") or {}), primary.get("metric"): primary.get("goal")}
+    return Choice(metric, choice.goal or goals.get(metric))
+
+
+def _primary_so_far(repo: Repository, run_id: str) -> Mapping[str, str]:
+    """What the checkpoints of a live run say last: its summary is only made when it is committed."""
+    found: dict[str, str] = {}
+    directory = live.folder(repo.paths, run_id)
+    for name in live.process_files(directory):
+        with contextlib.suppress(FileNotFoundError), open(os.path.join(directory, name), "rb") as file:
+            for text in file:
+                event = events.parse_line(text) if text.startswith(_CHECKPOINT) and text.endswith(b"\n") else None
+                if event is not None and event.get("primary") and events.is_sound(event):
+                    found = {"metric": event["primary"][0], "goal": event["primary"][1]}
+    return found
 
 
 def _value(checkpoint: reader.Checkpoint, metric: str | None) -> float | None:
