@@ -1,7 +1,7 @@
 """`git track artifacts` and `git track cat`: which files a run has, and the content of one."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
@@ -50,12 +50,13 @@ def artifacts(
         return render.say(
             f"run {target.id[:SHORT]} has no files; run.checkpoint(path=…) and run.log_artifact keep them"
         )
+    gone = lazy("gittrack.runs.pruning").pruned(repo).get(record.id, {})
     columns = [
         render.Column("path", [line(one.path) for one in found], keep=9),
         render.Column("step", [cell(one.step) for one in found], right=True),
         render.Column("size", [card.size(one.size) for one in found], right=True),
         render.Column("kind", [cell(one.kind) for one in found], keep=5),
-        render.Column("where", [cell(one.where) for one in found], keep=6),
+        render.Column("where", [_where(one, gone) for one in found], keep=6),
     ]
     if long:
         columns += [
@@ -64,6 +65,11 @@ def artifacts(
             render.Column("sha256", [one.sha256 for one in found]),
         ]
     return render.write(render.table(columns, None if long else render.terminal_width(), output_colour())[0])
+
+
+def _where(one: "Artifact", gone: Container[str]) -> str:
+    """What is let go of may still be there; small files in git stay in any case."""
+    return f"{one.where}, let go" if one.where == "store" and one.parcel in gone else cell(one.where)
 
 
 def cat(

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple, TypeVar
 
 from gittrack import errors
-from gittrack.core import layout, parcels
+from gittrack.core import annotations, codec, layout, parcels
 from gittrack.core.model import Record
 from gittrack.git import objects
 from gittrack.git.repository import Repository
 from gittrack.git.trees import TreeEditor
-from gittrack.runs import live, reader
+from gittrack.runs import live, logs, reader
 from gittrack.store import reassemble
 from gittrack.store.content import Content, Progress
 from gittrack.store.local import open_local
@@ -184,6 +184,12 @@ class Source:
         for error in sorted(failed, key=lambda one: not isinstance(one, errors.CorruptContent)):
             return type(error)(f"{what} cannot be read: {error.message}", error.hint)
         places = ", ".join(dict.fromkeys(content.store.url for content in self._contents))
+        gone = annotations.pruned(logs.operations(self._repo)).get(self._record.id, {}).get(artifact.parcel)
+        if gone is not None:
+            return errors.MissingContent(
+                f"{what} was let go of on {codec.format_time(gone.when)[:10]} by {gone.who}; it is not in {places}",
+                f"a clone or store that was not cleaned up since may have it: sha256 {artifact.sha256}",
+            )
         return errors.MissingContent(
             f"{what} ({artifact.size:,} bytes, sha256 {artifact.sha256}) is not in {places}",
             "`git track store pull` fetches it, where the run was recorded `git track store push` sends it",

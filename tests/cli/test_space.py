@@ -137,3 +137,14 @@ def test_a_store_is_cleaned_up_in_two_calls(runs, call, store, repo, tmp_path):
 def test_without_a_store_there_is_none_to_clean_up(runs, call):
     call("gc", "--store", code=2)
     assert "git track gc" in call.err
+
+
+def test_a_file_that_was_let_go_is_said_to_be_so(runs, call, store):
+    call("rm", "two", "--artifacts")
+    assert "let go" in call("artifacts", "two") and "let go" not in call("artifacts", "one")
+    assert call("cat", "two@50:model.pt") is not None, "it is still there"
+    call("gc", "--grace", "0")
+    call("cat", "two@50:model.pt", code=80)
+    assert "was let go of on 20" in call.err and "by Ann Example" in call.err
+    call("checkout", "two@50", "--artifacts", "-o", "out", code=80)
+    assert "was let go of on 20" in call.err
