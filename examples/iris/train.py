@@ -1,4 +1,4 @@
-"""Train a small network on Fisher's irises, with three lines of gittrack: init, log, checkpoint."""
+"""Train a small network on Fisher's irises, with a few lines of gittrack: init, log, checkpoint, and how to go on."""
 
 import argparse
 
@@ -34,7 +34,14 @@ def main() -> None:
     loss_of = nn.CrossEntropyLoss()
 
     run = gittrack.init(params=vars(args))
-    for epoch in range(1, args.epochs + 1):
+    first = 1
+    last = run.resume_checkpoint()  # None, unless this is `git track run --resume RUN`
+    if last is not None:
+        state = last.load()
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        first = last.step + 1
+    for epoch in range(first, args.epochs + 1):
         optimizer.zero_grad()
         loss = loss_of(model(train_x), train_y)
         loss.backward()
@@ -46,7 +53,12 @@ def main() -> None:
             accuracy = (output.argmax(1) == val_y).float().mean().item()
         run.log({"loss": loss, "val_loss": val_loss, "accuracy": accuracy}, step=epoch)
         if epoch % 10 == 0 or epoch == args.epochs:
-            run.checkpoint(step=epoch, metrics={"val_loss": val_loss}, primary_metric=("val_loss", "minimize"))
+            run.checkpoint(
+                step=epoch,
+                metrics={"val_loss": val_loss},
+                primary_metric=("val_loss", "minimize"),
+                state={"model": model.state_dict(), "optimizer": optimizer.state_dict()},
+            )
             print(f"epoch {epoch:3d}  loss {loss.item():.4f}  val_loss {val_loss:.4f}  accuracy {accuracy:.3f}")
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gittrack.compare import api
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -34,7 +36,7 @@ def runs(track):
     return read
 
 
-def test_iris_logs_metrics_and_checkpoints(example, track, runs):
+def test_iris_logs_metrics_and_checkpoints(example, repo, track, runs):
     pytest.importorskip("torch")
     example("iris")
     for lr in ("0.01", "0.1"):
@@ -45,9 +47,29 @@ def test_iris_logs_metrics_and_checkpoints(example, track, runs):
     assert newest["metrics"]["accuracy"]["last"] > 0.8
     assert newest["checkpoints"] == 3
     assert newest["status"] == "completed"
+    assert "checkpoint.pt" in track("artifacts", "best").stdout
+    track("checkout", "best@best", "--artifacts", "-o", "best-model")
+    run = api.runs(repo=str(repo)).best("val_loss")
+    best = run.best()
+    assert best.metrics["val_loss"] == min(one.metrics["val_loss"] for one in run.checkpoints)
+    assert (repo / "best-model" / "checkpoint.pt").stat().st_size == best.files[0].size
+    assert best.load()["model"]["0.weight"].shape == (16, 4)
     table = track("compare").stdout
     assert "lr" in table
     assert "val_loss" in table
+
+
+def test_iris_goes_on_where_it_stopped(example, repo, track, runs):
+    pytest.importorskip("torch")
+    example("iris")
+    track("run", "python", "train.py", "--epochs", "20")
+    track("run", "--resume", "latest", "python", "train.py", "--epochs", "30")
+    resumed, first = runs()
+    assert resumed["continues"] == {"run": first["id"], "step": 20}
+    assert f"{first['id'][:7]}@20" in track("ls").stdout
+    series = api.runs(repo=str(repo))[0].metrics("val_loss", chain=True)
+    assert series.index.tolist() == list(range(1, 31))
+    assert series[21] < series[19]
 
 
 def test_iris_trains_alone_too_and_is_then_its_own_run(example, repo, runs):
@@ -109,5 +131,14 @@ def test_the_demo_tells_its_story(tmp_path):
         ["bash", str(ROOT / "scripts" / "demo"), str(tmp_path)], capture_output=True, text=True, env=os.environ
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    for expected in ("git track ls", "0.001", "tanh", "+    model = nn.Sequential(", "nn.Tanh()", "val_loss"):
+    for expected in (
+        "git track ls",
+        "0.001",
+        "tanh",
+        "checkpoint.pt",
+        "restored 1 file",
+        "+    model = nn.Sequential(",
+        "nn.Tanh()",
+        "val_loss",
+    ):
         assert expected in done.stdout
