@@ -135,11 +135,14 @@ class Fold:
 
     def _take_event(self, name: str, event: dict[str, Any], line: bytes, put: Put) -> None:
         kind = event.get("e")
-        self._last_w = max(self._last_w, event.get("w") or 0.0)
         if kind == "process" and name == events.STARTER and not self._format:
             said = event.get("format")
             self._format = min(max(said, 1), layout.FORMAT) if type(said) is int else 1
-        elif kind == "start" and not self._start:
+        if kind != "process" or self._format < _FORMAT_OF_FILES:  # one that keeps files may come long after the end
+            self._last_w = max(self._last_w, event.get("w") or 0.0)
+        if kind == "process":
+            return
+        if kind == "start" and not self._start:
             self._start = event
             self._lfs = event.get("store") == parcels.LFS
             self._defaults = {key for key in event.get("default") or () if isinstance(key, str)}
@@ -163,8 +166,9 @@ class Fold:
             self._end = event
 
     def _take_file(self, event: dict[str, Any], line: bytes, put: Put, keep: Keep) -> None:
-        self._last_w = max(self._last_w, event.get("w") or 0.0)
-        if event["e"] != "artifact" and not self._parcels.take(event):
+        if event["e"] == "artifact":
+            self._last_w = max(self._last_w, event.get("w") or 0.0)
+        elif not self._parcels.take(event):
             return
         self._format = max(self._format, _FORMAT_OF_FILES)
         self._artifacts.add(line, put)

@@ -173,6 +173,16 @@ def test_a_checkpoint_with_a_bad_parcel_is_a_checkpoint_all_the_same():
     assert parcels.parcel_of(event) is None and parcels.parcel_of({**event, "parcel": name(3)}) == name(3)
 
 
+def test_files_that_are_kept_after_a_crash_do_not_make_the_run_longer():
+    late = {"t": 9.0, "w": 9000.0}
+    files = {
+        "run.jsonl": journal(PROCESS, START, point(1, w=1030.0, a=1)),
+        STORERS[0]: journal({**PROCESS, **late}, kept(0, "a", **late), {**whole(0), **late}),
+    }
+    status = codec.loads(Tree(files, [cut(0, files, "final", "crashed", w=9999.0)])["status.json"])
+    assert status["duration"] == 30.0 and codec.parse_time(status["ended"]) == 1030.0
+
+
 def test_sizes_beyond_all_measure_leave_a_sound_summary():
     tree = folded(*(kept(0, f"f{number}", size=2**62 - 1) for number in range(5)))
     summary = codec.loads(tree["summary.json"])

@@ -228,7 +228,7 @@ def test_a_dead_run_with_parcels_is_left_until_they_are_kept(store, run, git):
     assert asked == [(run.directory, False)]
     found = folding.fold_dead(store, 2000.0, keep=lambda directory: run.keep(1, {"f": b"x"}))
     assert found == folding.Dead([keeping.ID], [])
-    assert story(git) == ["start 0123456", "checkpoint at step 1", "crashed after 2.0 s"]
+    assert story(git) == ["start 0123456", "checkpoint at step 1", "crashed after 0.1 s"]
     assert listed(git, REF + "~1") == ["files/000/00/00/f"]
 
 
