@@ -7,6 +7,7 @@ server is not installed is skipped and says so.
 
 import base64
 import contextlib
+import fcntl
 import hashlib
 import hmac
 import http.client
@@ -94,24 +95,50 @@ def rclone(directory: Path, *options: str) -> Iterator[S3]:
 
 @contextlib.contextmanager
 def ceph(directory: Path) -> Iterator[S3]:
-    """One node that keeps all in memory: monitor, manager, storage, gateway. 20 s, 500 MB."""
+    """One node that keeps all in memory: monitor, manager, storage, gateway. 16 s, 500 MB: workers of pytest-xdist, who
+    give the same directory, share one, which the last of them stops."""
     for name in ("ceph-mon", "ceph-mgr", "ceph-osd", "radosgw", "ceph-authtool", "monmaptool"):
         program(name)
     if os.geteuid() != 0:
         pytest.skip("ceph runs as root only")
-    ports = [free_port() for _ in range(3)]
+    users, node = directory / "users", directory / "node"
+    directory.mkdir(exist_ok=True)
+    with open(directory / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        count = int(users.read_text()) if users.exists() else 0
+        if not count:
+            _start_ceph(node, directory / "port")
+        users.write_text(str(count + 1))
+    try:
+        yield S3(f"http://127.0.0.1:{(directory / 'port').read_text()}", keys(KEY_ID, SECRET), None)
+    finally:
+        with open(directory / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            users.write_text(str(int(users.read_text()) - 1))
+            if users.read_text() == "0":
+                _stop_ceph(node)
+
+
+def _start_ceph(node: Path, port_file: Path) -> None:
+    ports = [str(free_port()) for _ in range(3)]
     script = str(Path(__file__).with_name("ceph.sh"))
     try:
         done = subprocess.run(
-            ["bash", script, str(directory), *map(str, ports), KEY_ID, SECRET],
+            ["bash", script, str(node), *ports, KEY_ID, SECRET],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
-        yield S3(f"http://127.0.0.1:{ports[2]}", keys(KEY_ID, SECRET), None)
-    finally:
-        for pid_file in (directory / "run").glob("*.pid"):
-            with contextlib.suppress(OSError, ValueError):
-                os.kill(int(pid_file.read_text()), signal.SIGKILL)
+    except BaseException:  # an interrupt leaves no daemons behind
+        _stop_ceph(node)
+        raise
+    port_file.write_text(ports[2])
+
+
+def _stop_ceph(node: Path) -> None:
+    for pid_file in (node / "run").glob("*.pid"):
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int(pid_file.read_text()), signal.SIGKILL)
+    shutil.rmtree(node, ignore_errors=True)
 
 
 class Azure(NamedTuple):

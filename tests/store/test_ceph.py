@@ -15,8 +15,10 @@ from gittrack.store.base import Store
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with servers.ceph(tmp_path_factory.mktemp("ceph")) as server:
+def server(tmp_path_factory, request):
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if hasattr(request.config, "workerinput") else base  # above the folders of the workers
+    with servers.ceph(shared / "ceph") as server:
         yield server
 
 
