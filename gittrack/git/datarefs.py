@@ -27,6 +27,7 @@ _LINE = re.compile(r"([0-9a-z/]{1,200}) (0|[1-9][0-9]{0,18})")
 _REF = re.compile(r"refs/track/data/([0-9a-f]{40}(?:[0-9a-f]{24})?)/(bytes|list)")
 _WHO = "gittrack <>"
 _NO_FETCH_HEAD = (2, 29)
+_SAMPLE = 32 * 1024
 Read = Callable[[str], bytes]  # key -> its bytes
 
 
@@ -145,7 +146,7 @@ class _Pack:
     def add(self, found: objects.Object) -> None:
         if found.oid not in self._done:
             self._done.add(found.oid)
-            self._file.write(pack.head(found) + zlib.compress(found.data, 1))
+            self._file.write(pack.head(found) + _compressed(found.data))
 
     def commit(self, entries: Mapping[str, objects.Entry]) -> str:
         """The same for the same entries, whoever writes it and when."""
@@ -154,6 +155,13 @@ class _Pack:
         for each in (*trees, commit):
             self.add(each)
         return commit.oid
+
+
+def _compressed(data: bytes) -> bytes:
+    """Weights do not compress, and to try it takes most of the time: a piece of them tells."""
+    sample = data[:_SAMPLE]
+    worth = len(zlib.compress(sample, 1)) < 0.9 * len(sample)
+    return zlib.compress(data, 1 if worth else 0)
 
 
 def _parse(text: bytes) -> Iterator[tuple[str, int]]:

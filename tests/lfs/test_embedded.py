@@ -14,7 +14,7 @@ from gittrack import errors
 from gittrack.git.discover import discover
 from gittrack.git.open import open_repository
 from gittrack.git.repository import Repository
-from gittrack.runs import embedded
+from gittrack.runs import embedded, lfs
 from gittrack.store.content import Content
 from gittrack.store.local import open_local
 
@@ -101,6 +101,18 @@ def test_above_the_limit_the_error_names_the_setting(
     with pytest.raises(errors.StoreFailed, match="1,500") as caught:
         embedded.push(plain, content, "origin", [keep(1000, 2)], limit=1500)
     assert "store:" in caught.value.hint
+    assert len(data_refs(git, bare)) == 2
+
+
+def test_an_http_server_that_knows_no_git_lfs_is_told_apart_too(
+    git: Git, bare: Path, opened: Repository, content: Content, keep: Keep, lfs_server: lfs_servers.Lfs
+) -> None:
+    git("remote", "add", "origin", str(bare))
+    git("config", "lfs.url", f"{lfs_server.url}/nothing/of/this/kind")
+    file = keep(1000)
+    with pytest.raises(errors.Unsupported, match="no git-lfs"):
+        lfs.push(opened, content, "origin", [file])
+    embedded.push(opened, content, "origin", [file])
     assert len(data_refs(git, bare)) == 2
 
 
