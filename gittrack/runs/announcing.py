@@ -1,6 +1,9 @@
 """What this clone needs in a store that others share: said there before anything is brought. See `store/leases.py`."""
 
-from collections.abc import Mapping
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
 
 from gittrack import errors
 from gittrack.git.repository import Repository
@@ -13,7 +16,19 @@ from gittrack.store.local import open_local
 
 def announce(repo: Repository, store: Store, files: Mapping[str, int]) -> None:
     """Say that this clone needs these files there: before they are brought, and before what is there is relied on."""
-    leases.announce(store, writer.writer_id(repo.paths), _keys(open_local(live.track_dir(repo.paths)), files))
+    keys = _keys(open_local(live.track_dir(repo.paths)), files)
+    with _alone(repo):
+        leases.announce(store, writer.writer_id(repo.paths), keys)
+
+
+def say_anew(repo: Repository, store: Store) -> set[str]:
+    """Replace all that this clone has announced by what it needs now, and return that."""
+    clone = writer.writer_id(repo.paths)
+    with _alone(repo):
+        before = leases.own(store, clone)
+        mine = keys_here(repo)
+        leases.say_anew(store, clone, mine, before)
+    return mine
 
 
 def keys_here(repo: Repository) -> set[str]:
@@ -30,3 +45,14 @@ def _keys(local: Content, files: Mapping[str, int]) -> set[str]:
         except errors.MissingContent:  # only elsewhere: there its list says of what it is made
             continue
     return found
+
+
+@contextlib.contextmanager
+def _alone(repo: Repository) -> Iterator[None]:
+    """What is announced again is not taken away at the same moment as no longer needed."""
+    file = os.open(os.path.join(live.track_dir(repo.paths), "needs.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)

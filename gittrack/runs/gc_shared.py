@@ -27,9 +27,7 @@ def plan(repo: Repository, store: Store, now: float, grace: float = GRACE) -> gc
 def collect(repo: Repository, store: Store, now: float, grace: float = GRACE) -> gc_plan.Shared:
     """Sweep what is due, and condemn what nobody needs. Returns what was done."""
     stores.may_collect(repo, store)
-    before = leases.own(store, writer.writer_id(repo.paths))
-    mine = announcing.keys_here(repo)
-    leases.say_anew(store, writer.writer_id(repo.paths), mine, before)
+    mine = announcing.say_anew(repo, store)
     first = _plan(store, mine.union(*leases.announced(store).values()), now, grace)
     if first.sweep:
         with leases.sweeping(store) as check:
