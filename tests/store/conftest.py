@@ -7,9 +7,7 @@ import pytest
 import servers
 
 from gittrack.store import open as opening
-from gittrack.store.retry import Patience
 
-QUICK = Patience(4, 0.02, 0.1)  # what a test waits for
 _numbers = itertools.count()
 
 

@@ -25,7 +25,10 @@ from typing import NamedTuple
 
 import pytest
 
+from gittrack.store.retry import Patience
+
 AZURITE = Path(__file__).parents[2] / ".azurite" / "node_modules" / ".bin"  # where scripts/system-packages puts it
+QUICK = Patience(4, 0.02, 0.1)  # what a test waits for
 KEY_ID, SECRET = "ACCESSKEY1", "SECRETKEY1"
 AZURE_ACCOUNT = "devstoreaccount1"  # the one account of the emulator, and its published key
 AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="

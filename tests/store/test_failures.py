@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import servers
-from conftest import QUICK
 from proxy import Fault, Proxy, between
+from servers import QUICK
 
 from gittrack import errors
 from gittrack.store import open as opening
