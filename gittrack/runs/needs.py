@@ -81,8 +81,16 @@ def _of_journals(repo: Repository) -> Iterator[File]:
     for run_id in live.ids(repo.paths):
         directory = live.folder(repo.paths, run_id)
         for name in live.process_files(directory):
-            with contextlib.suppress(FileNotFoundError), open(os.path.join(directory, name), "rb") as file:
-                yield from _kept(run_id, (line for line in file if line.endswith(b"\n")))
+            try:
+                with open(os.path.join(directory, name), "rb") as file:
+                    yield from _kept(run_id, (line for line in file if line.endswith(b"\n")))
+            except FileNotFoundError:  # folded meanwhile: its ref says it
+                continue
+            except OSError as error:
+                raise errors.Unsupported(
+                    f"what run {run_id[: layout.SHORT]} needs cannot be known: {error.strerror}",
+                    f"who may read {directory} can clean up",
+                ) from error
 
 
 def _of_refs(repo: Repository) -> Iterator[File]:
