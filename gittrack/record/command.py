@@ -57,8 +57,10 @@ def environment(
 ) -> dict[str, str]:
     """The user's environment plus what makes a process of the command join the run."""
     child = {**environ, opening.RUN_ID: run_id, opening.RUN_DIR: directory}
-    if artifacts or ARTIFACTS in environ:
+    if artifacts not in ("", "1"):
         child[ARTIFACTS] = artifacts
+    elif artifacts:
+        child.pop(ARTIFACTS, None)  # keeping all is what a process does that is told nothing
     paths = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path != BOOTSTRAP]
     if autolog:
         child["PYTHONPATH"] = os.pathsep.join([BOOTSTRAP, *paths] if any(paths) else [BOOTSTRAP])
