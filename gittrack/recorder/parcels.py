@@ -21,6 +21,7 @@ FOLDER = "parcels"
 _TRIES = 100
 _LONGEST = 255  # bytes of a file's name
 _SHOWN = 3
+_last_ms = 0
 
 
 class Parcel:
@@ -160,7 +161,7 @@ def text_or_bytes(name: bytes) -> str | bytes:
 
 def _make(home: bytes) -> tuple[str, bytes]:
     for _ in range(_TRIES):
-        name = f"{int(time() * 1000):013d}-{os.getpid()}-{os.urandom(2).hex()}"
+        name = f"{_next_ms():013d}-{os.getpid()}-{os.urandom(2).hex()}"
         path = os.path.join(home, name.encode())
         try:
             os.mkdir(path + b".new")
@@ -170,6 +171,13 @@ def _make(home: bytes) -> tuple[str, bytes]:
             return name, path + b".new"
         os.rmdir(path + b".new")
     raise FileExistsError(17, "no name is free", os.fsdecode(home))
+
+
+def _next_ms() -> int:
+    """The time, later than the last one said here: parcels of a process are kept in the order they were handed over."""
+    global _last_ms
+    _last_ms = max(int(time() * 1000), _last_ms + 1)
+    return _last_ms
 
 
 def _ancestors(path: bytes) -> list[bytes]:
