@@ -104,7 +104,8 @@ def _is_checkpoint(event: Mapping[str, Any]) -> bool:
 
 
 def _is_description(event: Mapping[str, Any]) -> bool:
-    return not shape.problem("run.json", {name: event.get(name) for name in ("name", "experiment", "tags", "continues")})
+    said = {name: event.get(name) for name in ("name", "experiment", "tags", "continues")}
+    return not shape.problem("run.json", said)
 
 
 def _is_environment(event: Mapping[str, Any]) -> bool:

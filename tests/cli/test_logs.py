@@ -54,7 +54,7 @@ def test_a_live_run_is_listed_with_its_progress(running, track):
     out = track("ps").stdout.splitlines()
     assert out[0].split() == ["id", "state", "elapsed", "step", "metrics", "host", "command"]
     assert "running" in out[1]
-    assert "slow.py" in out[1]
+    assert " slow." in out[1]  # a long path to python leaves no room for all of it
     assert track("logs").stdout == "one\n"
     assert track("ps", "-q").stdout.strip() == track("ls", "-q").stdout.strip()
     running.communicate(b"\n", timeout=60)
