@@ -10,6 +10,7 @@ import pytest
 from journal_reading import BOOTSTRAP, RUN_ID
 
 from gittrack.recorder import complain
+from gittrack.recorder.active import ActiveRun
 from gittrack.recorder.journal import Journal
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -30,6 +31,22 @@ def run_dir(tmp_path: Path) -> Iterator[Path]:
     journal.event("start", run={"id": RUN_ID}, goals={})
     yield path
     journal.close()
+
+
+@pytest.fixture
+def run(run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ActiveRun]:
+    """A run that is joined, and a folder for the training's files as the current one."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    joined = ActiveRun(Journal(str(run_dir)), RUN_ID, joined=True)
+    yield joined
+    joined.finish()
+
+
+@pytest.fixture
+def gently(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trouble is warned of, as for users; not raised, as in tests."""
+    monkeypatch.setenv("GITTRACK_STRICT", "0")
 
 
 @pytest.fixture

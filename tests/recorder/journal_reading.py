@@ -34,6 +34,27 @@ def values(run_dir: Path, source: str) -> dict[str, Any]:
     return found
 
 
+def warnings(run_dir: Path) -> list[str]:
+    return [event["text"] for event in events(run_dir, "warning")]
+
+
+def parcel(run_dir: Path, line: dict[str, Any]) -> Path:
+    """The folder that a line speaks of."""
+    return run_dir / "parcels" / line["parcel"]
+
+
+def held(folder: Path) -> dict[str, bytes | str]:
+    """What is in a parcel: content by path, of links their target."""
+    found: dict[str, bytes | str] = {}
+    for root, folders, files in os.walk(folder):
+        for path in [Path(root) / name for name in (*folders, *files)]:
+            if path.is_symlink():
+                found[str(path.relative_to(folder))] = os.readlink(path)
+            elif path.is_file():
+                found[str(path.relative_to(folder))] = path.read_bytes()
+    return found
+
+
 def interpreters() -> dict[str, str]:
     """Every supported Python on this machine, by version; this one at least."""
     found = {"{}.{}".format(*sys.version_info): sys.executable}

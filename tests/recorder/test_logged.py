@@ -4,14 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from journal_reading import RUN_ID, events
+from journal_reading import RUN_ID, events, parcel
 
 from gittrack.recorder import media
 from gittrack.recorder.active import ActiveRun
@@ -19,19 +18,10 @@ from gittrack.recorder.complain import WrongUse
 from gittrack.recorder.journal import Journal
 
 
-@pytest.fixture
-def run(run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ActiveRun]:
-    monkeypatch.chdir(tmp_path)
-    joined = ActiveRun(Journal(str(run_dir)), RUN_ID, joined=True)
-    yield joined
-    joined.finish()
-
-
 def artifact(run_dir: Path) -> tuple[dict[str, Any], Path]:
     """The last artifact's line and its one file."""
     line = events(run_dir, "artifact")[-1]
-    folder = run_dir / "parcels" / line["parcel"]
-    (path,) = [path for path in folder.rglob("*") if path.is_file()]
+    (path,) = [path for path in parcel(run_dir, line).rglob("*") if path.is_file()]
     return line, path
 
 
@@ -68,7 +58,7 @@ def test_a_name_that_is_no_text_is_written_as_bytes(run: ActiveRun, run_dir: Pat
 def test_a_name_cannot_leave_the_run(run: ActiveRun, run_dir: Path, name: str, path: str) -> None:
     run.log_text("hello", name)
     line, file = artifact(run_dir)
-    assert str(file.relative_to(run_dir / "parcels" / line["parcel"])) == path and file.read_text() == "hello"
+    assert str(file.relative_to(parcel(run_dir, line))) == path and file.read_text() == "hello"
     assert line["kind"] == "text"
 
 
@@ -131,9 +121,8 @@ def test_image_files_and_pillow_images_are_kept(run: ActiveRun, run_dir: Path) -
 
 
 def test_values_outside_the_range_are_cut_and_said_to_be(
-    run: ActiveRun, run_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    run: ActiveRun, run_dir: Path, gently: None, capsys: Any
 ) -> None:
-    monkeypatch.setenv("GITTRACK_STRICT", "0")
     run.log_image(np.array([[-1.0, 0.0, np.nan, 0.5, 2.0, np.inf]]), "x")
     assert pixels(artifact(run_dir)[1]).tolist() == [[0, 0, 0, 128, 255, 255]]
     assert "0…1" in capsys.readouterr().err
@@ -264,9 +253,8 @@ WRONG = [
 
 @pytest.mark.parametrize(("call", "args"), WRONG, ids=range(len(WRONG)))
 def test_wrong_use_warns_once_and_leaves_nothing(
-    run: ActiveRun, run_dir: Path, call: str, args: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch, capsys: Any
+    run: ActiveRun, run_dir: Path, call: str, args: tuple[Any, ...], gently: None, capsys: Any
 ) -> None:
-    monkeypatch.setenv("GITTRACK_STRICT", "0")
     for _ in range(3):
         assert getattr(run, call)(*args) is None
     said = capsys.readouterr().err
@@ -304,7 +292,7 @@ def test_a_state_is_saved_by_torch(under: Any, run_dir: Path, tmp_path: Path) ->
     torch = pytest.importorskip("torch")
     under(STATE, GITTRACK_AUTOLOG="0")
     (line,) = events(run_dir, "checkpoint")
-    state = torch.load(run_dir / "parcels" / line["parcel"] / "checkpoint.pt", weights_only=True)
+    state = torch.load(parcel(run_dir, line) / "checkpoint.pt", weights_only=True)
     expected = torch.load(tmp_path / "expected.pt", weights_only=True)
     assert line["s"] == 10 and state["epoch"] == 3 and len(state["optimizer"]["state"]) == 2
     assert all(torch.equal(state["model"][name], expected[name]) for name in expected)
@@ -315,21 +303,18 @@ def test_state_and_files_go_together(run: ActiveRun, run_dir: Path) -> None:
     Path("checkpoint.pt").write_text("mine")
     Path("config.json").write_text("{}")
     run.checkpoint(1, state={"a": 1}, path=["checkpoint.pt", "config.json"])
-    names = os.listdir(run_dir / "parcels" / events(run_dir, "checkpoint")[0]["parcel"])
+    names = os.listdir(parcel(run_dir, events(run_dir, "checkpoint")[0]))
     assert sorted(names) == ["checkpoint-2.pt", "checkpoint.pt", "config.json"]
 
 
-def test_a_state_that_cannot_be_saved_costs_a_warning(
-    run: ActiveRun, run_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
+def test_a_state_that_cannot_be_saved_costs_a_warning(run: ActiveRun, run_dir: Path, gently: None, capsys: Any) -> None:
     pytest.importorskip("torch")
-    monkeypatch.setenv("GITTRACK_STRICT", "0")
     Path("config.json").write_text("{}")
     run.checkpoint(1, {"loss": 0.5}, state={"f": lambda: 0})
     run.checkpoint(2, {"loss": 0.4}, state={"f": lambda: 0}, path="config.json")
     lines = events(run_dir, "checkpoint")
     assert ["parcel" in line for line in lines] == [False, True]
-    assert os.listdir(run_dir / "parcels" / lines[1]["parcel"]) == ["config.json"]
+    assert os.listdir(parcel(run_dir, lines[1])) == ["config.json"]
     assert len(os.listdir(run_dir / "parcels")) == 1
     assert capsys.readouterr().err.count("torch.save failed") >= 1
 
