@@ -183,10 +183,12 @@ def test_progress_bars_keep_their_last_state(repo: Path, track: Track) -> None:
 
 
 def test_a_background_child_that_holds_the_output_does_not_delay_the_end(repo: Path, track: Track) -> None:
-    started = time.monotonic()
-    done = track("run", "sh", "-c", "echo first; (sleep 3; echo late) & exit 0")
-    assert time.monotonic() - started < 2.5
+    (repo / "hold").touch()
+    script = "echo first; (while [ -e hold ]; do sleep 0.1; done; echo late) & exit 0"
+    done = track("run", "sh", "-c", script)  # comes back, or holds the test up for ever
     assert done.stdout == "first\n" and "still run" in done.stderr
+    assert not nothing_is_live(repo)
+    (repo / "hold").unlink()
     wait_until(lambda: refs(repo) and nothing_is_live(repo))
     assert console(repo) == b"first\nlate\n"
     status = record(repo, "status")
@@ -215,10 +217,9 @@ def test_a_background_process_may_join_after_the_command_has_ended(repo: Path, t
     assert record(repo, "status")["exit_code"] == 0
 
 
-def test_a_hundred_megabytes_pass_at_the_speed_of_a_pipe(repo: Path) -> None:
+def test_a_hundred_megabytes_pass_whole(repo: Path) -> None:
     line = "x" * 98
     script = f"import sys\nfor _ in range(100): sys.stdout.write({(line + chr(10))!r} * 10101)"
-    started = time.monotonic()
     done = subprocess.run(
         f'{TRACK} run -q {sys.executable} -c "$SCRIPT" | wc -c',
         shell=True,
@@ -228,7 +229,6 @@ def test_a_hundred_megabytes_pass_at_the_speed_of_a_pipe(repo: Path) -> None:
         env={**os.environ, "SCRIPT": script},
     )
     assert int(done.stdout) == 99 * 10101 * 100
-    assert time.monotonic() - started < 10
     kept = b"".join(
         show(repo, f"console/000/{n:02d}.log")
         for n in range(17)
