@@ -43,6 +43,24 @@ def held(paths: Paths, refs: Sequence[str]) -> Iterator[int]:
         os.close(file)
 
 
+@contextlib.contextmanager
+def turn(paths: Paths, name: str) -> Iterator[None]:
+    """Wait for one's turn among the processes that prepare a change of the same refs, as `track/<name>` says it.
+
+    Who only tried again after each lost race would, among enough others, never win one. Nothing is decided by this but
+    who comes first: after a while, and where the file system has no flock, everybody goes on without.
+    """
+    file = trackdir.open_file(paths.common_dir, name)
+    try:
+        with contextlib.suppress(errors.RefConflict):
+            _wait(file, f"{paths.common_dir}/track/{name}")
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_UN)  # a child forked meanwhile has the same open file
+        os.close(file)
+
+
 def _wait(file: int, place: str) -> bool:
     """False where the file system has no flock: then git's own locks have to do."""
     until = time.monotonic() + _PATIENCE

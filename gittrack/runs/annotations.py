@@ -12,14 +12,15 @@ from gittrack import errors
 from gittrack.core import annotations, layout, select
 from gittrack.core.annotations import Op
 from gittrack.core.segments import OPEN_LIMIT
-from gittrack.git import objects
+from gittrack.git import objects, reflock
 from gittrack.git.repository import RefChange, Repository
 from gittrack.git.trees import TreeEditor
 from gittrack.runs import logs, operations, segments, writer
 from gittrack.runs.index import Index
 from gittrack.runs.row import Row
 
-_TRIES = 20  # each lost race means that somebody else's operation went through
+_TRIES = 20  # each lost race means that somebody else's operation went through; who is of this clone takes turns
+_TURN = "log.lock"
 
 
 class Saying(NamedTuple):
@@ -53,15 +54,16 @@ def say(repo: Repository, sayings: Sequence[Saying], author: Author) -> list[Op]
 
 def attempt(repo: Repository, prepare: Any, author: Author, undoes: str | None = None) -> str:
     """Move the refs that `prepare()` names, prepared again when somebody else's annotation came first."""
-    for left in range(_TRIES - 1, -1, -1):
-        changes = prepare()
-        try:
-            return operations.apply(repo, changes, author.command, author.now, who=author.who, undoes=undoes)
-        except errors.RefConflict:
-            current = repo.refs(layout.LOG)
-            raced = any(one.ref.startswith(layout.LOG) and current.get(one.ref) != one.old for one in changes)
-            if not left or not raced:
-                raise
+    with reflock.turn(repo.paths, _TURN):
+        for left in range(_TRIES - 1, -1, -1):
+            changes = prepare()
+            try:
+                return operations.apply(repo, changes, author.command, author.now, who=author.who, undoes=undoes)
+            except errors.RefConflict:
+                current = repo.refs(layout.LOG)
+                raced = any(one.ref.startswith(layout.LOG) and current.get(one.ref) != one.old for one in changes)
+                if not left or not raced:
+                    raise
     raise AssertionError
 
 
