@@ -3,9 +3,8 @@
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 
-from gittrack import errors
 from gittrack.git.repository import Repository
 from gittrack.runs import live, needs, writer
 from gittrack.store import leases
@@ -14,7 +13,7 @@ from gittrack.store.content import Content, chunk_key, list_key
 from gittrack.store.local import open_local
 
 
-def announce(repo: Repository, store: Store, files: Mapping[str, int]) -> None:
+def announce(repo: Repository, store: Store, files: Collection[str]) -> None:
     """Say that this clone needs these files there: before they are brought, and before what is there is relied on."""
     keys = _keys(open_local(live.track_dir(repo.paths)), files)
     with _alone(repo):
@@ -36,15 +35,11 @@ def keys_here(repo: Repository) -> set[str]:
     return _keys(open_local(live.track_dir(repo.paths)), needs.of_clone(repo).digests)
 
 
-def _keys(local: Content, files: Mapping[str, int]) -> set[str]:
-    """Under which keys the files may be: as one chunk, or by the list that this clone has of them."""
-    found = {key(sha256) for sha256 in files for key in (chunk_key, list_key)}
-    for sha256, size in files.items():
-        try:
-            found.update(local.objects(sha256, size))
-        except errors.MissingContent:  # only elsewhere: there its list says of what it is made
-            continue
-    return found
+def _keys(local: Content, digests: Collection[str]) -> set[str]:
+    """Under which keys the files may be: as one chunk, or by the list that this clone has of them. Of a file that is
+    only elsewhere, the list that is there says of what it is made."""
+    found = {key(sha256) for sha256 in digests for key in (chunk_key, list_key)}
+    return found.union(*(local.named(sha256) for sha256 in digests))
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ after, and then it is looked for after it was deleted.
 import fcntl
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 
@@ -41,18 +41,12 @@ def sweep(repo: Repository, agreed: gc_plan.Plan, now: float, grace: float = GRA
     return found
 
 
-def keys_of(content: Content, digests: Mapping[str, int]) -> set[str]:
+def keys_of(content: Content, digests: Iterable[str]) -> set[str]:
     """The keys that these files need, as far as they are in the store.
 
     Raises CorruptContent for a list that cannot be read: what it named would be lost.
     """
-    keys: set[str] = set()
-    for sha256, size in digests.items():
-        try:
-            keys.update(content.objects(sha256, size))
-        except errors.MissingContent:  # it is elsewhere, or was pruned once: chunks without a list are of no use
-            continue
-    return keys
+    return {key for sha256 in digests for key in content.named(sha256)}
 
 
 @contextmanager

@@ -55,7 +55,5 @@ def _listed(store: Store, objects: list[Entry], needed: set[str]) -> Iterator[st
     for entry in objects:
         if entry.key.startswith(FILES) and entry.key in needed:
             sha256 = entry.key.rpartition("/")[2]
-            data = store.get(entry.key)
-            first = data.partition(b"\n")[0].rpartition(b" ")[2]
-            for chunk in chunklist.decode(data, sha256, int(first) if first.isdigit() else -1):
+            for chunk in chunklist.decode(store.get(entry.key), sha256, None):
                 yield chunk_key(chunk.sha256)

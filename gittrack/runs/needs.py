@@ -18,7 +18,7 @@ from gittrack.runs import live, logs, operations, segments
 
 REMOTES = "refs/track-remotes/"
 _PARCELS = "parcels"
-_KEPT = b'{"e":"kept"'
+_KEPT = b'"kept"'  # anywhere in the line: another program may order the keys in its own way
 _SLACK = 3600.0  # seconds by which a clock may have been set since a parcel got its name
 
 
@@ -40,9 +40,10 @@ class Needs(NamedTuple):
     since: float | None
 
     @property
-    def digests(self) -> dict[str, int]:
-        """sha256 -> size of all that is needed."""
-        return {file.sha256: file.size for file in self.files}
+    def digests(self) -> set[str]:
+        """sha256 of all that is needed. Sizes are claims: a record that says a wrong one must not make a file that
+        another run has, too, look like one that is not here."""
+        return {file.sha256 for file in self.files}
 
 
 def of_clone(repo: Repository, going: Mapping[str, Collection[str]] = MappingProxyType({})) -> Needs:
@@ -118,6 +119,6 @@ def _of_refs(repo: Repository) -> Iterator[File]:
 def _kept(run_id: str, lines: Iterable[bytes]) -> Iterator[File]:
     """The files in a store that these journal lines name."""
     for line in lines:
-        event: Mapping[str, Any] | None = events.parse_line(line) if line.startswith(_KEPT) else None
-        if event is not None and event.get("in") == "store" and events.is_sound(event):
+        event: Mapping[str, Any] | None = events.parse_line(line) if _KEPT in line else None
+        if event and event.get("e") == "kept" and event.get("in") == "store" and events.is_sound(event):
             yield File(run_id, str(event.get("parcel")), str(event.get("sha256")), int(event.get("size", 0)))

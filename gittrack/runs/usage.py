@@ -38,7 +38,7 @@ def of(repo: Repository) -> Usage:
     needed = needs.of_clone(repo)
     prefixes = (gc_plan.CHUNKS, gc_plan.FILES)
     sizes = {entry.key: entry.size for prefix in prefixes for entry in content.store.list(prefix)}
-    keys = {digest: gc.keys_of(content, {digest: size}) for digest, size in needed.digests.items()}
+    keys = {digest: gc.keys_of(content, [digest]) for digest in needed.digests}
     by_run: dict[str, list[needs.File]] = {}
     for file in needed.files:
         by_run.setdefault(file.run, []).append(file)

@@ -27,8 +27,9 @@ def encode(chunks: Sequence[Chunk]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def decode(text: bytes, sha256: str, size: int) -> list[Chunk]:
-    """The chunks of the file `sha256` of `size` bytes. Raises CorruptContent, or NewerFormat."""
+def decode(text: bytes, sha256: str, size: int | None) -> list[Chunk]:
+    """The chunks of the file `sha256` of `size` bytes; None: of as many as the list says. Raises CorruptContent, or
+    NewerFormat."""
     *lines, last = text.split(b"\n")
     head = _HEAD.fullmatch(lines[0]) if lines else None
     if head and int(head[1]) > VERSION:
@@ -37,8 +38,9 @@ def decode(text: bytes, sha256: str, size: int) -> list[Chunk]:
     if head is None or last or None in found:
         raise corrupt(sha256, "its chunk list is not one")
     chunks = [Chunk(match[1].decode(), int(match[2])) for match in found if match]
-    if not int(head[2]) == size == sum(chunk.size for chunk in chunks):
-        raise corrupt(sha256, f"its chunk list does not add up to {size} bytes")
+    expected = int(head[2]) if size is None else size
+    if not int(head[2]) == expected == sum(chunk.size for chunk in chunks):
+        raise corrupt(sha256, f"its chunk list does not add up to {expected} bytes")
     return chunks
 
 

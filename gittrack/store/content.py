@@ -100,6 +100,18 @@ class Content:
         keys = list(dict.fromkeys(chunk_key(chunk.sha256) for chunk in chunks))
         return keys if _is_single(chunks, sha256) else [*keys, list_key(sha256)]
 
+    def named(self, sha256: str) -> list[str]:
+        """The keys that are here of all that a file of this digest may need, however large somebody says that it is.
+
+        Raises CorruptContent for a list that cannot be read: what it names cannot be known.
+        """
+        single = [key for key in (chunk_key(sha256),) if self.store.size(key) is not None]
+        try:
+            chunks = chunklist.decode(self.store.get(list_key(sha256)), sha256, None)
+        except errors.MissingContent:
+            return single
+        return list(dict.fromkeys([*single, *(chunk_key(chunk.sha256) for chunk in chunks), list_key(sha256)]))
+
     def list_files(self) -> Iterator[Listed]:
         """The files of several chunks. One-chunk files cannot be told from chunks."""
         for entry in self.store.list(FILES):
