@@ -1,9 +1,9 @@
 """A run with files, journal line by journal line: what recorder and storer write, without either."""
 
-import contextlib
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 from gittrack.core import events, parcels
@@ -99,12 +99,7 @@ class Run:
             self.blob(data).write_bytes(data)
 
     def take_away(self, parcel):
-        folder = Path(live.parcel(self.directory, name(parcel)))
-        if folder.exists():
-            for path in sorted(folder.rglob("*"), reverse=True):
-                with contextlib.suppress(IsADirectoryError):
-                    path.rmdir() if path.is_dir() else path.unlink()
-            folder.rmdir()
+        shutil.rmtree(live.parcel(self.directory, name(parcel)), ignore_errors=True)
 
     def blob(self, data):
         return Path(live.blob(self.directory, hashlib.sha256(data).hexdigest()))
