@@ -47,8 +47,8 @@ class Pump:
         if not data:
             self._close(source)
             return 0
+        self._console.feed(data)  # first: what was seen is recorded, also when we are killed in between
         self._pass_on(source, data)
-        self._console.feed(data)
         return len(data)
 
     def drain(self) -> None:

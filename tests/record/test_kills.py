@@ -1,14 +1,16 @@
 """Whoever is killed, the training goes on, what it logged is there, and the next command finds a sound repository."""
 
+import fcntl
 import os
 import random
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 import pytest
@@ -78,6 +80,15 @@ def is_over(process: psutil.Process) -> bool:
         return True
 
 
+def is_stuck(pipe: IO[bytes]) -> bool:
+    """Whether nothing more comes into a pipe that nobody reads."""
+    sizes = set()
+    for _ in range(10):
+        sizes.add(bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4))))
+        time.sleep(0.05)
+    return len(sizes) == 1 and sizes != {bytes(4)}
+
+
 class Running:
     """A training under `git track run`, and its three processes."""
 
@@ -132,6 +143,20 @@ def test_the_front_process_is_killed_and_nobody_reads_the_output_any_more(runnin
     running.stop()
     wait_until(lambda: not live(repo))
     assert record(repo, "status")["exit_code"] == 5 and "end " in console(repo)
+
+
+def test_the_front_process_is_killed_with_output_in_hand_that_is_still_recorded(repo: Path) -> None:
+    script = "import sys\nfor n in range(16384): sys.stdout.write(f'{n:063d}\\n'); sys.stdout.flush()\n"
+    front = subprocess.Popen([TRACK, "run", "-q", sys.executable, "-c", script], cwd=repo, stdout=subprocess.PIPE)
+    assert front.stdout
+    front.stdout.read(64)
+
+    wait_until(lambda: is_stuck(front.stdout))  # it cannot hand on what it has read from the command
+    front.kill()
+    front.wait()
+    front.stdout.read()
+    wait_until(lambda: not live(repo))
+    assert console(repo).split() == [f"{n:063d}" for n in range(16384)]
 
 
 def test_the_keeper_is_killed(running: Running, repo: Path) -> None:
