@@ -17,7 +17,6 @@ from gittrack.git.repository import Repository
 from gittrack.runs import live, logs, operations, segments
 
 REMOTES = "refs/track-remotes/"
-_PARCELS = "parcels"
 _KEPT = b'"kept"'  # anywhere in the line: another program may order the keys in its own way
 _SLACK = 3600.0  # seconds by which a clock may have been set since a parcel got its name
 
@@ -68,13 +67,18 @@ def of_clone(repo: Repository, going: Mapping[str, Collection[str]] = MappingPro
 
 
 def _storing(repo: Repository) -> float | None:
-    """When the oldest parcel that waits to be stored was made: its name begins with that."""
+    """When the oldest parcel that waits to be stored was made: its name begins with that.
+
+    Parcels are folders; the files beside them are the storer's.
+    """
     times = []
     for run_id in live.ids(repo.paths):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            for name in os.listdir(os.path.join(live.folder(repo.paths, run_id), _PARCELS)):
-                number = name.partition("-")[0]
-                times.append(int(number) / 1000 if number.isdigit() and len(number) < 16 else 0.0)
+        home = live.parcel(live.folder(repo.paths, run_id), "")
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(home) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    number = entry.name.partition("-")[0]
+                    times.append(int(number) / 1000 if number.isdigit() and len(number) < 16 else 0.0)
     return min(times) - _SLACK if times else None
 
 

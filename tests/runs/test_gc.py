@@ -16,6 +16,7 @@ import stored
 
 from gittrack import errors
 from gittrack.git.repository import RefChange
+from gittrack.record import waiting
 from gittrack.runs import gc, gc_plan, live, needs, pruning, reader, undo
 from gittrack.runs.annotations import Author
 from gittrack.store.base import Entry
@@ -133,6 +134,19 @@ def test_what_is_being_stored_is_left_whatever_the_grace_period(store):
     assert collect(store).sweep == {}
     os.rmdir(parcel)
     assert len(collect(store).sweep) == 1
+
+
+def test_what_no_run_needs_goes_while_a_run_lives_of_which_nothing_waits(store):
+    """Its storer has a lock and says how far it is, in the folder of parcels: these are none."""
+    run = keeping.Run(store.paths)
+    run.write(keeping.checkpoint(1, 1))
+    run.keep(1, {"m": noise(1)}, "store")
+    for name in (waiting.LOCK, waiting.FILE):
+        with open(waiting.in_parcels(run.directory, name), "wb"):
+            pass
+    stored.content(store).put_bytes(noise(2))
+    collect(store)
+    assert has(store, noise(1)) and not has(store, noise(2))
 
 
 def test_a_record_that_cannot_be_read_stops_everything(store):
