@@ -66,7 +66,7 @@ def prepare(repo: Repository, record: Record, wish: Wish) -> Checkout:
     notes: list[str] = []
     found = _found(repo, record, wish, notes)
     code = _code(repo, record, notes, required=not wish.artifacts) if wish.code else []
-    items = [*_artifact_items(artifacts.source(repo, record, wish.contents), found, prefix), *_code_items(code)]
+    items = [*_artifact_items(found, prefix), *_code_items(code)]
     kept, missing = checkout_plan.chosen(items, prefix, wish.paths)
     if missing:
         raise errors.RunNotFound(
@@ -74,6 +74,7 @@ def prepare(repo: Repository, record: Record, wish: Wish) -> Checkout:
         )
     taken = {item.path for item in kept if item.origin == ARTIFACT}
     kept = [item for item in kept if item.origin == ARTIFACT or item.path not in taken]
+    kept = _with_targets(kept, artifacts.source(repo, record, wish.contents), found)
     safe = [code[item.number] for item in kept if item.origin == CODE and not checkout_plan.problem(item.path)]
     changed = export.differing(repo.git, safe, root)
 
@@ -85,7 +86,7 @@ def prepare(repo: Repository, record: Record, wish: Wish) -> Checkout:
             return seen._replace(same=item.path not in changed)
         return seen._replace(same=_is(os.path.join(root, item.path), seen.kind, item, found[item.number]))
 
-    plan = checkout_plan.decide(kept, see, placing.folds_case(root))
+    plan = checkout_plan.decide(kept, see, placing.folds_case(root), placing.room(root))
     return Checkout(root, plan, code, found, notes, wish.contents)
 
 
@@ -200,16 +201,23 @@ def _prefix(record: Record) -> str:
     return cwd if isinstance(cwd, str) and cwd != "." and not checkout_plan.problem(cwd) else ""
 
 
-def _artifact_items(source: artifacts.Source, found: Sequence[Artifact], prefix: str) -> list[Item]:
+def _artifact_items(found: Sequence[Artifact], prefix: str) -> list[Item]:
     items = []
     for number, one in enumerate(found):
         # The record's own path is judged, not what it becomes below the prefix
         path = f"{prefix}/{one.path}" if prefix and not checkout_plan.problem(one.path) else one.path
-        link = None
-        if one.mode == LINK_MODE and one.size <= checkout_plan.LONGEST_LINK:
-            link = os.fsdecode(source.read(one))
-        items.append(Item(path, one.mode, ARTIFACT, one.size, link, number))
+        items.append(Item(path, one.mode, ARTIFACT, one.size, None, number))
     return items
+
+
+def _with_targets(items: Sequence[Item], source: artifacts.Source, found: Sequence[Artifact]) -> list[Item]:
+    """Links among the artifacts get to know where they lead. Of those alone that are wanted: one may be missing."""
+    return [
+        item._replace(link=os.fsdecode(source.read(found[item.number])))
+        if item.origin == ARTIFACT and item.mode == LINK_MODE and (item.size or 0) <= checkout_plan.LONGEST_LINK
+        else item
+        for item in items
+    ]
 
 
 def _code(repo: Repository, record: Record, notes: list[str], required: bool) -> list[Listed]:

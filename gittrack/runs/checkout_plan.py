@@ -17,9 +17,12 @@ CODE, ARTIFACT = "code", "artifact"
 
 FILE_MODE, EXECUTABLE_MODE, LINK_MODE = "100644", "100755", "120000"
 LONGEST_NAME = 255  # bytes of one part of a path, on every file system that this runs on
+LONGEST_PATH = 4095
 LONGEST_LINK = 4096
+STAGING = ".gittrack-"  # begins the names of the folders in which files are made
 
 _DRIVE = re.compile(r"[A-Za-z]:")
+_STAGING = re.compile(rf"{re.escape(STAGING)}[0-9]+-[0-9a-f]{{8}}\Z")
 _IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")  # HFS+ takes a name for the same without them
 
 
@@ -64,14 +67,14 @@ class Plan(NamedTuple):
         return sum(one.item.size or 0 for one in self.of(NEW, DIFFERS))
 
 
-def decide(items: Iterable[Item], see: Callable[[Item], Seen], folds_case: bool) -> Plan:
+def decide(items: Iterable[Item], see: Callable[[Item], Seen], folds_case: bool, room: int = LONGEST_PATH) -> Plan:
     """A verdict on each item. Of two that cannot both be there, the first one stays. `folds_case`: whether the file
-    system takes `A` and `a` for one name."""
+    system takes `A` and `a` for one name; `room`: bytes that are left for a path below the folder."""
     files: dict[str, str] = {}
     folders: dict[str, str] = {}
     verdicts = []
     for item in items:
-        reason = problem(item.path) or _link_problem(item) or _clash(item.path, files, folders, folds_case)
+        reason = problem(item.path, room) or _link_problem(item) or _clash(item.path, files, folders, folds_case)
         if reason:
             verdicts.append(Verdict(item, REFUSED, reason))
             continue
@@ -90,7 +93,12 @@ def _judged(item: Item, seen: Seen) -> Verdict:
     return Verdict(item, NEW if seen.kind == ABSENT else SAME if seen.same else DIFFERS)
 
 
-def problem(path: str) -> str | None:
+def is_staging(name: str) -> bool:
+    """Whether a checkout may have given this name to a folder of its own."""
+    return _STAGING.match(name) is not None
+
+
+def problem(path: str, room: int = LONGEST_PATH) -> str | None:
     """Why no file may be put at `path` below a folder; None when it may."""
     if "\0" in path:
         return "its path has a NUL in it"
@@ -105,12 +113,16 @@ def problem(path: str) -> str | None:
         return "its path leads into .git"
     if any(len(os.fsencode(part)) > LONGEST_NAME for part in parts):
         return f"its path has a name of more than {LONGEST_NAME} bytes"
+    if len(os.fsencode(path)) > room:
+        return "its path is too long for this folder"
+    if any(map(is_staging, parts)):
+        return "its path is one that checkouts clean up"
     return None
 
 
 def _is_git(part: str) -> bool:
     """`.git` as any file system may spell it: in other cases, with marks that macOS ignores, as Windows shortens it."""
-    plain = _IGNORED.sub("", part).casefold().rstrip(". ").partition(":")[0]
+    plain = _IGNORED.sub("", part).casefold().partition(":")[0].rstrip(". ")
     return plain in (".git", "git~1")
 
 

@@ -20,12 +20,12 @@ from typing import Any, NamedTuple
 from gittrack import errors
 from gittrack.git.discover import Paths
 from gittrack.runs import operations
-from gittrack.runs.checkout_plan import ABSENT, FILE, FOLDER, LINK, OTHER, Seen, parents
+from gittrack.runs.checkout_plan import ABSENT, FILE, FOLDER, LINK, OTHER, STAGING, Seen, is_staging, parents
 
-STAGING = ".gittrack-"  # begins the names of the folders in which files are made
 MANIFEST = "manifest.jsonl"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _PIECE = 4 * 1024 * 1024
+_ON_THE_WAY = 64  # bytes: the staging folder, one in it, and a NUL
 
 Stamp = list[int] | None  # inode, size, time of change: whether a file is the one that it was. None: there is none
 
@@ -178,6 +178,11 @@ def forget(paths: Paths, before: float) -> None:
                 shutil.rmtree(entry.path, ignore_errors=True)
 
 
+def room(root: str) -> int:
+    """How many bytes are left for a path below `root`, wherever a file is on its way there."""
+    return os.pathconf("/", "PC_PATH_MAX") - len(os.fsencode(root)) - _ON_THE_WAY
+
+
 def look(root: str, path: str) -> Seen:
     """What is at `path` below `root`; `same` is left to the caller."""
     for parent in parents(path):
@@ -305,16 +310,22 @@ def _stage(root: str) -> tuple[str, int]:
             folder = os.open(path, _FOLDER)
             fcntl.flock(folder, fcntl.LOCK_EX)
             if os.path.isdir(path):
+                _hide(path)
                 return path, folder
             os.close(folder)
 
 
+def _hide(folder: str) -> None:
+    """What a killed checkout leaves is not listed by git, and in no snapshot."""
+    with contextlib.suppress(OSError), open(os.path.join(folder, ".gitignore"), "w") as file:  # full: its files say so
+        file.write("*\n")
+
+
 def _sweep(root: str) -> None:
-    """Remove the staging folders that killed processes left: those whose lock is free."""
+    """Remove the staging folders that killed processes left: those whose lock is free. A folder of the user's may have
+    a name that only begins alike."""
     with os.scandir(root) as entries:
-        left = [
-            entry.path for entry in entries if entry.name.startswith(STAGING) and entry.is_dir(follow_symlinks=False)
-        ]
+        left = [entry.path for entry in entries if is_staging(entry.name) and entry.is_dir(follow_symlinks=False)]
     for path in left:
         with contextlib.suppress(OSError):
             folder = os.open(path, _FOLDER | os.O_NOFOLLOW)

@@ -38,7 +38,8 @@ def decide(*items: Item, folds_case: bool = False, seen: Seen = NOTHING) -> list
     [
         "../model.pt", "a/../../model.pt", "/etc/passwd", "a//b", "a/./b", "", ".", "a/", "C:model.pt", "c:\\model.pt",
         ".git/config", "a/.git/hooks/post-checkout", ".GIT/config", ".git /config", ".git./x", "git~1/x", "GIT~1/x",
-        ".g\u200cit/config", ".git::$INDEX_ALLOCATION/x", "a\0b", "n" * 256, "é" * 128,
+        ".g\u200cit/config", ".git::$INDEX_ALLOCATION/x", ".git . :x/config", "a\0b", "n" * 256, "é" * 128,
+        ".gittrack-77-0123abcd/x", "/".join(["n" * 200] * 21),
     ],
 )  # fmt: skip
 def test_a_path_that_leads_out_or_into_git_is_refused_by_name(path):
@@ -54,7 +55,12 @@ def test_ordinary_paths_are_taken_as_they_are(path):
     assert decide(item(path)) == [NEW]
 
 
-@pytest.mark.parametrize("path", ["git~2/x", ".git2", ".gitmodules"])
+def test_a_path_that_is_too_long_below_this_folder_is_refused():
+    states = [plans.decide([item("a/bc")], lambda _: Seen(ABSENT), False, room).verdicts[0].state for room in (4, 3)]
+    assert states == [NEW, REFUSED]
+
+
+@pytest.mark.parametrize("path", ["git~2/x", ".git2", ".gitmodules", ".gittrack-notes/x", ".gittrack-1-0123abcde"])
 def test_names_that_only_resemble_git_are_ordinary(path):
     assert decide(item(path)) == [NEW]
 

@@ -211,3 +211,9 @@ def test_whether_names_fold_is_asked_of_the_file_system(folder):
     probe = folder / "PROBE"
     probe.write_text("")
     assert placing.folds_case(str(folder / "not" / "there")) == (folder / "probe").exists()
+
+
+def test_what_a_killed_checkout_leaves_in_the_work_tree_is_no_file_to_git(store, repo, git):
+    with placing.replacing(store.paths, str(repo), "git track checkout", "Ann") as target:
+        make(target, "half a model")
+        assert git("status", "--porcelain", "--untracked-files=all") == ""

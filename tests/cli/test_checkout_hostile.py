@@ -1,0 +1,70 @@
+"""What a record says does not make a checkout fail at what it could do, or take what is the user's."""
+
+import os
+
+import builder
+import pytest
+import stored
+from checked_out import tree
+
+from gittrack.store.local import open_local
+
+RUN = builder.run_id(1)
+PARCEL = stored.parcel(1, 1)
+
+
+@pytest.fixture
+def claims(store):
+    """`claims({path: bytes})`: a run with a checkpoint whose record says these files; `mode`, and bytes that are not
+    `there`."""
+    lines = [{"e": "checkpoint", "m": {}, "parcel": PARCEL, "s": 1, "t": 1, "w": 1.0}]
+
+    def make(files, mode="100644", there=True):
+        content = open_local(os.path.join(store.paths.common_dir, "track"))
+        for path, data in files.items():
+            [line] = stored._kept(store, PARCEL, {path: data}, 1.0)[:1]
+            lines.append({**line, "mode": mode})
+            if not there:
+                content.store.delete(content.objects(line["sha256"], line["size"]))
+
+    def write():
+        builder.write_runs(store, [builder.journal(1, {}, [], more=lines)])
+
+    make.write = write
+    return make
+
+
+def test_a_path_that_is_too_long_for_the_folder_is_left_out_and_named_and_the_rest_can_be_undone(
+    claims, call, tmp_path
+):
+    long = "/".join(["d" * 240] * 16) + "/" + "e" * 230  # 4,086 bytes: a record may have it, a file here may not
+    claims({"ok.bin": b"ok", long: b"deep"})
+    claims.write()
+    out = tmp_path / "out"
+    for _ in range(2):
+        call("checkout", RUN, "--artifacts", "-o", str(out), code=83)
+        assert "its path is too long for this folder" in call.err
+        assert tree(out) == {"ok.bin": b"ok"}
+    call("undo")
+    assert list(out.iterdir()) == []
+
+
+def test_a_folder_of_the_users_with_a_name_like_ours_stays(claims, call, repo):
+    claims({"ok.bin": b"ok"})
+    claims.write()
+    notes = repo / ".gittrack-notes"
+    notes.mkdir()
+    (notes / "precious").write_text("mine")
+    call("checkout", RUN, "--artifacts")
+    assert (notes / "precious").read_text() == "mine"
+
+
+def test_a_link_whose_target_is_not_here_keeps_nobody_from_the_other_files(claims, call, tmp_path):
+    claims({"ok.bin": b"ok"})
+    claims({"link": b"ok.bin"}, mode="120000", there=False)
+    claims.write()
+    out = tmp_path / "out"
+    call("checkout", RUN, "--artifacts", "-o", str(out), "--path", "ok.bin")
+    assert tree(out) == {"ok.bin": b"ok"}
+    call("checkout", RUN, "--artifacts", "-o", str(out), code=80)
+    assert "'link' of run" in call.err
