@@ -186,7 +186,7 @@ def _migrate(call: Call, url: str, create: bool, join: bool) -> int:
     sources = [stores.local(place.repository), *stores.contents(place.repository, place.settings)]
     if call.dry_run:
         return _told(call, {target.store.url: _plan(call, sources, target)})
-    stores.claim(place.repository, target.store, join)
+    stores.make_ready(place.repository, target.store, call.files, join)
     with _bar(call, "copying") as progress:
         report = stores.send(sources, target, call.files, call.jobs, progress)
     code = _told(call, {target.store.url: report})
@@ -215,7 +215,7 @@ def _verify(call: Call, repair: bool) -> int:
             results[one.store.url] = check.check(one, call.files, call.jobs, progress)
     if repair and not call.dry_run:
         for one in found:
-            stores.claim(place.repository, one.store)
+            stores.make_ready(place.repository, one.store, call.files)
             sources = [stores.local(place.repository), *(other for other in found if other is not one)]
             results[one.store.url] = check.repair(one, results[one.store.url], sources, call.jobs)
     wrong = sum(len(one.missing) + len(one.damaged) for one in results.values())

@@ -2,7 +2,7 @@
 
 git-lfs starts it and talks in lines of JSON (its docs/custom-transfers.md). A store keeps the files of git-lfs as it
 keeps those of runs: by sha256, in chunks that are shared. What it gives is put together, verified, and handed over in a
-file that git-lfs moves to its place.
+file that git-lfs moves to its place. Which commits need a file is not known here, so `gc --store` removes none of them.
 """
 
 import json
@@ -14,12 +14,14 @@ from gittrack import errors
 from gittrack.git.repository import Repository
 from gittrack.git.scratch import Scratch, scratch
 from gittrack.runs import stores
-from gittrack.store.content import Content
+from gittrack.store import leases
+from gittrack.store.content import Content, Progress
 
 if TYPE_CHECKING:
     from gittrack.config.settings import Settings
 
 FAILED = 1  # the code of an error that is none of ours
+NEEDED_BY = "git-lfs"  # in a store's `needs/`, as if it were a clone: one that never says that it needs less
 Say = Callable[[Mapping[str, Any]], None]
 
 
@@ -81,12 +83,9 @@ class _Agent:
             self._claimed = True
         count = _Count(self._say, oid, size * len(self._targets), len(self._targets))
         for content in self._targets:
-            if content.has(oid, size):
-                count(size)
-                continue
-            kept = content.put_file(path, count)
-            if (kept.sha256, kept.size) != (oid, size):
-                raise errors.CorruptContent(f"{path} is not the file that git-lfs calls {oid}", "run: git lfs fsck")
+            _put(content, oid, size, path, count)
+            leases.announce(content.store, NEEDED_BY, content.objects(oid, size))
+            _put(content, oid, size, path)  # what was swept before anybody knew that it is needed; mostly nothing
 
     def _download(self, oid: str, size: int) -> str:
         path = os.path.join(self._work.path, oid)
@@ -94,6 +93,15 @@ class _Agent:
         source = local if local.has(oid, size) else stores.together(self._targets)
         source.copy_to(oid, size, path, progress=_Count(self._say, oid, size, 1))
         return path
+
+
+def _put(content: Content, oid: str, size: int, path: str, count: Progress | None = None) -> None:
+    if content.has(oid, size):
+        return count(size) if count else None
+    kept = content.put_file(path, count)
+    if (kept.sha256, kept.size) != (oid, size):
+        raise errors.CorruptContent(f"{path} is not the file that git-lfs calls {oid}", "run: git lfs fsck")
+    return None
 
 
 class _Count:
@@ -110,9 +118,7 @@ class _Count:
     def __call__(self, size: int) -> None:
         self._done = min(self._done + size, self._total)
         now = self._done // self._parts
-        self._say(
-            {"event": "progress", "oid": self._oid, "bytesSoFar": now, "bytesSinceLast": now - self._told}
-        )  # fmt: skip
+        self._say({"event": "progress", "oid": self._oid, "bytesSoFar": now, "bytesSinceLast": now - self._told})
         self._told = now
 
 

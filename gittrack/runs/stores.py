@@ -92,8 +92,7 @@ def upload(
     failures: list[errors.GittrackError] = []
     for content in found:
         try:
-            claim(repo, content.store, join)
-            announcing.announce(repo, content.store, dict(files))
+            make_ready(repo, content.store, files, join)
             others = [each for each in found if each is not content]
             done[content.store.url] = send([local(repo), *others], content, files, workers, progress)
         except (errors.StoreFailed, errors.CannotWrite) as error:
@@ -161,6 +160,15 @@ def send(
             total = total.plus(report)._replace(missing=report.missing, damaged=report.damaged)
             left = [*report.missing, *report.damaged]
     return total
+
+
+def make_ready(repo: Repository, store: Store, files: Iterable[tuple[str, int]], join: bool = False) -> None:
+    """Before anything is brought there: the store is this repository's, and knows that this clone needs `files`.
+
+    Raises StoreFailed.
+    """
+    claim(repo, store, join)
+    announcing.announce(repo, store, dict(files))
 
 
 def owner(store: Store) -> Owner | None:

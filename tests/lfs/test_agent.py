@@ -6,11 +6,16 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import builder
 import lfs_servers
 import pytest
+
+from gittrack.runs import gc_shared
+from gittrack.store.directory import DirectoryStore
 
 Git = Callable[..., str]
 AGENT = (
@@ -97,6 +102,19 @@ def test_a_changed_file_costs_what_changed(git: Git, store: Path, weights: Path)
     git("commit", "-q", "-a", "-m", "Trained on")
     git("push", "-q", "origin", "main")
     assert chunk_bytes(store) < 11_000_000
+
+
+def test_cleaning_up_the_store_of_runs_leaves_the_files_of_git_lfs(
+    git: Git, repo: Path, bare: Path, store: Path, weights: Path, tmp_path: Path
+) -> None:
+    git("push", "-q", "origin", "main")
+    opened = builder.opened(repo)
+    for days in (0, 15):
+        gc_shared.collect(opened, DirectoryStore(str(store)), time.time() + 1 + days * 86400)
+    opened.close()
+    other = clone(git, bare, store, tmp_path)
+    git("lfs", "pull", cwd=other)
+    assert (other / "model.bin").read_bytes() == weights.read_bytes()
 
 
 def test_a_store_that_is_gone_or_damaged_is_an_error_of_git_lfs(

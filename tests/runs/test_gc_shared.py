@@ -101,6 +101,18 @@ def test_a_run_that_another_clone_never_pushed_keeps_its_files(store, other, sha
     assert has(shared, noise(1))
 
 
+@pytest.mark.parametrize("how", ["migrate", "repair"])
+def test_what_came_by_another_way_than_a_push_is_needed_as_well(store, other, shared, track, how):
+    stored.run(store, 1, {1: {"m": noise(1)}})
+    push(store, shared)
+    stored.run(other, 2, {1: {"m": noise(2)}})
+    words = ("migrate", "--to", shared.url) if how == "migrate" else ("verify", "--repair")
+    track("store", *words, cwd=other.paths.worktree, GITTRACK_STORE="embedded" if how == "migrate" else shared.url)
+    assert has(shared, noise(2))
+    twice(store, shared)
+    assert has(shared, noise(2))
+
+
 def test_what_another_clone_has_let_go_goes_when_it_says_so(store, other, shared):
     run_id = stored.run(other, 1, {1: {"m": noise(1)}})
     push(other, shared)
