@@ -226,7 +226,7 @@ def list_key(sha256: str) -> str:
 
 
 def missing(sha256: str, place: str) -> errors.MissingContent:
-    hint = "`git track pull` fetches it, when the run was pushed from where it was made"
+    hint = "`git track store pull` fetches it, where the run was recorded `git track store push` sends it"
     return errors.MissingContent(f"the artifact {sha256} is not in {place}", hint)
 
 

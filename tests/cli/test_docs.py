@@ -9,6 +9,7 @@ import pytest
 
 from gittrack import errors
 from gittrack.cli.commands import COMMANDS
+from gittrack.cli.store import Action
 from gittrack.core import moments, query, select
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +53,14 @@ def test_links_lead_somewhere(page):
 def test_only_commands_that_exist_are_shown(page):
     called = re.findall(r"(?:^|`|\$ |\| )git[ -]track ([a-z]+)", page.read_text(), flags=re.M)
     assert set(called) <= set(COMMANDS)
+
+
+def test_messages_name_only_commands_that_exist():
+    source = "".join(path.read_text() for path in (ROOT / "gittrack").rglob("*.py"))
+    called = re.findall(r"(?:`|run: |: )git track ([a-z-]+)(?: ([a-z]+))?", source)
+    assert len(called) > 100
+    assert {name for name, _ in called} <= {*COMMANDS, "lfs-agent"}
+    assert {word for name, word in called if name == "store" and word} <= {action.value for action in Action}
 
 
 def test_plain_git_reads_a_run_as_its_page_says(repo, track):
