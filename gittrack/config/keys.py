@@ -79,6 +79,13 @@ KEYS = (
         "A file of a run up to this size is kept in git with the run's record, a larger one in the store.",
     ),
     Key(
+        "stored",
+        values.texts,
+        (),
+        "list of patterns",
+        "Files of a run that go to the store however small they are.",
+    ),
+    Key(
         "artifacts",
         values.flag_or_texts,
         True,

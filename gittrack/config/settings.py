@@ -43,6 +43,7 @@ class Settings(NamedTuple):
     exclude: tuple[str, ...]
     store: tuple[str, ...]
     large: int
+    stored: tuple[str, ...]
     artifacts: bool | tuple[str, ...]
     keep: Mapping[str, int]
     upload_rate: int | None

@@ -6,6 +6,7 @@ Whatever of this is done twice is done for nothing and hurts nobody: both places
 
 import contextlib
 import errno
+import fnmatch
 import hashlib
 import os
 import stat
@@ -20,6 +21,19 @@ from gittrack.store.content import Content
 MOST_FILES, MOST_BYTES = 1000, 32_000_000  # of one parcel in git: its record stays quick to read
 
 Progress = Callable[[int], None]
+
+
+class Policy(NamedTuple):
+    """Which files are git's: those up to a size, but for some."""
+
+    large: int
+    stored: tuple[str, ...] = ()  # patterns of files that are not; one without a slash is one of base names
+
+    def fits(self, name: str, size: int) -> bool:
+        base = name.rpartition("/")[2]
+        return size <= self.large and not any(
+            fnmatch.fnmatchcase(name if "/" in pattern else base, pattern) for pattern in self.stored
+        )
 
 
 class Kept(NamedTuple):
@@ -49,12 +63,12 @@ class Found(NamedTuple):
 
 
 class Keeper:
-    """Keeps the parcels of one run. `large` is the size up to which a file is kept in git."""
+    """Keeps the parcels of one run."""
 
-    def __init__(self, directory: str, content: Content, large: int, progress: Progress) -> None:
+    def __init__(self, directory: str, content: Content, policy: Policy, progress: Progress) -> None:
         self._directory = directory
         self._content = content
-        self._large = large
+        self._policy = policy
         self._progress = progress
 
     def keep(self, parcel: str) -> Outcome:
@@ -63,7 +77,7 @@ class Keeper:
         blobs = _Blobs(self._directory)
         left = (MOST_FILES, MOST_BYTES)
         for found in files_of(live.parcel(self._directory, parcel)):
-            fits = found.size <= self._large and left[0] > 0 and found.size <= left[1]
+            fits = left[0] > 0 and found.size <= left[1] and self._policy.fits(found.name, found.size)
             try:
                 with _readable(found):
                     if stat.S_ISLNK(found.mode):

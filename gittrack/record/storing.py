@@ -47,13 +47,15 @@ _FAILURES = (errors.GittrackError, OSError)
 class Storer:
     """Keeps what waits in one run. Only one process at a time can have it open."""
 
-    def __init__(self, directory: str, lock: int, content: Any, large: int, kept_large: Callable[[], None]) -> None:
+    def __init__(
+        self, directory: str, lock: int, content: Any, policy: keeping.Policy, kept_large: Callable[[], None]
+    ) -> None:
         """`kept_large` is called before it is said that files are in the store."""
         self.progress = waiting.Publisher(directory)
         self.directory = directory
         self._lock = lock
         self._kept_large = kept_large
-        self._keeper = keeping.Keeper(directory, content, large, self.progress.done)
+        self._keeper = keeping.Keeper(directory, content, policy, self.progress.done)
         self._file: files.File | None = None
         self._torn = False
         self._said: dict[str, set[str]] | None = None  # of parcels that waited when we began: paths that are told of
@@ -73,9 +75,9 @@ class Storer:
         except BlockingIOError:
             os.close(lock)
             return None
-        large, remote = _settings(paths, environ)
+        policy, remote = _settings(paths, environ)
         begin = partial(uploads.begin, paths, os.path.basename(directory)) if remote else _nothing
-        return cls(directory, lock, local.open_local(live.track_dir(paths)), large, begin)
+        return cls(directory, lock, local.open_local(live.track_dir(paths)), policy, begin)
 
     def leave(self) -> None:
         """Let the run be closed."""
@@ -203,13 +205,13 @@ def _step_back() -> None:
     lazy("gittrack.record.usage").low_disk_priority()
 
 
-def _settings(paths: Paths, environ: Mapping[str, str]) -> tuple[int, bool]:
-    """Up to which size a file is git's, and whether the others are to be uploaded."""
+def _settings(paths: Paths, environ: Mapping[str, str]) -> tuple[keeping.Policy, bool]:
+    """Which files are git's, and whether the others are to be uploaded."""
     try:
         found = settings.load(paths, environ, command.config(Git(paths, environ)))
     except errors.GittrackError:  # a file of settings that is being edited must not keep files from being kept
-        return int(BY_NAME["large"].default), False
-    return found.large, any("://" in each for each in found.store)
+        return keeping.Policy(int(BY_NAME["large"].default)), False
+    return keeping.Policy(found.large, found.stored), any("://" in each for each in found.store)
 
 
 def _nothing() -> None:

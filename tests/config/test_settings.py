@@ -90,10 +90,11 @@ def test_git_config_and_variables_are_texts(places: Places) -> None:
 def test_settings_of_artifacts_are_read_from_file_and_from_text(places: Places) -> None:
     settings = read(
         places,
-        "store: [s3://bucket/a, file:///mnt/b]\nlarge: 2MB\nartifacts: ['*.pt']\n"
+        "store: [s3://bucket/a, file:///mnt/b]\nlarge: 2MB\nartifacts: ['*.pt']\nstored: ['*.onnx']\n"
         "keep: {best: 3, every: 10}\nupload_rate: 5MB/s\n",
     )
     assert settings.store == ("s3://bucket/a", "file:///mnt/b") and settings.artifacts == ("*.pt",)
+    assert settings.stored == ("*.onnx",)
     assert settings.keep == {"best": 3, "every": 10} and settings.upload_rate == 5_000_000
     git = {"track.store": "lfs", "track.keep": "latest=1, best=2", "track.uploadrate": "none"}
     settings = read(places, None, git, GITTRACK_ARTIFACTS="*.pt, out/*")

@@ -185,6 +185,16 @@ def test_a_setting_says_how_large_a_file_of_git_may_be(run: Live, git: Callable[
     assert [line["in"] for line in run.lines("kept")] == ["git", "store"]
 
 
+def test_a_setting_names_files_that_git_never_gets(run: Live, git: Callable[..., str]) -> None:
+    git("config", "track.stored", "*.pt, train/*.png")
+    run.parcel(dict.fromkeys(("a.pt", "deep/b.pt", "b.pt.txt", "train/x.png", "eval/x.png"), b"small"))
+    keep(run)
+    assert {line["path"]: line["in"] for line in run.lines("kept")} == {
+        "a.pt": "store", "deep/b.pt": "store", "b.pt.txt": "git", "train/x.png": "store", "eval/x.png": "git",
+    }  # fmt: skip
+    assert [run.read(line) for line in run.lines("kept")] == [b"small"] * 5
+
+
 def test_a_parcel_that_is_not_whole_is_left_alone(run: Live) -> None:
     (Path(run.directory) / "parcels" / "1763641343001-1-0001.new").mkdir(parents=True)
     keep(run)
