@@ -15,6 +15,7 @@ from gittrack.config import environment, settings
 from gittrack.git import command
 from gittrack.git.discover import Paths
 from gittrack.git.open import open_repository
+from gittrack.git.repository import Repository
 from gittrack.record import storer, uploads, usage
 from gittrack.runs import live, stores
 from gittrack.store.transfer import File
@@ -35,8 +36,9 @@ def main() -> None:
         os.nice(NICE)
     usage.low_disk_priority()
     paths = Paths(git_dir, common_dir, worktree or None)
-    if Uploading(paths, run_id, int(descriptor)).serve():
-        os.unlink(uploads.path(paths, run_id))
+    uploading = Uploading(paths, run_id, int(descriptor))
+    if uploading.serve():
+        uploading.leave()
     os._exit(0)
 
 
@@ -73,6 +75,13 @@ class Uploading:
             if not worked:
                 self._wait(max(LOOK_EVERY, SHARE * (time.monotonic() - began)))
 
+    def leave(self) -> None:
+        """Say that all is there. Who came in the meantime found us, and started nobody: then another one is begun."""
+        with contextlib.suppress(FileNotFoundError):  # a person has removed it
+            os.unlink(uploads.path(self._paths, self._run_id))
+        if storer.is_at_work(live.folder(self._paths, self._run_id)) or self._has_new():
+            uploads.begin(self._paths, self._run_id)
+
     def _wait(self, seconds: float) -> None:
         """For so long, or until the run's storer has gone."""
         until = time.monotonic() + seconds
@@ -82,18 +91,22 @@ class Uploading:
     def _upload(self) -> bool:
         """Bring what is new to all stores; whether there was anything. Raises GittrackError, OSError."""
         environ = environment.current()
-        repo = open_repository(self._paths, environ)
-        try:
+        with contextlib.closing(open_repository(self._paths, environ)) as repo:
             wanted = settings.load(self._paths, environ, command.config(repo.git))
-            new = [file for file in stores.needed(repo, [self._run_id]) if file not in self._done]
+            new = self._new(repo)
             self._left = sum(file.size for file in new)
             uploads.publish(self._lock, uploads.Upload(self._left, None))
             if new:
                 stores.upload(repo, wanted, new, self._count, WORKERS)
             self._done.update(new)
-        finally:
-            repo.close()
         return bool(new)
+
+    def _has_new(self) -> bool:
+        with contextlib.closing(open_repository(self._paths, environment.current())) as repo:
+            return bool(self._new(repo))
+
+    def _new(self, repo: Repository) -> list[File]:
+        return [file for file in stores.needed(repo, [self._run_id]) if file not in self._done]
 
     def _count(self, size: int) -> None:
         self._left = max(self._left - size, 0)

@@ -35,9 +35,10 @@ def path(paths: Paths, run_id: str) -> str:
 def begin(paths: Paths, run_id: str) -> None:
     """Start the process that uploads what this run keeps, unless there is one. It inherits the lock."""
     os.makedirs(os.path.dirname(path(paths, run_id)), exist_ok=True)
-    descriptor = os.open(path(paths, run_id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    descriptor = _locked(path(paths, run_id))
+    if descriptor is None:
+        return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         subprocess.Popen(
             [sys.executable, "-c", _CODE, run_id, str(descriptor), *paths[:2], paths.worktree or ""],
             stdin=subprocess.DEVNULL,
@@ -47,9 +48,24 @@ def begin(paths: Paths, run_id: str) -> None:
             start_new_session=True,
             env={**environment.current(), "GITTRACK_AUTOLOG": "0"},
         )
-    except BlockingIOError:
-        pass
     finally:
+        os.close(descriptor)
+
+
+def _locked(place: str) -> int | None:
+    """The open file; None when another process has it. One that has ended meanwhile took it away: then once more."""
+    while True:
+        descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            if isinstance(error, BlockingIOError):
+                return None
+            raise
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(place), os.fstat(descriptor)):
+                return descriptor
         os.close(descriptor)
 
 

@@ -1,15 +1,22 @@
 """Files go on to the stores of the settings behind the run, which does not wait for them to be recorded."""
 
+import contextlib
+import fcntl
+import hashlib
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import builder
+import keeping
 import pytest
 from test_files_of_runs import SAVES, TRACK, check, kept, live_runs, model, processes, read, refs, wait_until
 from test_real_terminal import Terminal
 
+from gittrack.record import uploads
+from gittrack.record.uploading import Uploading
 from gittrack.store.content import Content
 from gittrack.store.directory import DirectoryStore
 
@@ -64,6 +71,24 @@ def test_a_store_that_cannot_be_written_holds_nothing_up(repo: Path, git: Git, s
     subprocess.run([TRACK, "store", "push"], cwd=repo, check=True, capture_output=True)
     check_uploaded(git, store, 3)
     wait_until(lambda: uploading(repo) == [], 60)  # the process in the background has tried again as well
+
+
+def test_what_is_kept_while_the_uploading_process_ends_is_uploaded_by_another(repo: Path, store: Path) -> None:
+    """A storer that comes in that moment finds that somebody is at it, and starts nobody."""
+    data = os.urandom(100_000)
+    with contextlib.closing(builder.opened(repo)) as opened:
+        run = keeping.Run(opened.paths)
+        place = uploads.path(opened.paths, keeping.ID)
+        os.makedirs(os.path.dirname(place))
+        with open(place, "w+b") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            ending = Uploading(opened.paths, keeping.ID, lock.fileno())
+            assert ending.serve()
+            uploads.begin(opened.paths, keeping.ID)
+            run.keep(0, {"model.pt": data}, where="store")
+            ending.leave()
+    wait_until(lambda: uploading(repo) == [])
+    assert Content(DirectoryStore(str(store))).read(hashlib.sha256(data).hexdigest(), len(data)) == data
 
 
 def test_the_uploading_process_is_killed_and_push_finishes(repo: Path, git: Git, store: Path) -> None:
