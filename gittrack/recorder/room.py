@@ -21,6 +21,7 @@ SHARE = 0.25  # of the free space
 PATIENCE = 60.0  # seconds without progress, while somebody keeps the run
 ALONE = 10.0  # and when nobody does
 _POLL = 0.1
+_PROGRESS = "progress"  # the storer's, in the folder of parcels: see record/waiting.py
 
 _sizes: dict[str, int] = {}  # of whole parcels, which do not change
 _stuck: dict[str, Any] = {}  # by run: how things stood when waiting was given up
@@ -82,11 +83,22 @@ def _size(folder: str) -> int:
 
 
 def _standing(run_dir: str) -> object:
-    """Something that changes while a storer works: parcels go, its file grows, chunks arrive in the store."""
+    """Something that changes while a storer works: parcels go, chunks arrive in the store, it says how far it is."""
     home = os.path.join(run_dir, FOLDER)
     store = os.path.join(os.path.dirname(os.path.dirname(run_dir)), "objects", "chunks")
     places = [home, os.path.join(run_dir, "blobs"), *[os.path.join(store, name) for name in _listed(store)]]
-    return sorted(_listed(home)), [_touched(place) for place in places]
+    parcels = [name for name in _listed(home) if name != _PROGRESS]
+    return sorted(parcels), [_touched(place) for place in places], _said(os.path.join(home, _PROGRESS))
+
+
+def _said(path: str) -> bytes:
+    """What a storer says while it reads what is in the store already. One that has failed says more at each new try."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read()
+    except OSError:
+        return b""
+    return text if b'"error": ""' in text else b""
 
 
 def _listed(folder: str) -> list[str]:

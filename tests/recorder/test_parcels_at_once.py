@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from journal_reading import Events, events, held, parcel, warnings
 
+from gittrack.record.waiting import Publisher
 from gittrack.recorder import room
 from gittrack.recorder.active import ActiveRun
 
@@ -203,3 +204,40 @@ def test_a_storer_that_is_dead_is_waited_for_once(
     shutil.rmtree(parcel(run_dir, lines[0]))
     run.checkpoint(10, path="model.pt")
     assert "parcel" in events(run_dir, "checkpoint")[-1]
+
+
+@pytest.mark.parametrize(("error", "is_kept"), [("", True), ("No space left on device", False)])
+def test_a_storer_that_only_reads_what_is_stored_already_is_at_work_and_one_that_fails_is_not(
+    run: ActiveRun,
+    run_dir: Path,
+    narrow: None,
+    gently: None,
+    monkeypatch: pytest.MonkeyPatch,
+    error: str,
+    is_kept: bool,
+) -> None:
+    """Nothing new comes into the store then, and no parcel goes: it says by itself how far it is."""
+    monkeypatch.setattr(room, "ALONE", 0.3)
+    Path("model.pt").write_bytes(bytes(2000))
+    run.checkpoint(0, path="model.pt")
+    over = threading.Event()
+
+    def store() -> None:
+        (waiting,) = (run_dir / "parcels").glob("[0-9]*")
+        progress = Publisher(str(run_dir))
+        progress.begin(waiting.name)
+        progress.failed(error or None)
+        for _ in range(10):
+            over.wait(0.1)
+            progress.done(100)
+        if not over.is_set():
+            shutil.rmtree(waiting)
+
+    storer = threading.Thread(target=store)
+    storer.start()
+    try:
+        run.checkpoint(1, path="model.pt")
+    finally:
+        over.set()
+        storer.join()
+    assert ("parcel" in events(run_dir, "checkpoint")[1]) == is_kept
