@@ -62,7 +62,7 @@ class Found(NamedTuple):
     mode: int
 
 
-class Keeper:
+class Keeping:
     """Keeps the parcels of one run."""
 
     def __init__(self, directory: str, content: Content, policy: Policy, progress: Progress) -> None:

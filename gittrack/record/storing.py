@@ -44,7 +44,7 @@ DONE = ".done"
 _FAILURES = (errors.GittrackError, OSError)
 
 
-class Storer:
+class Storing:
     """Keeps what waits in one run. Only one process at a time can have it open."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Storer:
         self.directory = directory
         self._lock = lock
         self._kept_large = kept_large
-        self._keeper = keeping.Keeper(directory, content, policy, self.progress.done)
+        self._keeping = keeping.Keeping(directory, content, policy, self.progress.done)
         self._file: files.File | None = None
         self._torn = False
         self._said: dict[str, set[str]] | None = None  # of parcels that waited when we began: paths that are told of
@@ -64,7 +64,7 @@ class Storer:
         self._sweep()
 
     @classmethod
-    def open(cls, paths: Paths, directory: str, environ: Mapping[str, str]) -> "Storer | None":
+    def open(cls, paths: Paths, directory: str, environ: Mapping[str, str]) -> "Storing | None":
         """None when another process keeps this run's files, or there are none. Raises OSError."""
         try:
             lock = os.open(waiting.in_parcels(directory, waiting.LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -116,7 +116,7 @@ class Storer:
         if name not in self._whole:
             self.progress.begin(name)
             told = self._said.get(name, set())
-            outcome = self._keeper.keep(name)
+            outcome = self._keeping.keep(name)
             if any(kept.where == parcels.STORE for kept in outcome.kept):
                 self._kept_large()
             self._write(telling.lines(name, outcome, told))
@@ -150,7 +150,7 @@ def main() -> None:
     directory, git_dir, common_dir, worktree = sys.argv[1:5]
     paths = Paths(git_dir, common_dir, worktree or None)
     _step_back()
-    storer = Storer.open(paths, directory, environment.current())
+    storer = Storing.open(paths, directory, environment.current())
     if storer is None:
         return
     try:
@@ -163,7 +163,7 @@ def main() -> None:
     os._exit(0 if done else 1)  # somebody may wait for it, and taking the interpreter apart takes a while
 
 
-def _serve(storer: Storer) -> bool:
+def _serve(storer: Storing) -> bool:
     """Keep what comes until nothing more does. False when something could not be kept."""
     told, pause, since, turned_away = False, FIRST_PAUSE, time.monotonic(), 0
     while True:
