@@ -1,8 +1,10 @@
 """`git track artifacts` and `git track cat`: which files a run has, and the content of one."""
 
+import codecs
+import contextlib
 import sys
 from collections.abc import Container, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from gittrack.core.model import Record
     from gittrack.runs.artifacts import Artifact
     from gittrack.runs.selectors import Target
-
-PIECE = 1024 * 1024
 
 
 def artifacts(
@@ -93,8 +93,8 @@ def cat(
     found = kept.artifacts(repo, record) if target.step is None else kept.of_checkpoint(repo, record, target.step)
     chosen = next((one for one in reversed(found) if one.path == path), None)
     if chosen is not None:
-        with kept.source(repo, record, fresh().contents).open(chosen) as opened:
-            return _print(_pieces(opened))
+        with contextlib.closing(kept.source(repo, record, fresh().contents).pieces(chosen)) as pieces:
+            return _print(pieces)
     snapshot = record.facts.get("snapshot")
     data = repo.read_path(snapshot, path) if snapshot and repo.exists(snapshot) else None
     if data is None:
@@ -137,18 +137,15 @@ def _missing(target: "Target", record: "Record", path: str, found: "list[Artifac
     return errors.RunNotFound(f"{record.id[:SHORT]}{at} has no file {path!r}", hint)
 
 
-def _pieces(opened: BinaryIO) -> Iterator[bytes]:
-    while data := opened.read(PIECE):
-        yield data
-
-
 def _print(pieces: Iterator[bytes]) -> None:
     if not sys.stdout.isatty():
         sys.stdout.flush()
         for data in pieces:
-            sys.stdout.buffer.write(data)
+            render.put(data)
         return
+    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")  # pieces end within characters
     for data in pieces:
         if b"\0" in data:
             raise errors.UsageError("this is no text, and this is a terminal", "send it elsewhere: … > FILE")
-        render.write(lines(data.decode(errors="backslashreplace")))
+        render.write(lines(decoder.decode(data)))
+    render.write(lines(decoder.decode(b"", final=True)))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gittrack.cli.asking import find, fresh
-from gittrack.cli.render import say
+from gittrack.cli.render import put, say
 from gittrack.compare.following import follow
 from gittrack.core import layout
 from gittrack.runs import live, reader
@@ -46,7 +46,7 @@ def logs(
     printed = False
     for data in pieces:
         printed = True
-        sys.stdout.buffer.write(data)
+        put(data)
         sys.stdout.buffer.flush()
     if not printed:
         say(f"run {target.id[: layout.SHORT]} printed nothing")

@@ -160,6 +160,14 @@ def write(text: str) -> None:
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
+def put(data: bytes) -> None:
+    """All of `data` as it is. Under PYTHONUNBUFFERED a write takes less than it is given when the disk is full, the
+    reader has left, or a signal comes, and says so by a number alone."""
+    view = memoryview(data)
+    while view:
+        view = view[sys.stdout.buffer.write(view) or 0 :]
+
+
 def data(text: str) -> None:
     """CSV and the like: as it is for a program and a file, escaped for the eyes of somebody at a terminal."""
     write(lines(text) if sys.stdout.isatty() else text)

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import io
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple, TypeVar
 
@@ -20,10 +21,12 @@ from gittrack.git.trees import TreeEditor
 from gittrack.runs import live, logs, reader
 from gittrack.store import reassemble
 from gittrack.store.content import Content, Progress
+from gittrack.store.directory import DirectoryStore
 from gittrack.store.local import open_local
 
 CHECKPOINT = "checkpoint"
 PIECE = 1024 * 1024
+IN_MEMORY = 32 * 1024 * 1024  # bytes up to which a file is read whole
 
 Result = TypeVar("Result")
 
@@ -102,11 +105,22 @@ class Source:
         return self._try(artifact, lambda content: content.read(artifact.sha256, artifact.size))
 
     def open(self, artifact: Artifact) -> BinaryIO:
-        """The file, seekable; of one in a store, only what is read is fetched and verified, chunk by chunk."""
+        """The file, seekable, and verified: nobody can tell from a part of it whether it is the right one."""
         small = self._small(artifact)
         if small is not None:
             return io.BytesIO(small)
-        return self._of_lfs(artifact) or self._try(artifact, lambda found: found.open(artifact.sha256, artifact.size))
+        return self._of_lfs(artifact) or self._try(artifact, lambda content: _opened(content, artifact))
+
+    def pieces(self, artifact: Artifact) -> Iterator[bytes]:
+        """All of it, in order, however large it is. A large file from afar is verified as it passes: that it was not
+        the right one is said at its end, by CorruptContent."""
+        small, file = self._small(artifact), None
+        if small is None and (file := self._of_lfs(artifact)) is None:
+            yield from self._named(artifact, self._try(artifact, lambda content: _passing(content, artifact)))
+            return
+        with file or io.BytesIO(small or b"") as opened:
+            while data := opened.read(PIECE):
+                yield data
 
     def copy_to(self, artifact: Artifact, path: str, progress: Progress | None = None) -> None:
         """Write it to `path`, which appears, or is replaced, when all of it is right."""
@@ -179,6 +193,12 @@ class Source:
                 failed.append(error)
         raise self._worst(artifact, failed)
 
+    def _named(self, artifact: Artifact, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        try:
+            yield from pieces
+        except errors.GittrackError as error:
+            raise self._worst(artifact, [error]) from error
+
     def _worst(self, artifact: Artifact, failed: list[errors.GittrackError]) -> errors.GittrackError:
         what = f"{artifact.path!a} of run {self._record.id[: layout.SHORT]}"
         for error in sorted(failed, key=lambda one: not isinstance(one, errors.CorruptContent)):
@@ -194,6 +214,29 @@ class Source:
             f"{what} ({artifact.size:,} bytes, sha256 {artifact.sha256}) is not in {places}",
             "`git track store pull` fetches it, where the run was recorded `git track store push` sends it",
         )
+
+
+def _opened(content: Content, artifact: Artifact) -> BinaryIO:
+    """Each chunk may be right and the list name others than the file's: so all of it is read before it is handed out.
+    What is near is read twice, what is far is kept in a file that has no name any more."""
+    file = artifact.sha256, artifact.size
+    if artifact.size <= IN_MEMORY:
+        return io.BytesIO(content.read(*file))
+    if isinstance(content.store, DirectoryStore):
+        return content.open(*file, whole=True)
+    with tempfile.TemporaryDirectory(prefix="gittrack-") as folder:
+        path = os.path.join(folder, "file")
+        content.copy_to(*file, path)
+        return open(path, "rb")
+
+
+def _passing(content: Content, artifact: Artifact) -> Iterator[bytes]:
+    file = artifact.sha256, artifact.size
+    if artifact.size <= IN_MEMORY:
+        return iter([content.read(*file)])
+    if isinstance(content.store, DirectoryStore):
+        content.verify(*file)
+    return content.pieces(*file)
 
 
 def of_lfs(repo: Repository, sha256: str) -> str:

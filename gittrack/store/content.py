@@ -129,14 +129,20 @@ class Content:
 
         reassemble.write(path, mode, fill)
 
-    def open(self, sha256: str, size: int) -> BinaryIO:
+    def open(self, sha256: str, size: int, whole: bool = False) -> BinaryIO:
         """The file, to be read in any order: only the chunks that are needed are fetched, and each is verified.
 
-        That the chunk list itself names the right chunks, only `copy_to`, `read` and `verify` can tell.
+        That the chunk list itself names the right chunks, only who reads all can tell: `whole` does so first.
         """
         chunks = self.chunks(sha256, size)
+        if whole:
+            self._stream(sha256, chunks, _drop, None)
         reader = reassemble.Reader(lambda chunk: self._fetch(sha256, chunk), sha256, chunks)
         return io.BufferedReader(reader, _BUFFER)
+
+    def pieces(self, sha256: str, size: int) -> Iterator[bytes]:
+        """All of it, in order, a chunk at a time. That it was the right one is known at its end: CorruptContent."""
+        return self._pieces(sha256, self.chunks(sha256, size))
 
     def read(self, sha256: str, size: int) -> bytes:
         """All of it, verified."""
@@ -149,12 +155,13 @@ class Content:
         self._stream(sha256, self.chunks(sha256, size), _drop, progress)
 
     def _stream(self, sha256: str, chunks: list[Chunk], sink: reassemble.Sink, progress: Progress | None) -> None:
-        def reporting(data: bytes) -> None:
+        for data in self._pieces(sha256, chunks):
             sink(data)
             if progress:
                 progress(len(data))
 
-        reassemble.stream(lambda chunk: self._fetch(sha256, chunk), sha256, chunks, self._workers, reporting)
+    def _pieces(self, sha256: str, chunks: list[Chunk]) -> Iterator[bytes]:
+        return reassemble.pieces(lambda chunk: self._fetch(sha256, chunk), sha256, chunks, self._workers)
 
     def _put(self, file: BinaryIO, size: int, progress: Progress | None, durable: bool) -> Kept:
         with Whole() as whole:

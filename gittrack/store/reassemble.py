@@ -28,13 +28,13 @@ Sink = Callable[[bytes], None]
 _HELD = 2  # chunks of an open file in memory: who reads a directory at the end goes back and forth
 
 
-def stream(fetch: Fetch, sha256: str, chunks: Sequence[Chunk], workers: int, sink: Sink) -> None:
-    """Give the file to `sink`, chunk by chunk, in order. Raises CorruptContent when it was not the one named."""
+def pieces(fetch: Fetch, sha256: str, chunks: Sequence[Chunk], workers: int) -> Iterator[bytes]:
+    """The file, chunk by chunk, in order. Raises CorruptContent at its end when it was not the one named."""
     with Whole() as whole:
         whole.start()
         for data in _ahead(fetch, chunks, workers):
             whole.update(data)
-            sink(data)
+            yield data
         if whole.hexdigest() != sha256:
             raise _which(fetch, sha256, chunks)
 
