@@ -84,5 +84,10 @@ def _problem(name: str) -> tuple[str, str]:
     return "", ""
 
 
+def is_short_prefix(text: str) -> bool:
+    """Whether `text` would be the beginning of an id, if it were longer."""
+    return 0 < len(text) < SHORTEST_PREFIX and _HEX.match(text) is not None
+
+
 def _looks_like_id(text: str) -> bool:
     return len(text) >= SHORTEST_PREFIX and _HEX.match(text) is not None

@@ -143,12 +143,17 @@ def _distinct(run_id: str, others: Sequence[_Brief]) -> str:
 
 def _not_found(text: str, runs: Sequence[_Brief]) -> errors.RunNotFound:
     base = text.rpartition("@")[0] or text
-    gone = [
-        run for run in runs if run[3] and (run[1] in (text, base) or run[0].startswith((text.lower(), base.lower())))
-    ]
+    starts = () if select.is_short_prefix(base) else (text.lower(), base.lower())
+    gone = [run for run in runs if run[3] and (run[1] in (text, base) or run[0].startswith(starts))]
     if gone:
         short = gone[0][0][: layout.SHORT]
         return errors.RunNotFound(f"run {short} ({text}) was deleted", f"bring it back: git track restore {short}")
+    if select.is_short_prefix(base) and (found := [run for run in runs if run[0].startswith(base.lower())]):
+        shown = ", ".join(_distinct(run[0], runs) for run in found[:3]) + ", …" * (len(found) > 3)
+        return errors.RunNotFound(
+            f"{base!r} is too short: at least {select.SHORTEST_PREFIX} digits of an id are needed",
+            f"ids that begin so: {shown}",
+        )
     names = _nearest(text, {run[1] for run in runs if run[1] and not run[3]})
     hint = f"did you mean {' or '.join(names)}?" if names else "`git track ls` lists the runs of this repository"
     return errors.RunNotFound(f"no run is called {text!r} or has an id that begins so", hint)

@@ -115,3 +115,15 @@ def test_a_metric_with_an_at_sign_is_a_metric_before_it_is_a_checkpoint(store: R
     found = selectors.resolve(fresh(), "best:map@50", NOW, goals={"map@50": "maximize"})
     assert (found.id, found.step) == (ids(2), None)
     assert selectors.resolve(fresh(), "best:loss@50", NOW)[:2] == (ids(1), 50)
+
+
+@pytest.mark.parametrize("text", ["abc", "ABC", "a", "abc@10", "abc@best"])
+def test_a_beginning_that_is_too_short_is_said_to_be_so_with_what_it_may_mean(index: Index, text: str) -> None:
+    with pytest.raises(errors.RunNotFound, match="at least 4 digits") as caught:
+        chosen(index, text)
+    assert "abcde22, abcde11" in caught.value.hint
+
+
+def test_short_text_that_begins_no_id_is_only_not_found(index: Index) -> None:
+    with pytest.raises(errors.RunNotFound, match="no run is called 'fff'"):
+        chosen(index, "fff")
