@@ -6,9 +6,10 @@
 An address is committed with gittrack.yaml and printed in messages, so nothing in it may be a secret.
 """
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from gittrack import errors
 
@@ -21,6 +22,7 @@ _OPTIONS = {
 }
 _SYNONYMS = {"gcs": "gs", "azure": "az"}
 _STYLES = ("", "path", "virtual")
+_NAME = re.compile(r"[a-z_-]{1,30}")
 
 
 class Address(NamedTuple):
@@ -45,7 +47,9 @@ def parse(url: str) -> Address:
     except ValueError:
         raise _wrong("the address of a store cannot be read") from None
     scheme = _SYNONYMS.get(parts.scheme, parts.scheme)
-    shown = f"{parts.scheme}://{host.rpartition('@')[2]}{parts.path}"
+    if "#" in url:  # the rest would be taken for a place within a document, and dropped
+        raise _wrong(f"{_shown(parts)} has a # after it: write %23 where a name holds one")
+    shown = _shown(parts)
     if scheme not in _OPTIONS:
         raise _wrong(f"{shown} is no store: its kind is none of {', '.join(_OPTIONS)}")
     if "@" in host:
@@ -55,7 +59,8 @@ def parse(url: str) -> Address:
     unknown = sorted(set(options) - _OPTIONS[scheme])
     if unknown:
         known = ", ".join(sorted(_OPTIONS[scheme])) or "none"
-        raise _wrong(f"{shown} has an option {unknown[0]}; known are: {known}")
+        name = unknown[0] if _NAME.fullmatch(unknown[0]) else "that is none"  # a key that was pasted, perhaps
+        raise _wrong(f"{shown} has an option {name}; known are: {known}")
     if options.get("style", "") not in _STYLES:
         raise _wrong(f"{shown}: style must be path or virtual")
     return _address(scheme, host, unquote(parts.path), options, shown)
@@ -79,6 +84,10 @@ def _address(scheme: str, host: str, path: str, options: dict[str, str], shown: 
     if not {"", ".", ".."}.isdisjoint(prefix.split("/")) and prefix:
         raise _wrong(f"{shown}: its path holds an empty part, . or ..")
     return Address(scheme, host, prefix, options)
+
+
+def _shown(parts: SplitResult) -> str:
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _wrong(message: str) -> errors.StoreFailed:

@@ -24,9 +24,11 @@ _METADATA = (
 )
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 _WRONG_KEYS = frozenset(
-    ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthorizationHeaderMalformed", "InvalidToken",
+    ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken",
      "AuthenticationFailed", "AuthorizationFailure", "InvalidSecurity", "MissingSecurityHeader")
 )  # fmt: skip
+_REGION = ("AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException")
+_EXPECTED = re.compile(r"<Region>([a-z0-9-]{1,40})</Region>")
 _SKEW = ("RequestTimeTooSkewed", "RequestExpired")
 _AGAIN = frozenset((408, 425, 429, 500, 502, 503, 504, 509))
 
@@ -65,7 +67,7 @@ def explain(error: BaseException, place: Place, doing: str) -> errors.StoreFaile
     what = fault(error)
     if any(word in what.text.partition("Debug source")[0] for word in _METADATA):
         return errors.StoreFailed(f"there are no credentials for {place.url}", CREDENTIALS[place.scheme])
-    for judge in (_no_bucket, _refused, _busy, _connection):
+    for judge in (_no_bucket, _elsewhere, _refused, _busy, _connection):
         found = judge(what, place, doing)
         if found is not None:
             return found
@@ -78,6 +80,16 @@ def _no_bucket(what: Fault, place: Place, doing: str) -> errors.StoreFailed | No
         return errors.StoreFailed(
             f"there is no bucket {place.bucket} at {place.server}",
             "correct `store`, or let `git track store push --create` create it",
+        )
+    return None
+
+
+def _elsewhere(what: Fault, place: Place, doing: str) -> errors.StoreFailed | None:
+    if what.code in _REGION or what.status in (301, 307) or "redirect without LOCATION" in what.text:
+        named = _EXPECTED.search(what.text)
+        return errors.StoreFailed(
+            f"{place.bucket} at {place.server} is in another region ({doing})",
+            f"add ?region={named[1] if named else 'NAME'} to `store`, or correct the endpoint",
         )
     return None
 

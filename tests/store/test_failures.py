@@ -174,6 +174,16 @@ def test_a_clock_that_is_wrong(store: Store, proxy: Proxy) -> None:
     assert "clock" in said.message and "set the clock" in said.hint
 
 
+def test_a_bucket_in_another_region_is_not_taken_for_wrong_credentials(store: Store, proxy: Proxy) -> None:
+    malformed = b"<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>"
+    moved = b"<Error><Code>PermanentRedirect</Code></Error>"
+    proxy.always = [Fault("GET", status=400, body=malformed), Fault("PUT", status=301, body=moved)]
+    said = failed(lambda: store.get(KEY))
+    assert "is in another region" in said.message and "?region=eu-west-1" in said.hint
+    said = failed(lambda: store.put(KEY, DATA))
+    assert "is in another region" in said.message and "?region=NAME" in said.hint
+
+
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
 def test_wrong_credentials(s3: servers.S3, bucket: str, name: str) -> None:
     store = opening.open_store(s3.url(bucket), {**s3.environ, name: "wrong-wrong"}, patience=QUICK)
