@@ -8,7 +8,7 @@ by obstore alone: nothing here keeps, prints or writes them.
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -26,6 +26,7 @@ from gittrack.store.base import Bytes, Entry
 _CONNECT = 10.0
 _REGION = "us-east-1"  # what servers that are not Amazon's expect where nothing is said
 _BULK = 1000
+_Keys = Callable[[], Any]
 _FAILED = (exceptions.BaseError, OSError)
 _SERVERS = {"s3": "Amazon S3", "gs": "Google Cloud Storage", "az": "Azure"}
 _CREATE = {
@@ -40,7 +41,7 @@ class RemoteStore:
     def __init__(self, address: Address, environ: Mapping[str, str], patience: float = 60.0) -> None:
         self.url = address.url
         self.address = address
-        self._store, endpoint = _open(address, environ, patience)
+        self._store, endpoint, self._keys = _open(address, environ, patience)
         authority = _authority(environ)
         self._trust = ssl.create_default_context(cadata=authority.decode()) if authority else None
         server = urlsplit(endpoint).netloc if endpoint else _SERVERS[address.scheme]
@@ -101,7 +102,8 @@ class RemoteStore:
                 bucket=self.address.bucket, account=self.address.options.get("account", "ACCOUNT")
             )
             raise errors.StoreFailed(f"{self.url} cannot be created from here", f"run: {command}")
-        bare = S3Store(config=self._store.config, client_options=self._store.client_options)
+        config, options = self._store.config, self._store.client_options
+        bare = S3Store(config=config, client_options=options, credential_provider=self._keys)
         try:
             address = obstore.sign(bare, "PUT", "", timedelta(seconds=60))
             request = urllib.request.Request(address, method="PUT", data=_location(self._store.config))
@@ -140,7 +142,7 @@ def _location(config: Mapping[str, Any]) -> bytes | None:
     return f"<CreateBucketConfiguration>{place}</CreateBucketConfiguration>".encode()
 
 
-def _open(address: Address, environ: Mapping[str, str], patience: float) -> tuple[Any, str]:
+def _open(address: Address, environ: Mapping[str, str], patience: float) -> tuple[Any, str, _Keys | None]:
     found = {"s3": _s3, "gs": _gs, "az": _az}[address.scheme](address, environ)
     config: Any = {key: value for key, value in found.items() if value}
     if address.options.get("anonymous") == "true":
@@ -152,6 +154,7 @@ def _open(address: Address, environ: Mapping[str, str], patience: float) -> tupl
         "timeout": timedelta(seconds=patience),
     }
     kind = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[address.scheme]
+    keys = _pair(config) if address.scheme == "s3" else None
     authority = _authority(environ)
     if authority:
         client["root_certificate"] = authority
@@ -162,13 +165,23 @@ def _open(address: Address, environ: Mapping[str, str], patience: float) -> tupl
             config=config,
             client_options=client,
             retry_config={"max_retries": 0},
+            credential_provider=keys,
         )
     except _FAILED:  # its text may show part of a key
         raise errors.StoreFailed(
             f"{address.url} cannot be opened: its settings or credentials are not usable",
             faults.CREDENTIALS[address.scheme],
         ) from None
-    return store, endpoint
+    return store, endpoint, keys
+
+
+def _pair(config: dict[str, Any]) -> _Keys | None:
+    """Take the keys out of the settings, which obstore would complete from the environment: a session token there
+    belongs to other keys than those of a profile."""
+    found = [config.pop(name, None) for name in ("access_key_id", "secret_access_key", "session_token")]
+    if not found[0] or config.get("skip_signature"):
+        return None
+    return lambda: {"access_key_id": found[0], "secret_access_key": found[1], "token": found[2], "expires_at": None}
 
 
 def _authority(environ: Mapping[str, str]) -> bytes | None:

@@ -1,5 +1,7 @@
 """Addresses of stores, and where credentials are looked for."""
 
+import http.server
+import threading
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,9 @@ def test_an_address_is_read(url: str, shown: str, bucket: str, prefix: str) -> N
         ("s3://bucket/a/../b", "an empty part, . or .."),
         ("file://host/x", "write file:///path"),
         ("s3://[bucket", "cannot be read"),
+        ("file:///mnt/runs#2", "file:///mnt/runs has a # after it: write %23"),
+        ("s3://bucket?region=eu#hunter2", "s3://bucket has a # after it"),
+        ("s3://bucket?Hunter2Hunter2", "an option that is none; known are"),
     ],
 )
 def test_what_is_no_address_is_told(url: str, said: str) -> None:
@@ -122,3 +127,31 @@ def test_buckets_of_others_than_s3_are_made_by_their_own_tools() -> None:
     with pytest.raises(errors.StoreFailed) as caught:
         opening.create("az://box?account=lab", environ)
     assert caught.value.hint == "run: az storage container create --name box --account-name lab"
+
+
+def test_a_session_token_of_the_environment_does_not_go_with_the_keys_of_a_profile(home: Path, monkeypatch) -> None:
+    """obstore reads the process's own environment, too: the token of somebody's login must not be mixed in."""
+    seen: list[tuple[str, str | None]] = []
+
+    class Listener(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append((self.headers["authorization"], self.headers.get("x-amz-security-token")))
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Listener)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    environ = write(home, "[lab]\naws_access_key_id = LABKEY\naws_secret_access_key = y\n")
+    environ |= {"AWS_ACCESS_KEY_ID": "OWN", "AWS_SECRET_ACCESS_KEY": "z", "AWS_SESSION_TOKEN": "token-of-own"}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    url = f"s3://bucket?endpoint=http://127.0.0.1:{server.server_port}"
+    for store in (f"{url}&profile=lab", url):
+        with pytest.raises(errors.GittrackError):
+            opening.open_store(store, environ).get("a")
+    server.shutdown()
+    server.server_close()
+    assert "Credential=LABKEY/" in seen[0][0] and seen[0][1] is None
+    assert "Credential=OWN/" in seen[1][0] and seen[1][1] == "token-of-own"
