@@ -21,14 +21,20 @@ SHARE = 0.25  # of the free space
 PATIENCE = 60.0  # seconds without progress, while somebody keeps the run
 ALONE = 10.0  # and when nobody does
 _POLL = 0.1
+_TWENTIETH = 20  # of the time at most goes into looking at what waits: it may be thousands of small parcels
+_LONGEST = 1.0  # seconds without a look
+_QUICK = 0.001  # seconds of a look that need not be saved
 _PROGRESS = "progress"  # the storer's, in the folder of parcels: see record/waiting.py
 
 _sizes: dict[str, int] = {}  # of whole parcels, which do not change
+_ample: dict[str, float] = {}  # by run: until when there is room, since there was twice as much when we looked
 _stuck: dict[str, Any] = {}  # by run: how things stood when waiting was given up
 
 
 def wait(run_dir: str) -> bool:
     """Wait until there is room for another parcel; False when there is none and nothing moves."""
+    if monotonic() < _ample.get(run_dir, 0.0):
+        return True
     if _has_room(run_dir):
         _stuck.pop(run_dir, None)
         return True
@@ -53,8 +59,12 @@ def _patience(run_dir: str) -> float:
 
 def _has_room(run_dir: str) -> bool:
     """Whether what waits is within the bound. A first parcel is always let in."""
+    begin = monotonic()
     waiting = _waiting(run_dir)
     if waiting <= LEAST:
+        now = monotonic()
+        if waiting <= LEAST // 2 and now - begin > _QUICK:
+            _ample[run_dir] = now + min(_TWENTIETH * (now - begin), _LONGEST)
         return True
     space = os.statvfs(run_dir)
     return waiting <= space.f_bavail * space.f_frsize * SHARE

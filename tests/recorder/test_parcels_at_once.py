@@ -182,6 +182,31 @@ def test_a_training_that_is_faster_than_the_storer_waits_for_it(run: ActiveRun, 
     assert len(stored) >= 8 and max(seen) <= 1800
 
 
+LOOKS = """
+import os, sys, time
+from gittrack.recorder.active import ActiveRun
+from gittrack.recorder.journal import Journal
+run = ActiveRun(Journal(sys.argv[1], "run.jsonl"), "0123456789abcdef0123", joined=True)
+home = os.path.join(sys.argv[1], "parcels")
+for number in range(4000):
+    os.makedirs(f"{home}/1763641343{number:03d}-1-{number:04x}")
+os.chdir(sys.argv[2])
+open("model.bin", "wb").close()
+run.checkpoint(0, path="model.bin")  # the first look asks for all sizes
+looks = []
+sys.addaudithook(lambda name, args: looks.append(1) if name == "os.listdir" and args[0] == home else None)
+for step in range(200):
+    run.checkpoint(step, path="model.bin")
+print(len(looks))
+"""
+
+
+def test_what_waits_is_not_looked_through_at_each_checkpoint(run_dir: Path, tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", LOOKS, str(run_dir), str(tmp_path)]
+    assert int(subprocess.run(argv, capture_output=True, check=True, text=True).stdout) < 100
+    assert len([*run_dir.glob("parcels/*")]) == 4201
+
+
 def test_a_storer_that_is_dead_is_waited_for_once(
     run: ActiveRun, run_dir: Path, narrow: None, gently: None, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
