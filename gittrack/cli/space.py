@@ -26,6 +26,9 @@ def gc(
     grace: Annotated[str, typer.Option("--grace", metavar="TIME", help="Leave what is newer: 14d, 12h, 0.")] = "14d",
     store: Annotated[bool, typer.Option("--store", help="Clean up the stores of `store` in gittrack.yaml.")] = False,
     keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Apply `keep` of gittrack.yaml first.")] = True,
+    replaced: Annotated[
+        bool, typer.Option("--replaced", help="Also what checkouts replaced; undo cannot bring it back then.")
+    ] = False,
     yes: Yes = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -35,6 +38,9 @@ def gc(
     what was seen on remotes; not by runs whose files were let go with `git track rm --artifacts`, keep_best or `keep`
     in gittrack.yaml, which is applied to the runs that are over. Says first what goes; on a terminal it asks. Safe
     while runs are recorded.
+
+    Files that `git track checkout` replaced are kept for 90 days, for `git track undo`; with --replaced for the grace
+    period.
 
     With --store it is the stores elsewhere that are cleaned up, in two calls: the first notes what no clone needs, one
     after the grace period removes what still none does. What other clones brought there stays until they run it, too.
@@ -53,18 +59,22 @@ def gc(
     ids = [one[0] for one in place.index.brief()]
     going = pruning.of_all(repo, ids, place.settings.keep) if keep else {}
     found: Plan = collecting.plan(repo, now, seconds, going)
-    document = {"keep": going, "objects": len(found.sweep), "bytes": found.freed, "dry_run": dry_run}
+    placing = lazy("gittrack.runs.placing")
+    before = now - (seconds if replaced else lazy("gittrack.runs.operations").EXPIRY)
+    old: int = placing.kept_size(place.paths, before)
+    document = {"keep": going, "objects": len(found.sweep), "bytes": found.freed, "replaced": old, "dry_run": dry_run}
     document |= {"needed": found.needed, "young": found.young_size}
     if not as_json:
-        render.write(_told(found, going, grace))
-    if dry_run or not (found.sweep or going):
+        render.write(_told(found, going, grace, old))
+    if dry_run or not (found.sweep or going or old):
         return render.write(pretty(document)) if as_json else None
     _ask(yes)
     pruning.prune(repo, going, place.author)
     done: Plan = collecting.sweep(repo, found, now, seconds)
+    freed: int = placing.forget(place.paths, before)
     if as_json:
-        return render.write(pretty(document | {"objects": len(done.sweep), "bytes": done.freed}))
-    return render.write(f"removed {size(done.freed)}\n")
+        return render.write(pretty(document | {"objects": len(done.sweep), "bytes": done.freed, "replaced": freed}))
+    return render.write(f"removed {size(done.freed + freed)}\n")
 
 
 def _ask(yes: bool) -> None:
@@ -99,7 +109,7 @@ def _told_shared(url: str, plan: "Shared") -> str:
     return f"{line(url)}\n" + "".join(f"{size(count):>10}  {what}\n" for count, what in said)
 
 
-def _told(found: "Plan", going: dict[str, list[str]], grace: str) -> str:
+def _told(found: "Plan", going: dict[str, list[str]], grace: str, replaced: int) -> str:
     count = sum(map(len, going.values()))
     lines = [f"keep: lets go of the files of {count} checkpoints of {len(going)} runs"] if going else []
     lines.append(f"{size(found.freed):>10}  in {len(found.sweep)} pieces: no run needs them")
@@ -107,6 +117,8 @@ def _told(found: "Plan", going: dict[str, list[str]], grace: str) -> str:
         lines.append(
             f"{size(found.young_size):>10}  in {found.young} pieces: not needed, but newer than {grace} or in use"
         )
+    if replaced:
+        lines.append(f"{size(replaced):>10}  replaced by checkouts: `git track undo` cannot bring it back then")
     lines.append(f"{size(found.needed):>10}  needed, and stays")
     return "\n".join(lines) + "\n"
 
@@ -146,5 +158,6 @@ def du(
         (found.store, "in the store, where what is equal is there once"),
     ]
     lines += [(found.free, "of it no run needs: `git track gc` frees it, when it is old enough")]
+    lines += [(found.replaced, "replaced by checkouts: `git track undo` brings it back, for 90 days")]
     lines += [(found.live, "of runs that are going on"), (found.git, "in git: records, small files, snapshots of code")]
     return render.write("".join(f"{size(count):>10}  {what}\n" for count, what in lines if count or "store" in what))

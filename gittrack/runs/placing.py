@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import math
 import os
 import shutil
 import stat
@@ -52,6 +53,8 @@ class Saved:
         self._number = 0
         os.makedirs(self.folder, exist_ok=True)
         self._manifest = open(os.path.join(self.folder, MANIFEST), "ab", buffering=0)  # noqa: SIM115 - see close
+        with contextlib.suppress(OSError):  # no flock on this file system
+            fcntl.flock(self._manifest, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody tidies it away meanwhile
         self._line({"root": root})
 
     def save(self, parent: int, name: str) -> tuple[str | None, Stamp]:
@@ -169,13 +172,37 @@ def replacing(paths: Paths, root: str, command: str, who: str, undoes: str | Non
         operations.end(paths, operation)
 
 
-def forget(paths: Paths, before: float) -> None:
-    """Let go of what was replaced before that time. Whoever tidies calls it."""
-    root = kept_folder(paths, "")
-    with contextlib.suppress(FileNotFoundError), os.scandir(root) as entries:
+def forget(paths: Paths, before: float) -> int:
+    """Let go of what was replaced before that time; returns how many bytes that frees. Whoever tidies calls it."""
+    freed = 0
+    for folder in _kept_before(paths, before):
+        with contextlib.suppress(OSError), open(os.path.join(folder, MANIFEST), "ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            freed += _size(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+    return freed
+
+
+def kept_size(paths: Paths, before: float = math.inf) -> int:
+    """Bytes that only an undo of what was done before that time needs."""
+    return sum(map(_size, _kept_before(paths, before)))
+
+
+def _kept_before(paths: Paths, before: float) -> Iterator[str]:
+    with contextlib.suppress(FileNotFoundError), os.scandir(kept_folder(paths, "")) as entries:
         for entry in entries:
-            if entry.stat(follow_symlinks=False).st_mtime < before:
-                shutil.rmtree(entry.path, ignore_errors=True)
+            if entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime < before:
+                yield entry.path
+
+
+def _size(folder: str) -> int:
+    """What goes with the folder: a file that has another name, too, stays."""
+    total = 0
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:  # somebody else tidies
+        for entry in entries:
+            found = os.lstat(entry.path)
+            total += found.st_size if found.st_nlink == 1 and entry.name != MANIFEST else 0
+    return total
 
 
 def room(root: str) -> int:

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from gittrack.git.repository import Repository
-from gittrack.runs import gc, gc_plan, live, needs
+from gittrack.runs import gc, gc_plan, live, needs, placing
 from gittrack.store.local import open_local
 
 
@@ -25,6 +25,7 @@ class Usage(NamedTuple):
     files: int  # all files of runs, each counted whole
     store: int
     free: int  # in the store, and not needed
+    replaced: int  # files that checkouts have replaced, and an undo would bring back
     live: int  # folders of live runs
     git: int  # objects that only refs of ours reach, as they lie there, packed or loose
 
@@ -50,8 +51,9 @@ def of(repo: Repository) -> Usage:
         runs.append(OfRun(run, len(files), sum(file.size for file in files), own))
     runs.sort(key=lambda one: (-one.own, -one.size, one.run))
     used = sum(sizes.get(key, 0) for key in users)
-    total = sum(sizes.values())
-    return Usage(runs, sum(one.size for one in runs), total, total - used, _folder(live.root(repo.paths)), _git(repo))
+    total, whole = sum(sizes.values()), sum(one.size for one in runs)
+    replaced = placing.kept_size(repo.paths)
+    return Usage(runs, whole, total, total - used, replaced, _folder(live.root(repo.paths)), _git(repo))
 
 
 def _folder(path: str) -> int:
