@@ -93,6 +93,7 @@ class StoreFailed(GittrackError):
 
     exit_code = 79
     passing = False  # whether it may go away by itself, so that another try is worth it
+    partly = False  # whether other stores did answer, and have not got what was asked for
 
 
 class MissingContent(GittrackError):

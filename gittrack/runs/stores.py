@@ -18,6 +18,7 @@ from gittrack.store.content import Content, Progress
 from gittrack.store.local import open_local
 from gittrack.store.mirror import MirrorStore
 from gittrack.store.open import open_store
+from gittrack.store.retry import Patience
 from gittrack.store.transfer import File, Report
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 OWNER = "gittrack.json"
 FORMAT = 1
+_ANOTHER = Patience(2)  # with a store from which another one has the same
 
 
 class Owner(NamedTuple):
@@ -43,17 +45,22 @@ def local(repo: Repository) -> Content:
     return open_local(live.track_dir(repo.paths))
 
 
-def opened(repo: Repository, settings: "Settings") -> list[Content]:
+def opened(repo: Repository, settings: "Settings", patience: Patience | None = None) -> list[Content]:
     """Each store by itself. Nothing is asked of them yet. Raises StoreFailed for an address that is none."""
-    return [Content(open_store(url, repo.git.environ, settings.upload_rate)) for url in urls(settings)]
+    said = (repo.git.environ, settings.upload_rate, patience)
+    return [Content(open_store(url, *said)) for url in urls(settings)]
 
 
 def contents(repo: Repository, settings: "Settings") -> list[Content]:
     """Where files that are not in this clone may be read from: several stores heal each other on the way."""
-    found = opened(repo, settings)
+    found = _to_read(repo, settings)
     remote = embedded.default_remote(repo) if embedded.is_shared(settings.store) else None
     through_git = [embedded.Shared(repo, remote, settings.store)] if remote else []
     return [*([together(found)] if found else []), *through_git]
+
+
+def _to_read(repo: Repository, settings: "Settings") -> list[Content]:
+    return opened(repo, settings, _ANOTHER if len(urls(settings)) > 1 else None)
 
 
 def together(found: Sequence[Content]) -> Content:
@@ -110,7 +117,7 @@ def download(
     workers: int = transfer.WORKERS,
 ) -> Report:
     """Bring files into this clone. Raises StoreFailed."""
-    found = opened(repo, settings)
+    found = _to_read(repo, settings)
     return send([together(found)] if found else [], local(repo), files, workers, progress)
 
 

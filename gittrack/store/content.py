@@ -88,11 +88,18 @@ class Content:
         """Of what the file is made. Raises MissingContent, CorruptContent."""
         if size == 0 and sha256 == EMPTY:
             return []
+        unsure: errors.StoreFailed | None = None
         for look in (self._single, self._listed) if size <= _ONE_CHUNK else (self._listed, self._single):
-            found = look(sha256, size)
+            try:
+                found = look(sha256, size)
+            except errors.StoreFailed as error:
+                if not error.partly:
+                    raise
+                unsure = unsure or error
+                continue
             if found is not None:
                 return found
-        raise missing(sha256, self.store.url)
+        raise unsure or missing(sha256, self.store.url)
 
     def objects(self, sha256: str, size: int) -> list[str]:
         """The keys of all that the file needs, its chunk list last."""

@@ -18,6 +18,7 @@ from gittrack.store import open as opening
 from gittrack.store import transfer
 from gittrack.store.base import Store
 from gittrack.store.content import Content, chunk_key
+from gittrack.store.directory import DirectoryStore
 from gittrack.store.limit import LimitStore
 from gittrack.store.memory import MemoryStore
 from gittrack.store.mirror import MirrorStore
@@ -279,6 +280,31 @@ def test_a_mirror_says_damaged_before_unreachable_before_missing() -> None:
     bad.put(KEY, b"x")
     with pytest.raises(errors.CorruptContent):
         MirrorStore([bad, MemoryStore(), Broken(gone=True)]).get(KEY)
+
+
+def test_a_file_is_read_from_the_store_that_answers_and_the_dead_one_is_not_asked_for_every_chunk(s3, tmp_path) -> None:
+    with between(s3.endpoint) as proxy:
+        proxy.always = [Fault(method, status=503) for method in ("GET", "HEAD")]
+        dead = opening.open_store(s3.url("bucket", proxy.endpoint), s3.environ, patience=Patience(2, 0.01, 0.01))
+        alive = Content(DirectoryStore(str(tmp_path / "alive")))
+        data = os.urandom(3_900_000), os.urandom(9_000_000), b"one chunk"
+        files = [alive.put_bytes(each)[:2] for each in data]
+        mirror = Content(MirrorStore([dead, alive.store]))
+        assert [mirror.read(*file) for file in files] == [*data]
+        assert len(proxy.seen) == 2, proxy.seen
+        with pytest.raises(errors.StoreFailed, match="answers 503"):
+            mirror.read("0" * 64, 5)  # perhaps the dead one has it
+        assert len(proxy.seen) == 2
+
+
+def test_stores_that_all_failed_once_are_all_asked_again(s3: servers.S3, bucket: str, proxy: Proxy) -> None:
+    both = [opening.open_store(s3.url(bucket, proxy.endpoint), s3.environ, patience=Patience(1)) for _ in range(2)]
+    both[0].put(KEY, DATA)
+    mirror = MirrorStore(both)
+    proxy.faults = [Fault("GET", status=503)] * 2
+    with pytest.raises(errors.StoreFailed, match="answers 503"):
+        mirror.get(KEY)
+    assert mirror.get(KEY) == DATA
 
 
 def test_a_mirror_puts_to_all_although_one_refuses_and_says_so() -> None:
