@@ -18,9 +18,10 @@ from gittrack.core import events
 from gittrack.git import maintenance
 from gittrack.git.discover import Paths
 from gittrack.git.open import open_repository
+from gittrack.record import processes
 from gittrack.record.pump import wait
 from gittrack.record.storer import Storer
-from gittrack.runs import folding, live
+from gittrack.runs import folding
 
 DELAY = 60.0
 LOOK_EVERY = 1.0
@@ -97,27 +98,14 @@ def _wake() -> None:
 
 
 def start(paths: Paths, directory: str) -> "subprocess.Popen[bytes] | None":
-    """Start the helper process; None where that is impossible (no interpreter of our own, no more processes)."""
-    if not sys.executable:
-        return None
-    code = f"import sys; sys.path[:0] = {[_HOME]!r}; from gittrack.record.assistant import main; main()"
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-c", code, directory, paths.git_dir, paths.common_dir, paths.worktree or ""],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            env={**environment.current(), "GITTRACK_AUTOLOG": "0"},
-        )
-    except OSError:
-        return None
+    """Start the helper process; None where that is impossible."""
+    return processes.start("assistant", [directory], paths, subprocess.PIPE, subprocess.PIPE)
 
 
 def main() -> None:
     """The helper process."""
-    directory, git_dir, common_dir, worktree = sys.argv[1:5]
-    repo = open_repository(Paths(git_dir, common_dir, worktree or None), environment.current())
+    (directory,), paths = processes.given()
+    repo = open_repository(paths, environment.current())
     folder = folding.Folder.open(repo, directory)
     if folder is None:
         sys.exit(1)
@@ -148,6 +136,3 @@ def _close(folder: folding.Folder, storer: Storer, mine: tuple[str, ...]) -> boo
     if storer.is_running():
         storer.wait(LOOK_EVERY)
     return folder.finish(time.time(), "crashed", mine)
-
-
-_HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(live.__file__))))

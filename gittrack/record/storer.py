@@ -6,15 +6,13 @@ Nothing of stores is imported here: this is also used in the training's process.
 import contextlib
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import IO
 
-from gittrack.config import environment
 from gittrack.git.discover import Paths
-from gittrack.record import waiting
+from gittrack.record import processes, waiting
 from gittrack.recorder import files
 from gittrack.runs import live
 
@@ -110,23 +108,11 @@ class Storer:
 def start(
     paths: Paths, directory: str, stdin: int = subprocess.DEVNULL, environ: Mapping[str, str] | None = None
 ) -> "subprocess.Popen[bytes] | None":
-    """Start a storer; None where that is impossible (no interpreter of our own, no more processes).
+    """Start a storer; None where that is impossible.
 
     Without a `stdin` it is on its own: it keeps what waits and closes the run if that is dead.
     """
-    if not sys.executable:
-        return None
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-c", _CODE, directory, paths.git_dir, paths.common_dir, paths.worktree or ""],
-            stdin=stdin,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            env={**(environ or environment.current()), "GITTRACK_AUTOLOG": "0"},
-        )
-    except OSError:
-        return None
+    return processes.start("storing", [directory], paths, stdin, environ=environ)
 
 
 def later(paths: Paths) -> Callable[[str], None]:
@@ -152,10 +138,3 @@ def _say(stdin: "IO[bytes]") -> bool:
         stdin.flush()
         return True
     return False
-
-
-_HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(live.__file__))))
-# Without the current directory, which may hold a `random.py` of the user's.
-_CODE = (
-    f"import sys; sys.path[:] = [{_HOME!r}, *filter(None, sys.path)]; from gittrack.record.storing import main; main()"
-)

@@ -14,7 +14,6 @@ import fcntl
 import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -29,7 +28,7 @@ from gittrack.git.command import Git
 from gittrack.git.discover import Paths
 from gittrack.git.open import open_repository
 from gittrack.lazy import lazy
-from gittrack.record import keeping, telling, uploads, waiting
+from gittrack.record import keeping, processes, telling, uploads, waiting
 from gittrack.record.pump import wait
 from gittrack.recorder import files
 from gittrack.runs import folding, live
@@ -147,8 +146,7 @@ class Storing:
 def main() -> None:
     """The process."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # as we were started: signals may have been blocked there
-    directory, git_dir, common_dir, worktree = sys.argv[1:5]
-    paths = Paths(git_dir, common_dir, worktree or None)
+    (directory,), paths = processes.given()
     _step_back()
     storer = Storing.open(paths, directory, environment.current())
     if storer is None:

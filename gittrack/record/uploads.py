@@ -1,19 +1,19 @@
 """Uploads to the stores of the settings, as seen by who begins them and who waits for them.
 
 `track/uploads/<run>` is there and locked while a process of its own brings the run's files to the stores, whatever has
-become of the run meanwhile; it says how far that is. One that is there and not locked says what did not succeed.
+become of the run meanwhile; it says how far that is. One that is there and not locked says what did not succeed: the
+process gave up or was killed. The end of the next run, `git track recover` and `git track store push` bring what is
+left.
 """
 
 import contextlib
 import fcntl
 import json
 import os
-import subprocess
-import sys
 from typing import NamedTuple
 
-from gittrack.config import environment
 from gittrack.git.discover import Paths
+from gittrack.record import processes
 from gittrack.recorder import files
 from gittrack.runs import live
 
@@ -39,15 +39,7 @@ def begin(paths: Paths, run_id: str) -> None:
     if descriptor is None:
         return
     try:
-        subprocess.Popen(
-            [sys.executable, "-c", _CODE, run_id, str(descriptor), *paths[:2], paths.worktree or ""],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[descriptor],
-            start_new_session=True,
-            env={**environment.current(), "GITTRACK_AUTOLOG": "0"},
-        )
+        processes.start("uploading", [run_id, str(descriptor)], paths, keep=[descriptor])
     finally:
         os.close(descriptor)
 
@@ -87,9 +79,3 @@ def publish(descriptor: int, upload: Upload) -> None:
     said = {"error": (upload.error or "")[:LONGEST], "left": upload.left}
     with contextlib.suppress(OSError):  # a full disk: nobody but those who watch would miss it
         os.pwrite(descriptor, json.dumps(said).encode().ljust(_LENGTH), 0)
-
-
-_HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(live.__file__))))
-_CODE = (
-    f"import sys; sys.path[:] = [{_HOME!r}, *filter(None, sys.path)]; import gittrack.record.uploading as u; u.main()"
-)

@@ -184,8 +184,11 @@ def test_a_long_run_is_folded_while_it_goes_on(repo: Path, git: Git) -> None:
 
 
 def test_a_long_run_that_is_killed_is_closed_by_its_helper(repo: Path, git: Git) -> None:
+    """Also where the training stands in a folder with modules that are called as Python's own."""
     (repo / "train.py").write_text(LONG)
-    running = subprocess.Popen([sys.executable, "train.py", "60"], cwd=repo, stdout=subprocess.PIPE)
+    (repo / "data").mkdir()
+    (repo / "data" / "subprocess.py").write_text("raise SystemExit(3)\n")
+    running = subprocess.Popen([sys.executable, "../train.py", "60"], cwd=repo / "data", stdout=subprocess.PIPE)
     deadline = time.monotonic() + 20
     while not runs(git) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -7,6 +7,7 @@ import random
 import resource
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from gittrack.core import codec, events
 from gittrack.git.discover import Paths, discover
 from gittrack.git.open import open_repository
-from gittrack.record import storer
+from gittrack.record import processes, storer
 from gittrack.recorder import files
 from gittrack.runs import folding, live
 from gittrack.store.local import open_local
@@ -308,10 +309,8 @@ def test_a_full_disk_is_said_once_and_waited_for(run: Live) -> None:
     """A limit on the size of files refuses writing as a full disk does, and can be lifted from outside."""
     run.parcel({"model.pt": noise(BIG)})
     limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))\n"
-    process = subprocess.Popen(
-        [storer.sys.executable, "-c", limited + storer._CODE, run.directory, *run.paths[:2], run.paths.worktree or ""],
-        stdin=subprocess.PIPE,
-    )
+    argv = [sys.executable, "-c", limited + processes.code("storing"), run.directory, *run.paths[:2], str(run.repo)]
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE)
     wait_until(lambda: run.lines("warning"))
     time.sleep(3)
     assert len(live.parcels(run.directory)) == 1 and process.poll() is None

@@ -1,0 +1,51 @@
+"""Processes of our own: started with this gittrack, whichever one the training would import, and not recorded."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+import gittrack
+from gittrack.config import environment
+from gittrack.git.discover import Paths
+
+_HOME = os.path.dirname(os.path.dirname(os.path.abspath(gittrack.__file__)))
+
+
+def start(
+    module: str,
+    args: Sequence[str],
+    paths: Paths,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.DEVNULL,
+    environ: Mapping[str, str] | None = None,
+    keep: Sequence[int] = (),
+) -> "subprocess.Popen[bytes] | None":
+    """Call `main()` of a module of this package; what `given` returns there is `args` and `paths`. `keep`: files that
+    stay open. None where no process can be started (no interpreter of our own, no more processes)."""
+    if not sys.executable:
+        return None
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-c", code(module), *args, paths.git_dir, paths.common_dir, paths.worktree or ""],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.DEVNULL,
+            pass_fds=keep,
+            start_new_session=True,
+            env={**(environ or environment.current()), "GITTRACK_AUTOLOG": "0"},
+        )
+    except OSError:
+        return None
+
+
+def given() -> tuple[list[str], Paths]:
+    """In such a process: what it was started with."""
+    *args, git_dir, common_dir, worktree = sys.argv[1:]
+    return args, Paths(git_dir, common_dir, worktree or None)
+
+
+def code(module: str) -> str:
+    """The program. `-c` puts the current directory at the head of the path, where a training may have any module."""
+    path = f"sys.path[:] = [{_HOME!r}, *filter(None, sys.path)]"
+    return f"import sys; {path}; from gittrack.record.{module} import main; main()"
