@@ -32,7 +32,7 @@ from gittrack.record import keeping, processes, telling, uploads, waiting
 from gittrack.record.pump import wait
 from gittrack.recorder import files
 from gittrack.runs import folding, live
-from gittrack.store import local
+from gittrack.runs.own_store import own_store
 
 LOOK_EVERY = 0.2
 IDLE = 30.0
@@ -76,7 +76,7 @@ class Storing:
             return None
         policy, remote = _settings(paths, environ)
         begin = partial(uploads.begin, paths, os.path.basename(directory)) if remote else _nothing
-        return cls(directory, lock, local.open_local(live.track_dir(paths)), policy, begin)
+        return cls(directory, lock, own_store(paths), policy, begin)
 
     def leave(self) -> None:
         """Let the run be closed."""

@@ -7,15 +7,15 @@ from collections.abc import Collection, Iterator
 
 from gittrack.git.repository import Repository
 from gittrack.runs import live, needs, writer
+from gittrack.runs.own_store import own_store
 from gittrack.store import leases
 from gittrack.store.base import Store
 from gittrack.store.content import Content, chunk_key, list_key
-from gittrack.store.local import open_local
 
 
 def announce(repo: Repository, store: Store, files: Collection[str]) -> None:
     """Say that this clone needs these files there: before they are brought, and before what is there is relied on."""
-    keys = _keys(open_local(live.track_dir(repo.paths)), files)
+    keys = _keys(own_store(repo.paths), files)
     with _alone(repo):
         leases.announce(store, writer.writer_id(repo.paths), keys)
 
@@ -32,7 +32,7 @@ def say_anew(repo: Repository, store: Store) -> set[str]:
 
 def keys_here(repo: Repository) -> set[str]:
     """The objects that the runs of this clone need."""
-    return _keys(open_local(live.track_dir(repo.paths)), needs.of_clone(repo).digests)
+    return _keys(own_store(repo.paths), needs.of_clone(repo).digests)
 
 
 def _keys(local: Content, digests: Collection[str]) -> set[str]:

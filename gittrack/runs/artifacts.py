@@ -19,10 +19,10 @@ from gittrack.git import objects
 from gittrack.git.repository import Repository
 from gittrack.git.trees import TreeEditor
 from gittrack.runs import live, logs, reader
+from gittrack.runs.own_store import own_store
 from gittrack.store import reassemble
 from gittrack.store.content import Content, Progress
 from gittrack.store.directory import DirectoryStore
-from gittrack.store.local import open_local
 
 CHECKPOINT = "checkpoint"
 PIECE = 1024 * 1024
@@ -91,7 +91,7 @@ class Source:
         self._repo = repo
         self._record = record
         self._trees: dict[str, TreeEditor] = {}
-        self._contents = (open_local(live.track_dir(repo.paths)), *contents)
+        self._contents = (own_store(repo.paths), *contents)
 
     def read(self, artifact: Artifact) -> bytes:
         """All of it."""

@@ -11,10 +11,10 @@ from gittrack.core import codec, events, layout, parcels
 from gittrack.core.annotations import pruned
 from gittrack.git import command
 from gittrack.git.repository import Repository
-from gittrack.runs import artifacts, live, logs, reader, segments
+from gittrack.runs import artifacts, logs, reader, segments
 from gittrack.runs.artifacts import Artifact
 from gittrack.runs.findings import ERROR, OK, WARNING, Finding, Patient
-from gittrack.store.local import open_local
+from gittrack.runs.own_store import own_store
 
 SHOWN = 20
 NAMED = 3  # files in one finding
@@ -101,7 +101,7 @@ def _small(repo: Repository, kept: Kept) -> Iterator[Finding]:
 
 def _large(repo: Repository, kept: Kept, elsewhere: bool) -> Iterator[Finding]:
     """The bytes are in this clone's store, or may be in another."""
-    content = open_local(live.track_dir(repo.paths))
+    content = own_store(repo.paths)
     missing = [
         one
         for one in kept.files

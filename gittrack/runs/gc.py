@@ -15,6 +15,7 @@ from types import MappingProxyType
 from gittrack import errors
 from gittrack.git.repository import Repository
 from gittrack.runs import gc_plan, live, needs
+from gittrack.runs.own_store import own_store
 from gittrack.store import local
 from gittrack.store.content import Content
 
@@ -26,7 +27,7 @@ def plan(
     repo: Repository, now: float, grace: float = GRACE, going: Mapping[str, Collection[str]] = MappingProxyType({})
 ) -> gc_plan.Plan:
     """What would go now, if the parcels `going` (by run) were let go. Raises what `needs.of_clone` raises."""
-    content = local.open_local(live.track_dir(repo.paths))
+    content = own_store(repo.paths)
     needed = needs.of_clone(repo, going)
     keys = keys_of(content, needed.digests)
     objects = (entry for prefix in (gc_plan.CHUNKS, gc_plan.FILES) for entry in content.store.list(prefix))
@@ -37,7 +38,7 @@ def sweep(repo: Repository, agreed: gc_plan.Plan, now: float, grace: float = GRA
     """Remove what was agreed on and still may go. Returns what was removed."""
     with _alone(repo):
         found = plan(repo, now, grace).only(agreed.sweep)
-        local.open_local(live.track_dir(repo.paths)).store.delete(found.sweep)
+        own_store(repo.paths).store.delete(found.sweep)
     return found
 
 

@@ -12,10 +12,10 @@ from gittrack import errors
 from gittrack.core import annotations, layout
 from gittrack.git.repository import Repository
 from gittrack.runs import announcing, artifacts, embedded, live, logs, reader
+from gittrack.runs.own_store import own_store
 from gittrack.store import transfer
 from gittrack.store.base import Store
 from gittrack.store.content import Content, Progress
-from gittrack.store.local import open_local
 from gittrack.store.mirror import MirrorStore
 from gittrack.store.open import open_store
 from gittrack.store.retry import Patience
@@ -42,7 +42,7 @@ def urls(settings: "Settings") -> list[str]:
 
 def local(repo: Repository) -> Content:
     """The content store of this clone."""
-    return open_local(live.track_dir(repo.paths))
+    return own_store(repo.paths)
 
 
 def opened(repo: Repository, settings: "Settings", patience: Patience | None = None) -> list[Content]:

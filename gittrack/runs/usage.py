@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from gittrack.git.repository import Repository
 from gittrack.runs import gc, gc_plan, live, needs, placing
-from gittrack.store.local import open_local
+from gittrack.runs.own_store import own_store
 
 
 class OfRun(NamedTuple):
@@ -35,7 +35,7 @@ class Usage(NamedTuple):
 
 def of(repo: Repository) -> Usage:
     """Measure it. Raises what `needs.of_clone` raises."""
-    content = open_local(live.track_dir(repo.paths))
+    content = own_store(repo.paths)
     needed = needs.of_clone(repo)
     prefixes = (gc_plan.CHUNKS, gc_plan.FILES)
     sizes = {entry.key: entry.size for prefix in prefixes for entry in content.store.list(prefix)}
