@@ -42,8 +42,17 @@ def send(at: Desk, remote: str, keys: Mapping[str, int], read: Read) -> None:
     """Push `keys` (with sizes) as one pair of refs. Raises StoreFailed when the remote cannot be reached or refuses."""
     lines = "".join(f"{key} {size}\n" for key, size in sorted(keys.items()))
     held, listed = _write(at, keys, read, f"{HEAD}\n{lines}".encode())
-    specs = [f"{held}:{ROOT}{held}/bytes", f"{listed}:{ROOT}{held}/list"]  # in this order: no list without its bytes
-    _transfer(at, remote, "push", "--no-verify", "--quiet", remote, *specs)
+    refs = {f"{ROOT}{held}/bytes": held, f"{ROOT}{held}/list": listed}  # in this order: no list without its bytes
+    try:
+        _transfer(at, remote, "push", "--no-verify", "--quiet", remote, *(f"{oid}:{ref}" for ref, oid in refs.items()))
+    except errors.StoreFailed:
+        if not _has(at, remote, refs):  # another clone that sends the same at the same moment makes the same refs
+            raise
+
+
+def _has(at: Desk, remote: str, refs: Mapping[str, str]) -> bool:
+    said = at.git.call("ls-remote", remote, *refs, keep=(at.lock,)).out.decode("utf-8", "replace")
+    return {f"{oid}\t{ref}" for ref, oid in refs.items()} <= set(said.splitlines())
 
 
 def fetch_lists(at: Desk, remote: str) -> None:

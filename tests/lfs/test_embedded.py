@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import lfs_servers
@@ -94,6 +95,29 @@ def test_a_push_again_makes_no_ref_more(
     assert data_refs(git, bare) == before
 
 
+MEET = """#!/bin/sh
+touch arrived.$$
+n=0
+while [ $(ls arrived.* | wc -l) -lt 2 ] && [ $n -lt 300 ]; do sleep 0.1; n=$((n + 1)); done
+"""
+
+
+def test_two_pushes_of_the_same_at_the_same_moment_both_succeed(
+    git: Git, bare: Path, plain: Repository, content: Content, keep: Keep
+) -> None:
+    files = [keep(5_000_000, 1), keep(1000, 2)]
+    hook = bare / "hooks" / "pre-receive"
+    hook.write_text(MEET)
+    hook.chmod(0o755)
+    second = open_repository(plain.paths, os.environ)
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(embedded.push, repo, content, "origin", files) for repo in (plain, second)]
+    assert [one.result().objects for one in both] == [2, 2]
+    assert len(list(bare.glob("arrived.*"))) == 2
+    assert len(data_refs(git, bare)) == 2
+    git("fsck", "--strict", cwd=bare)
+
+
 def test_above_the_limit_the_error_names_the_setting(
     git: Git, bare: Path, plain: Repository, content: Content, keep: Keep
 ) -> None:
@@ -143,6 +167,31 @@ def test_with_git_lfs_no_data_refs_are_made(
     other, theirs = clone(repo, tmp_path)
     embedded.pull(other, theirs, "origin", [file])
     assert theirs.has(*file)
+
+
+@pytest.fixture
+def no_git_lfs(tmp_path: Path) -> str:
+    """A PATH with all programs but git-lfs."""
+    farm = tmp_path / "programs"
+    farm.mkdir()
+    for folder in os.environ["PATH"].split(os.pathsep):
+        for name in os.listdir(folder) if os.path.isdir(folder) else []:
+            if name != "git-lfs" and not (farm / name).is_symlink():
+                (farm / name).symlink_to(os.path.join(folder, name))
+    return str(farm)
+
+
+def test_who_has_no_git_lfs_is_told_that_the_remote_may_have_the_files_by_it(
+    git: Git, repo: Path, bare: Path, opened: Repository, content: Content, keep: Keep, no_git_lfs: str
+) -> None:
+    git("remote", "add", "origin", f"file://{bare}")
+    file = keep(1000)
+    embedded.push(opened, content, "origin", [file])
+    shutil.rmtree(repo / ".git" / "track" / "objects")
+    poor = open_repository(opened.paths, {**os.environ, "PATH": no_git_lfs})
+    with pytest.raises(errors.Unsupported, match="git-lfs, which is not installed here") as caught:
+        embedded.pull(poor, content, "origin", [file])
+    assert "install git-lfs" in caught.value.hint
 
 
 def test_a_clone_that_fetched_all_of_refs_track_needs_no_remote_any_more(
