@@ -162,7 +162,11 @@ def pull(
     if left and remote is not None:
         try:
             lfs.pull(repo, content, remote, left, progress)
-        except errors.Unsupported:
+        except errors.Unsupported as error:
+            if not lfs.installed(repo):
+                raise errors.Unsupported(
+                    f"{shown(remote)} may have the files by git-lfs, which is not installed here", error.hint
+                ) from None
             raise lfs.missing(remote, left) from None
     elif left:
         raise lfs.missing("refs/track/data", left)
