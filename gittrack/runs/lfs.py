@@ -5,7 +5,7 @@ files: they are put together for the transfer, a batch at a time, in a folder th
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from gittrack import errors
 from gittrack.core import pointer
@@ -13,7 +13,7 @@ from gittrack.git import desk, lfs
 from gittrack.git.repository import Repository
 from gittrack.runs import known
 from gittrack.store.content import Content, Progress
-from gittrack.store.transfer import File, Report
+from gittrack.store.transfer import File, Report, batches
 
 BATCH_BYTES = 1_000_000_000  # whole files that are assembled at once: this much room is taken for a while
 BATCH_FILES = 1000
@@ -38,7 +38,7 @@ def push(
     there = known.load(repo.paths, place)
     asked = wanted(files)
     todo = [file for file in asked if file[0] not in there]
-    for batch in batches(todo):
+    for batch in batches(todo, BATCH_BYTES, BATCH_FILES):
         _push_batch(repo, content, remote, batch, progress)
         known.add(repo.paths, place, [sha256 for sha256, _ in batch])
     return report(asked, todo)
@@ -54,7 +54,7 @@ def pull(
     """
     asked = wanted(files)
     todo = [file for file in asked if not content.has(*file)]
-    for batch in batches(todo):
+    for batch in batches(todo, BATCH_BYTES, BATCH_FILES):
         _pull_batch(repo, content, remote, batch, progress)
     return report(asked, todo)
 
@@ -76,20 +76,6 @@ def report(asked: Sequence[File], moved: Sequence[File], sent: int | None = None
     return Report(
         len(asked), size, len(moved), new if sent is None else sent, (), (), len(asked) - len(moved), size - new
     )
-
-
-def batches(files: Sequence[File]) -> Iterator[list[File]]:
-    """In the given order, cut before a limit is passed; a file above it goes alone."""
-    batch: list[File] = []
-    size = 0
-    for file in files:
-        if batch and (size + file[1] > BATCH_BYTES or len(batch) == BATCH_FILES):
-            yield batch
-            batch, size = [], 0
-        batch.append(file)
-        size += file[1]
-    if batch:
-        yield batch
 
 
 def _push_batch(

@@ -23,6 +23,7 @@ WORKERS = 12
 _BATCH_FILES, _BATCH_BYTES = 1000, 2_000_000_000
 _ASK_SINGLY = 4  # objects of one folder: for more, one listing is cheaper than asking for each
 
+_Sized = TypeVar("_Sized", bound=tuple[str, int])
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -80,7 +81,7 @@ def copy(
     total = Report()
     present = _Present(target.store)
     with _kept(target), _Pool(workers) as pool:
-        for batch in _batches(files):
+        for batch in _files(files):
             total = total.plus(_copy_batch(pool, source, target, batch, present, progress or _silent))
     return total
 
@@ -90,7 +91,7 @@ def lacking(source: Content, target: Content, files: Iterable[tuple[str, int]], 
     total = Report()
     present = _Present(target.store)
     with _Pool(workers) as pool:
-        for batch in _batches(files):
+        for batch in _files(files):
             parts = [*in_parallel(pool, batch, lambda file: _parts(source, target, file))]
             needed = _needed(pool, present, parts)
             present.add(needed)
@@ -260,17 +261,22 @@ def in_parallel(
         yield from (future.result() for future in done)
 
 
-def _batches(files: Iterable[tuple[str, int]]) -> Iterator[list[File]]:
-    batch: list[File] = []
+def batches(sized: Iterable[_Sized], most_bytes: int, most: int) -> Iterator[list[_Sized]]:
+    """Pairs of what and how large, in the given order, cut before a limit is passed; what is above it goes alone."""
+    batch: list[_Sized] = []
     size = 0
-    for file in dict.fromkeys(File(*each) for each in files):
-        batch.append(file)
-        size += file.size
-        if len(batch) >= _BATCH_FILES or size >= _BATCH_BYTES:
+    for one in sized:
+        if batch and (size + one[1] > most_bytes or len(batch) == most):
             yield batch
             batch, size = [], 0
+        batch.append(one)
+        size += one[1]
     if batch:
         yield batch
+
+
+def _files(given: Iterable[tuple[str, int]]) -> Iterator[list[File]]:
+    return batches(dict.fromkeys(File(*each) for each in given), _BATCH_BYTES, _BATCH_FILES)
 
 
 def _silent(done: int) -> None:

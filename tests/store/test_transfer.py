@@ -157,3 +157,10 @@ def test_the_limit_holds_for_all_threads_together(source: Content) -> None:
     start = time.monotonic()
     transfer.copy(source, Content(LimitStore(MemoryStore(), 2_000_000)), files)
     assert time.monotonic() - start >= 0.44  # the last one begins when nine have had their time
+
+
+def test_batches_are_cut_before_a_limit_is_passed_and_what_is_above_it_goes_alone() -> None:
+    given = [("a", 100), ("b", 100), ("c", 300), ("d", 0), ("e", 0), ("f", 0)]
+    found = [[name for name, _ in batch] for batch in transfer.batches(given, 250, 2)]
+    assert found == [["a", "b"], ["c"], ["d", "e"], ["f"]]
+    assert [*transfer.batches([], 250, 2)] == []
