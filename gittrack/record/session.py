@@ -20,7 +20,7 @@ from gittrack.git.discover import Paths, discover
 from gittrack.git.open import open_repository
 from gittrack.git.repository import RefChange, Repository
 from gittrack.git.snapshot import Plan, Snapshot
-from gittrack.record import drain, environment, exit_code, facts, notebook, resuming, surroundings
+from gittrack.record import drain, environment, exit_code, facts, notebook, resuming, surroundings, uploads
 from gittrack.record.assistant import Assistant
 from gittrack.record.facts import Labels
 from gittrack.record.surroundings import Surroundings
@@ -194,6 +194,7 @@ class Session:
         if assistant.finish(waited):
             if waited:
                 drain.wait_for_upload(self.paths, run.dir, show)
+                uploads.resume(self.paths)
             return
         if not waited:  # the storer closes the run, when it has kept the files
             assistant.storer.let_go()
@@ -209,6 +210,7 @@ class Session:
         finally:
             folder.close()
         drain.wait_for_upload(self.paths, run.dir, show)
+        uploads.resume(self.paths)
 
 
 def _at_exit(run: ActiveRun) -> None:

@@ -1,13 +1,14 @@
 """The process that brings the files of one run to the stores of the settings, while the run goes on and after it.
 
 It holds nothing that the run's end waits for. A store that cannot be reached is tried again, less and less often, as
-long as the run lives and some minutes longer; what is left then, `git track store push` brings.
+long as the run lives and some minutes longer; what is left then, `git track store push` brings, or the uploading
+process of a later run when it is done with its own.
 """
 
 import contextlib
+import fcntl
 import os
 import signal
-import sys
 import time
 
 from gittrack import errors
@@ -16,7 +17,7 @@ from gittrack.git import command
 from gittrack.git.discover import Paths
 from gittrack.git.open import open_repository
 from gittrack.git.repository import Repository
-from gittrack.record import storer, uploads, usage
+from gittrack.record import processes, storer, uploads, usage
 from gittrack.runs import live, stores
 from gittrack.store.transfer import File
 
@@ -31,15 +32,34 @@ NICE = 10
 def main() -> None:
     """The process."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    run_id, descriptor, git_dir, common_dir, worktree = sys.argv[1:6]
+    (run_id, descriptor), paths = processes.given()
     with contextlib.suppress(OSError):
         os.nice(NICE)
     usage.low_disk_priority()
-    paths = Paths(git_dir, common_dir, worktree or None)
-    uploading = Uploading(paths, run_id, int(descriptor))
-    if uploading.serve():
-        uploading.leave()
+    if not run_id or _bring(paths, run_id, int(descriptor)):
+        _bring_left(paths)
     os._exit(0)
+
+
+def _bring(paths: Paths, run_id: str, descriptor: int) -> bool:
+    uploading = Uploading(paths, run_id, descriptor)
+    done = uploading.serve()
+    if done:
+        uploading.leave()
+    return done
+
+
+def _bring_left(paths: Paths) -> None:
+    """Bring what earlier runs have left, one after the other, as long as the stores take it. One process does that."""
+    folder = os.open(uploads.path(paths, ""), os.O_RDONLY | os.O_CLOEXEC)
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for run_id in uploads.left(paths):
+            descriptor = uploads.locked(uploads.path(paths, run_id))
+            if descriptor is not None:
+                if not _bring(paths, run_id, descriptor):
+                    return
+                os.close(descriptor)
 
 
 class Uploading:
@@ -106,7 +126,11 @@ class Uploading:
             return bool(self._new(repo))
 
     def _new(self, repo: Repository) -> list[File]:
-        return [file for file in stores.needed(repo, [self._run_id]) if file not in self._done]
+        try:
+            found = stores.needed(repo, [self._run_id])
+        except errors.RunNotFound:  # removed meanwhile
+            return []
+        return [file for file in found if file not in self._done]
 
     def _count(self, size: int) -> None:
         self._left = max(self._left - size, 0)

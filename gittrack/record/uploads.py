@@ -10,8 +10,10 @@ import contextlib
 import fcntl
 import json
 import os
+from collections.abc import Collection
 from typing import NamedTuple
 
+from gittrack.core import layout
 from gittrack.git.discover import Paths
 from gittrack.record import processes
 from gittrack.recorder import files
@@ -35,7 +37,7 @@ def path(paths: Paths, run_id: str) -> str:
 def begin(paths: Paths, run_id: str) -> None:
     """Start the process that uploads what this run keeps, unless there is one. It inherits the lock."""
     os.makedirs(os.path.dirname(path(paths, run_id)), exist_ok=True)
-    descriptor = _locked(path(paths, run_id))
+    descriptor = locked(path(paths, run_id))
     if descriptor is None:
         return
     try:
@@ -44,7 +46,36 @@ def begin(paths: Paths, run_id: str) -> None:
         os.close(descriptor)
 
 
-def _locked(place: str) -> int | None:
+def resume(paths: Paths) -> None:
+    """Have brought what earlier runs have left, unless that is going on. Costs a look where there is nothing."""
+    if left(paths) and not files.is_locked(path(paths, "")):
+        process = processes.start("uploading", ["", ""], paths)
+        if process is not None:
+            process.returncode = 0  # not waited for
+
+
+def left(paths: Paths) -> list[str]:
+    """The runs whose uploads ended before they were done, the oldest first."""
+    found: list[tuple[float, str]] = []
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(path(paths, "")):
+            with contextlib.suppress(FileNotFoundError):
+                if layout.is_id(name) and not files.is_locked(path(paths, name)):
+                    found.append((os.stat(path(paths, name)).st_mtime, name))
+    return [name for _, name in sorted(found)]
+
+
+def forget(paths: Paths, run_ids: Collection[str] | None) -> None:
+    """All files of these runs (None: of all) are in the stores: nothing of them is left to be brought."""
+    for run_id in left(paths):
+        descriptor = locked(path(paths, run_id)) if run_ids is None or run_id in run_ids else None
+        if descriptor is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path(paths, run_id))
+            os.close(descriptor)
+
+
+def locked(place: str) -> int | None:
     """The open file; None when another process has it. One that has ended meanwhile took it away: then once more."""
     while True:
         descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
