@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from gittrack.cli.context import here
-from gittrack.cli.drain import Watch
+from gittrack.cli.drain import Watch, size
 from gittrack.core.layout import SHORT
 from gittrack.lazy import lazy
 
@@ -41,8 +41,17 @@ def recover(
     place = here()
     watch = Watch()
     keep = lazy("gittrack.record.finishing").Finishing(place.paths, os.environ, watch.show)
-    closed = keep.await_others()
-    found = lazy("gittrack.runs.folding").fold_dead(place.repository, time.time(), force, keep.keep)
+    try:
+        closed = keep.await_others()
+        found = lazy("gittrack.runs.folding").fold_dead(place.repository, time.time(), force, keep.keep)
+    except KeyboardInterrupt:
+        watch.show(None)
+        if keep.left is not None:
+            sys.stderr.write(
+                f"gittrack: {size(keep.left)} of files are not kept yet; nothing is lost, the next command goes on\n"
+            )
+        raise
+    lazy("gittrack.record.uploads").resume(place.paths)
     found = found._replace(folded=[*closed, *found.folded])
     if as_json:
         document = {"closed": found.folded, "undecided": found.unknown, "waiting": list(found.waiting)}

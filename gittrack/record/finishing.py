@@ -16,13 +16,15 @@ LOOK_EVERY = 0.1
 
 
 class Finishing:
-    """Keeps what waits while it says how far it is. `failures` tells why it could not, by run."""
+    """Keeps what waits while it says how far it is. `failures` tells why it could not, by run; `left`, how much there
+    was to keep at the last look, None when nothing was being kept."""
 
     def __init__(self, paths: Paths, environ: Mapping[str, str], show: waiting.Show) -> None:
         self.failures: dict[str, str] = {}
+        self.left: int | None = None
         self._paths = paths
         self._environ = environ
-        self._show = show
+        self._shown = show
 
     def keep(self, directory: str) -> None:
         """For `folding.fold_dead`: keep all that the run in `directory` has left."""
@@ -48,6 +50,7 @@ class Finishing:
             shown.set()
             watcher.join()
             self._show(None)
+        self.left = None
 
     def await_others(self) -> list[str]:
         """Wait for storers in the background whose runs nobody else keeps open; the runs that they closed."""
@@ -66,6 +69,7 @@ class Finishing:
                 time.sleep(LOOK_EVERY)
             if shown:
                 self._show(None)
+                self.left = None
             if shown and not os.path.exists(directory):
                 closed.append(run_id)
         return closed
@@ -74,6 +78,11 @@ class Finishing:
         """Whether the run is still going on, or the one that began it sees to its end."""
         held = [name for name in live.process_files(directory) if files.is_locked(os.path.join(directory, name))]
         return "run.jsonl" in held or len(held) > 1
+
+    def _show(self, drain: waiting.Drain | None) -> None:
+        if drain is not None:
+            self.left = drain.waiting.left
+        self._shown(drain)
 
     def _watch(self, directory: str, over: threading.Event) -> None:
         began = time.monotonic()

@@ -112,6 +112,23 @@ def test_recover_waits_for_what_was_left_to_the_background(begun, repo: Path, gi
     check(repo, git, refs(git)[0], 2)
 
 
+def test_recover_can_be_left_when_all_but_the_storer_are_dead(begun, repo: Path, git: Git) -> None:
+    screen, held = begun(*STARTS["git track run"])
+    screen.expect(b"keeping files")
+    [keeper] = [child for child in psutil.Process(screen.pid).children() if child.pid != held.pid]
+    for pid in (screen.pid, keeper.pid):
+        os.kill(pid, signal.SIGKILL)
+    screen.end()
+    recover = Terminal([TRACK, "recover"], repo)
+    recover.expect(b"keeping files")
+    recover.type(b"\x03")
+    assert recover.end() == 130
+    assert b"2.5 MB of files are not kept yet; nothing is lost" in recover.text
+    held.resume()
+    wait_until(lambda: not live_runs(repo))
+    check(repo, git, refs(git)[0], 2)
+
+
 def test_the_program_is_killed_in_the_drain(begun, repo: Path, git: Git) -> None:
     screen, held = begun(*STARTS["init"])
     screen.expect(b"keeping files")
