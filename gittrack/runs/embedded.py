@@ -16,12 +16,12 @@ from gittrack.git.command import config
 from gittrack.git.datarefs import DataStore
 from gittrack.git.lfs import shown
 from gittrack.git.repository import Repository
-from gittrack.runs import known, lfs, live
+from gittrack.runs import known, lfs
+from gittrack.runs.own_store import own_store
 from gittrack.store import chunklist
 from gittrack.store.base import Store
 from gittrack.store.content import CHUNKS, Content, Progress, chunk_key, list_key
-from gittrack.store.local import open_local
-from gittrack.store.transfer import File, Report
+from gittrack.store.transfer import File, Report, batches
 
 EMBEDDED = "embedded"  # of the setting `store`
 LIMIT = 1_000_000_000  # bytes of chunks in git objects of one remote
@@ -35,7 +35,7 @@ class Shared(Content):
         self._repo = repo
         self._remote = remote
         self._stores = stores
-        self._own = open_local(live.track_dir(repo.paths))
+        self._own = own_store(repo.paths)
         super().__init__(self._own.store)
 
     def has(self, sha256: str, size: int) -> bool:
@@ -74,7 +74,7 @@ def upload(
     again: bool = False,
 ) -> Report:
     """What `git track store push` does for `store: embedded` and `store: lfs`; raises what `push` does."""
-    content = open_local(live.track_dir(repo.paths))
+    content = own_store(repo.paths)
     if parcels.LFS in stores:
         return lfs.push(repo, content, remote, files, progress, again)
     return push(repo, content, remote, files, progress, limit, again)
@@ -88,7 +88,7 @@ def download(
     progress: Progress | None = None,
 ) -> Report:
     """The other way; raises what `pull` does."""
-    content = open_local(live.track_dir(repo.paths))
+    content = own_store(repo.paths)
     if parcels.LFS in stores and remote is not None:
         return lfs.pull(repo, content, remote, files, progress)
     return pull(repo, content, remote, files, progress)
@@ -100,7 +100,7 @@ def plan(
     """What `download` or `upload` would do, as far as it is known without asking the remote."""
     wanted = lfs.wanted(files)
     if fetching:
-        content = open_local(live.track_dir(repo.paths))
+        content = own_store(repo.paths)
         return lfs.report(wanted, [file for file in wanted if not content.has(*file)])
     there = known.load(repo.paths, lfs.address(repo, remote)) if lfs.installed(repo) else set()
     if parcels.LFS not in stores:
@@ -202,7 +202,7 @@ def _push_data(
             "give them a place of their own, `store: s3://…` (or gs://, az://, file://) in gittrack.yaml, or raise "
             "`embedded_limit` there",
         )
-    for batch in _batches(lacking):
+    for batch in map(dict, batches(lacking.items(), BATCH, len(lacking))):
         with desk.desk(repo.git) as at:
             datarefs.send(at, remote, batch, content.store.get)
         if progress:
@@ -221,17 +221,6 @@ def _keys(content: Content, files: Iterable[File], held: Mapping[str, int]) -> d
             if key not in held:
                 keys[key] = sizes[key] if key in sizes else len(content.store.get(key))
     return keys
-
-
-def _batches(keys: Mapping[str, int]) -> Iterable[dict[str, int]]:
-    batch: dict[str, int] = {}
-    for key, size in keys.items():
-        if batch and sum(batch.values()) + size > BATCH:
-            yield batch
-            batch = {}
-        batch[key] = size
-    if batch:
-        yield batch
 
 
 def _needed(at: desk.Desk, files: Sequence[File]) -> list[str]:
