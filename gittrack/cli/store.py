@@ -2,7 +2,7 @@
 
 import enum
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -15,6 +15,7 @@ from gittrack.compare.card import pretty, size
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
+    from gittrack.store.check import Checked
     from gittrack.store.content import Content
     from gittrack.store.transfer import File, Report
 
@@ -91,7 +92,7 @@ def store(
         )
     call = Call(stores.needed(place.repository, ids), jobs, dry_run, as_json)
     if action is Action.push:
-        return _push(call, create, join, again)
+        return _push(call, ids, create, join, again)
     if action is Action.migrate:
         return _migrate(call, str(to), create, join)
     if action is Action.verify:
@@ -105,6 +106,7 @@ def _status(call: Call) -> int:
     answering, rows, failures = [], [], []
     for one in stores.opened(place.repository, place.settings):
         try:
+            stores.owner(one.store)  # to be told where there is no bucket at all
             rows.append(_row(one.store.url, transfer.lacking(here, one, call.files, call.jobs), call.files))
             answering.append(one)
         except errors.StoreFailed as error:
@@ -148,19 +150,55 @@ def _row(name: str, report: "Report", files: "Sequence[File]") -> dict[str, Any]
     }
 
 
-def _push(call: Call, create: bool, join: bool, again: bool) -> int:
+def _push(call: Call, ids: list[str] | None, create: bool, join: bool, again: bool) -> int:
     place, stores = fresh(), lazy("gittrack.runs.stores")
-    if create and not call.dry_run:
-        for url in stores.urls(place.settings):
-            lazy("gittrack.store.open").create(url, place.repository.git.environ)
     found = stores.opened(place.repository, place.settings)
     if call.dry_run:
-        planned = {one.store.url: _plan(call, [stores.local(place.repository)], one) for one in found}
-        return _told(call, planned | stores.through_git(place.repository, place.settings, call.files, dry_run=True))
+        planned, failures = _each(found, lambda one: _planned(call, one, join))
+        planned |= stores.through_git(place.repository, place.settings, call.files, dry_run=True)
+        return _told(call, planned, failures)
+    failures = _created(found) if create else []
+    done: dict[str, Report] = {}
     with _bar(call, "pushing", len(found) + len(place.settings.store) - len(stores.urls(place.settings))) as progress:
-        done = stores.upload(place.repository, place.settings, call.files, progress, call.jobs, join)
-        done |= stores.through_git(place.repository, place.settings, call.files, progress, again=again)
-    return _told(call, done)
+        try:
+            stores.upload(place.repository, place.settings, call.files, progress, call.jobs, join, done)
+            done |= stores.through_git(place.repository, place.settings, call.files, progress, again=again)
+        except (errors.StoreFailed, errors.CannotWrite) as error:
+            failures.append(error)
+    if not failures:
+        lazy("gittrack.record.uploads").forget(place.paths, ids)
+    return _told(call, done, failures)
+
+
+def _created(found: "Sequence[Content]") -> list[Exception]:
+    """Make what the stores of the settings need to be there; why some could not be made."""
+    place, stores, opening = fresh(), lazy("gittrack.runs.stores"), lazy("gittrack.store.open")
+    failures: list[Exception] = []
+    for url, one in zip(stores.urls(place.settings), found, strict=True):
+        stores.begin_anew(place.repository, one.store.url)
+        try:
+            opening.create(url, place.repository.git.environ)
+        except errors.StoreFailed as error:
+            failures.append(error)
+    return failures
+
+
+def _planned(call: Call, target: "Content", join: bool) -> "Report":
+    place, stores = fresh(), lazy("gittrack.runs.stores")
+    stores.owners_to_be(place.repository, target.store, join)
+    return _plan(call, [stores.local(place.repository)], target)
+
+
+def _each(found: "Sequence[Content]", look: "Callable[[Content], Any]") -> tuple[dict[str, Any], list[Exception]]:
+    """What each store answers, by url, and why others do not: one that is gone keeps nobody from the rest."""
+    said: dict[str, Any] = {}
+    failures: list[Exception] = []
+    for one in found:
+        try:
+            said[one.store.url] = look(one)
+        except (errors.StoreFailed, errors.CannotWrite) as error:
+            failures.append(error)
+    return said, failures
 
 
 def _pull(call: Call) -> int:
@@ -209,15 +247,19 @@ def _where_to_say(origin: str, url: str) -> str:
 def _verify(call: Call, repair: bool) -> int:
     place, stores, check = fresh(), lazy("gittrack.runs.stores"), lazy("gittrack.store.check")
     found: list[Content] = stores.opened(place.repository, place.settings)
-    results = {}
     with _bar(call, "reading", len(found)) as progress:
-        for one in found:
-            results[one.store.url] = check.check(one, call.files, call.jobs, progress)
+        results, failures = _each(found, lambda one: _checked(call, one, progress))
+
+    def repaired(one: "Content") -> "Checked":
+        stores.make_ready(place.repository, one.store, call.files)
+        sources = [stores.local(place.repository), *(other for other in found if other is not one)]
+        good: Checked = check.repair(one, results[one.store.url], sources, call.jobs)
+        return good
+
     if repair and not call.dry_run:
-        for one in found:
-            stores.make_ready(place.repository, one.store, call.files)
-            sources = [stores.local(place.repository), *(other for other in found if other is not one)]
-            results[one.store.url] = check.repair(one, results[one.store.url], sources, call.jobs)
+        found = [one for one in found if one.store.url in results]
+        good, unrepaired = _each(found, repaired)
+        results, failures = results | good, [*failures, *unrepaired]
     wrong = sum(len(one.missing) + len(one.damaged) for one in results.values())
     if call.as_json:
         render.write(pretty({url: _plain(one) for url, one in results.items()}))
@@ -227,7 +269,15 @@ def _verify(call: Call, repair: bool) -> int:
             sys.stdout.write(
                 "`git track store verify --repair` puts good bytes there, from this clone or another store\n"
             )
+    if failures:
+        raise failures[0]
     return errors.CorruptContent.exit_code if wrong else 0
+
+
+def _checked(call: Call, one: "Content", progress: Progress) -> "Checked":
+    lazy("gittrack.runs.stores").owner(one.store)  # to be told where there is no bucket at all
+    found: Checked = lazy("gittrack.store.check").check(one, call.files, call.jobs, progress)
+    return found
 
 
 def _verdict(one: Any) -> str:
@@ -248,8 +298,8 @@ def _plan(call: Call, sources: "Sequence[Content]", target: "Content") -> "Repor
     return total
 
 
-def _told(call: Call, reports: "dict[str, Report]") -> int:
-    """Print what was done, or would be. The exit code."""
+def _told(call: Call, reports: "dict[str, Report]", failures: Sequence[Exception] = ()) -> int:
+    """Print what was done, or would be. The exit code. Raises the first failure."""
     lost = max((len(report.missing) + len(report.damaged) for report in reports.values()), default=0)
     if call.as_json:
         render.write(pretty({url: _plain(report) for url, report in reports.items()}))
@@ -264,6 +314,8 @@ def _told(call: Call, reports: "dict[str, Report]") -> int:
                 f"{lost:,} files were not to be found, or damaged; `git track store status` says what is where, "
                 "and another clone may have them\n"
             )
+    if failures:
+        raise failures[0]
     return errors.MissingContent.exit_code if lost else 0
 
 

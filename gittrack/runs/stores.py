@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gittrack import errors
 from gittrack.core import annotations, layout
 from gittrack.git.repository import Repository
-from gittrack.runs import announcing, artifacts, embedded, live, logs, reader
+from gittrack.runs import announcing, artifacts, embedded, known, live, logs, reader
 from gittrack.runs.own_store import own_store
 from gittrack.store import transfer
 from gittrack.store.base import Store
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 OWNER = "gittrack.json"
 FORMAT = 1
+_MARK = "0" * 64  # in the notes on a directory: it has been there
 _ANOTHER = Patience(2)  # with a store from which another one has the same
 
 
@@ -48,7 +49,13 @@ def local(repo: Repository) -> Content:
 def opened(repo: Repository, settings: "Settings", patience: Patience | None = None) -> list[Content]:
     """Each store by itself. Nothing is asked of them yet. Raises StoreFailed for an address that is none."""
     said = (repo.git.environ, settings.upload_rate, patience)
-    return [Content(open_store(url, *said)) for url in urls(settings)]
+    addresses = urls(settings)
+    found = [open_store(url, *said) for url in addresses]
+    shown = [store.url for store in found]
+    for url, store in zip(addresses, found, strict=True):
+        if shown.count(store.url) > 1:  # the same name on two servers
+            store.url = url
+    return [Content(store) for store in found]
 
 
 def contents(repo: Repository, settings: "Settings") -> list[Content]:
@@ -91,11 +98,12 @@ def upload(
     progress: Progress | None = None,
     workers: int = transfer.WORKERS,
     join: bool = False,
+    done: dict[str, Report] | None = None,
 ) -> dict[str, Report]:
     """Bring files to every store of the settings; by url, what was done. All stores are tried, then the first failure
-    is raised. Raises StoreFailed."""
+    is raised, and `done` says what was done all the same. Raises StoreFailed."""
     found = opened(repo, settings)
-    done: dict[str, Report] = {}
+    done = {} if done is None else done
     failures: list[errors.GittrackError] = []
     for content in found:
         try:
@@ -200,19 +208,43 @@ def owner(store: Store) -> Owner | None:
 
 def claim(repo: Repository, store: Store, join: bool = False) -> None:
     """See to it that the store is this repository's, before anything is put there. Raises StoreFailed."""
+    owners = owners_to_be(repo, store, join)
+    if owners:
+        _write(store, owners)
+    place = _place(store.url)
+    if store.url.startswith("file://") and not is_shallow(repo) and _MARK not in known.load(repo.paths, place):
+        known.add(repo.paths, place, (_MARK,))
+
+
+def begin_anew(repo: Repository, url: str) -> None:
+    """A directory that this clone has brought files to may be empty now."""
+    known.forget(repo.paths, _place(url))
+
+
+def owners_to_be(repo: Repository, store: Store, join: bool = False) -> tuple[str, ...]:
+    """What `claim` has to write down there: nothing, if it is ours already. Raises StoreFailed where it is not."""
     found = owner(store)
+    if found is None and _MARK in known.load(repo.paths, _place(store.url)):
+        raise errors.StoreFailed(
+            f"{store.url} is empty, and this clone has brought files there: its disk is not mounted, perhaps",
+            "mount it, and run the command again; if it is to begin anew: git track store push --create",
+        )
     if is_shallow(repo) or (found and any(_has(repo, name) for name in found.repositories)):
-        return
+        return ()
     first = first_commit(repo)
     if found is None:
-        _write(store, (first,))
-    elif join:
-        _write(store, (*found.repositories, first))
-    else:
-        raise errors.StoreFailed(
-            f"{store.url} belongs to another repository, whose first commit is {found.repositories[0][:12]}",
-            "give this one an address of its own (s3://bucket/NAME), or share it: git track store push --join",
-        )
+        return (first,)
+    if join:
+        return (*found.repositories, first)
+    raise errors.StoreFailed(
+        f"{store.url} belongs to another repository, whose first commit is {found.repositories[0][:12]}",
+        "give this one an address of its own (s3://bucket/NAME), or share it: git track store push --join",
+    )
+
+
+def _place(url: str) -> str:
+    """What the note goes by that a directory was in use."""
+    return f"store {url}"
 
 
 def may_collect(repo: Repository, store: Store) -> None:

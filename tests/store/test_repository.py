@@ -93,8 +93,9 @@ def test_a_bucket_is_made_when_asked_for(files, s3, repo, track, monkeypatch) ->
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, s3.environ[name])
     (repo / "gittrack.yaml").write_text(f"store: '{s3.url('never-made-before')}'\n")
-    failed = track("store", "push", code=79)
-    assert "there is no bucket never-made-before" in failed.stderr and "push --create" in failed.stderr
+    for action in (("status",), ("push", "--dry-run"), ("verify",), ("push",)):
+        failed = track("store", *action, code=79)
+        assert "there is no bucket never-made-before" in failed.stderr and "push --create" in failed.stderr
     assert "copied 2 files" in track("store", "push", "--create").stdout
 
 
@@ -106,8 +107,9 @@ def test_a_store_belongs_to_one_repository(repository, files, url, s3, repo, git
     git("init", "-q", str(other))
     git("-C", str(other), "commit", "-q", "--allow-empty", "-m", "Another project")
     (other / "gittrack.yaml").write_text((repo / "gittrack.yaml").read_text())
-    refused = track("store", "push", code=79, cwd=other)
-    assert "belongs to another repository" in refused.stderr and "--join" in refused.stderr
+    for action in (("push",), ("push", "--dry-run")):
+        refused = track("store", *action, code=79, cwd=other)
+        assert "belongs to another repository" in refused.stderr and "--join" in refused.stderr
     track("store", "push", "--join", cwd=other)
     track("store", "push", cwd=other)
     with pytest.raises(errors.StoreFailed, match="also used by a repository"):
@@ -125,6 +127,21 @@ def test_clones_share_a_store_and_a_shallow_one_may_add_but_not_clean_up(reposit
         stores.may_collect(shallow, store)
     assert "--unshallow" in caught.value.hint
     stores.may_collect(repository, store)
+
+
+def test_a_directory_that_is_not_mounted_any_more_is_not_begun_anew(files, repo, track, tmp_path) -> None:
+    place, elsewhere = tmp_path / "mounted", tmp_path / "elsewhere"
+    (repo / "gittrack.yaml").write_text(f"store: '{place.as_uri()}'\n")
+    assert "copied 2 files" in track("store", "push").stdout
+    place.rename(elsewhere)
+    for action in (("push",), ("push", "--dry-run")):
+        refused = track("store", *action, code=79)
+        assert "not mounted, perhaps" in refused.stderr and "push --create" in refused.stderr
+    assert not place.exists()
+    elsewhere.rename(place)
+    assert "2 were there" in track("store", "push").stdout
+    place.rename(elsewhere)
+    assert "copied 2 files" in track("store", "push", "--create").stdout
 
 
 def test_an_owner_file_that_is_none_is_not_overwritten(repository, url, s3) -> None:
@@ -188,9 +205,14 @@ def test_one_store_that_is_gone_does_not_keep_the_other_from_its_files(
     gone = f"s3://bucket?endpoint=http://127.0.0.1:{servers.free_port()}"
     text = (repo / "gittrack.yaml").read_text().replace(url, gone)
     (repo / "gittrack.yaml").write_text(text)
-    failed = track("store", "push", code=79)
-    assert "cannot be reached" in failed.stderr
-    assert all(second.has(*file) for file in files)
+    for options in ((), ("--create",)):
+        failed = track("store", "push", *options, code=79)
+        assert "cannot be reached" in failed.stderr and f"{second.store.url}: copied" in failed.stdout
+        assert all(second.has(*file) for file in files)
+    failed = track("store", "verify", code=79)
+    assert "cannot be reached" in failed.stderr and f"{second.store.url}: 2 files whole" in failed.stdout
+    emptied(repository)
+    assert "copied 2 files" in track("store", "pull").stdout
 
 
 def test_migrate_copies_all_and_names_the_line_to_change(repository, files, url, s3, repo, track, tmp_path) -> None:
@@ -215,3 +237,14 @@ def test_credentials_are_in_no_output_and_in_no_file_of_the_repository(files, ur
     for path in repo.rglob("*"):
         if path.is_file():
             assert not any(secret.encode() in path.read_bytes() for secret in secrets), path
+
+
+def test_two_servers_with_the_same_name_of_a_bucket_are_two_stores(repository, files, url, s3, repo, track, tmp_path):
+    with servers.rclone(tmp_path) as other:
+        mirror = url.replace(s3.endpoint, other.endpoint)
+        (repo / "gittrack.yaml").write_text(f"store: ['{url}', '{mirror}']\n")
+        assert track("store", "push", "--create").stdout.count("copied 2 files") == 2
+        store = far(url, s3).store
+        store.delete([entry.key for entry in store.list("chunks/")])
+        said = track("store", "verify", code=81).stdout
+        assert f"{url}: 0 files whole" in said and f"{mirror}: 2 files whole" in said
