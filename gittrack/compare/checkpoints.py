@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from gittrack.compare.text import cell
+from gittrack.compare.weight_files import holds_weights
 from gittrack.config import environment
 from gittrack.core import layout
 from gittrack.core.model import Record
@@ -25,8 +26,6 @@ from gittrack.store.content import Content
 
 Open = Callable[[], Repository]
 
-TORCH = (".pt", ".pth", ".ckpt", ".bin")
-SAFETENSORS = ".safetensors"
 IN_MEMORY = 256 * 1024 * 1024  # bytes of a file up to which it is loaded from memory
 
 
@@ -102,7 +101,7 @@ class Checkpoint:
 
     def _loadable(self) -> Artifact:
         for one in self.files:
-            if one.path.lower().endswith((*TORCH, SAFETENSORS)):
+            if holds_weights(one.path):
                 return one
         return self._file(None)
 

@@ -9,10 +9,9 @@ import pickle
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
+from gittrack.compare.weight_files import SAFETENSORS
 from gittrack.errors import GittrackError, Unsupported, UsageError
 from gittrack.lazy import lazy
-
-SAFETENSORS = ".safetensors"
 
 
 def from_bytes(name: str, data: bytes, options: Mapping[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Which file of each run holds the weights that are to be compared."""
+"""Which files hold weights, and which of two runs are to be compared."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,13 @@ from gittrack.compare.text import line
 from gittrack.errors import RunNotFound, UsageError
 from gittrack.runs.artifacts import Artifact
 
-SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+SAFETENSORS = ".safetensors"
+_ENDINGS = (".pt", ".pth", ".ckpt", ".bin", SAFETENSORS)
+
+
+def holds_weights(path: str) -> bool:
+    """By its name."""
+    return path.lower().endswith(_ENDINGS)
 
 
 def pair(first: Sequence[Artifact], second: Sequence[Artifact], wanted: str | None) -> tuple[Artifact, Artifact]:
@@ -21,14 +27,14 @@ def pair(first: Sequence[Artifact], second: Sequence[Artifact], wanted: str | No
                 raise RunNotFound(f"the {which} has no file {line(wanted)}", f"it has: {_listed(files)}")
         return before[wanted], after[wanted]
     common = [path for path in before if path in after]
-    likely = [path for path in common if path.endswith(SUFFIXES)] or common
+    likely = [path for path in common if holds_weights(path)] or common
     if len(likely) == 1:
         return before[likely[0]], after[likely[0]]
     if likely:
         raise UsageError(
             f"both have several files: {_listed(likely)}", "name one: git track diff A B --weights -- FILE"
         )
-    alone = [[one for path, one in files.items() if path.endswith(SUFFIXES)] for files in (before, after)]
+    alone = [[one for path, one in files.items() if holds_weights(path)] for files in (before, after)]
     if len(alone[0]) == len(alone[1]) == 1:
         return alone[0][0], alone[1][0]
     raise RunNotFound(
