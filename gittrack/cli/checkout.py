@@ -10,8 +10,7 @@ from gittrack import errors
 from gittrack.cli import render
 from gittrack.cli.asking import find, fresh
 from gittrack.cli.progress import Progress
-from gittrack.compare.card import size
-from gittrack.compare.text import json_text, line
+from gittrack.compare.text import json_text, line, size
 from gittrack.lazy import lazy
 from gittrack.runs import reader
 from gittrack.runs.checkout_plan import DIFFERS, IN_THE_WAY, NEW, REFUSED, SAME

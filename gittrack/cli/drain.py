@@ -5,6 +5,8 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
+from gittrack.compare.text import size
+
 if TYPE_CHECKING:
     from gittrack.record.waiting import Drain
 
@@ -84,14 +86,6 @@ _INTERRUPTED = {
 }
 _watch = Watch()
 show = _watch.show
-
-
-def size(number: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} TB"
 
 
 def _say(text: str) -> None:

@@ -5,7 +5,7 @@ import sys
 import time
 from types import TracebackType
 
-from gittrack.compare.card import size
+from gittrack.compare.text import size
 
 SOON = 0.5  # seconds after which the bar appears
 OFTEN = 0.1

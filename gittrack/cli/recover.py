@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 
 from gittrack.cli.context import here
-from gittrack.cli.drain import Watch, size
+from gittrack.cli.drain import Watch
+from gittrack.compare.text import size
 from gittrack.core.layout import SHORT
 from gittrack.lazy import lazy
 

@@ -8,7 +8,7 @@ import typer
 
 from gittrack import errors
 from gittrack.cli import context
-from gittrack.cli.drain import size
+from gittrack.compare.text import size
 from gittrack.core import codec
 from gittrack.core.layout import SHORT
 from gittrack.lazy import lazy

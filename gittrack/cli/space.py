@@ -10,8 +10,8 @@ from gittrack import errors
 from gittrack.cli import render
 from gittrack.cli.asking import fresh
 from gittrack.cli.context import output_colour
-from gittrack.compare.card import pretty, size
-from gittrack.compare.text import cell, line
+from gittrack.compare.card import pretty
+from gittrack.compare.text import cell, line, size
 from gittrack.core.layout import SHORT
 from gittrack.lazy import lazy
 

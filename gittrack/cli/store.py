@@ -11,7 +11,8 @@ from gittrack import errors
 from gittrack.cli import render
 from gittrack.cli.asking import find_all, fresh
 from gittrack.cli.progress import Progress
-from gittrack.compare.card import pretty, size
+from gittrack.compare.card import pretty
+from gittrack.compare.text import size
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:

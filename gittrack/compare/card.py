@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack.compare.listing import SYSTEM, continued, duration, time_text
-from gittrack.compare.text import MISSING, cell, json_text, line, setting
+from gittrack.compare.text import MISSING, cell, json_text, line, setting, size
 from gittrack.core import codec, fields, layout, spans
 from gittrack.core.model import Record
 from gittrack.runs.row import Row
@@ -215,17 +215,6 @@ def left_out(record: Record) -> Part:
     found = record.facts.get("left_out") or []
     rows = [(cell(one.get("path")), size(one.get("size")), cell(one.get("reason"))) for one in found]
     return Part("left out of the snapshot", titles=("path", "size", "why"), rows=rows, right=(1,))
-
-
-def size(count: Any) -> str:
-    """Bytes in one unit: `512 B`, `1.5 MB`."""
-    if not isinstance(count, (int, float)):
-        return MISSING
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
 
 
 def warnings(record: Record) -> Part:

@@ -44,6 +44,17 @@ def number(value: float) -> str:
     return f"{value:.5g}"
 
 
+def size(count: Any) -> str:
+    """Bytes in one unit: `512 B`, `1.5 MB`."""
+    if not isinstance(count, (int, float)):
+        return MISSING
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
 def setting(value: Any) -> str:
     """A parameter: like `cell`, but a float that is short as it was written stays so, 0.300001 apart from 0.3."""
     if type(value) is float and len(repr(value)) <= 10:
