@@ -15,7 +15,6 @@ LFS = "lfs"  # of a start event's `store`
 LINK = "120000"
 MODES = ("100644", "100755", LINK)
 BLOBS, PARCELS = "blobs", "parcels"
-UNFINISHED = ".new"
 
 _NAME = re.compile(r"\d{13}-\d{1,10}-[0-9a-f]{4}\Z", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")

@@ -10,7 +10,6 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 from gittrack import errors
 from gittrack.git import loose, objects
@@ -40,13 +39,6 @@ _NO_API = re.compile(
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 
 
-class Endpoint(NamedTuple):
-    """Where git-lfs finds the objects of a remote."""
-
-    url: str
-    ssh: str | None  # host and path, when the url is asked for there first
-
-
 def path_of(at: Desk, oid: str) -> str:
     """The file of an object: to be put there before `push`, found there after `fetch`."""
     return os.path.join(at.folder, "lfs", "objects", oid[:2], oid[2:4], oid)
@@ -67,16 +59,15 @@ def needed(git: Git) -> tuple[int, ...]:
     return found
 
 
-def endpoint(at: Desk, remote: str) -> Endpoint:
-    """Asks git-lfs itself: lfs.url, remote.*.lfsurl, .lfsconfig and url.*.insteadOf all have a say."""
+def endpoint(at: Desk, remote: str) -> str:
+    """Where git-lfs finds the objects of a remote, as it says itself: lfs.url, remote.*.lfsurl, .lfsconfig and
+    url.*.insteadOf all have a say."""
     name = _named(at, remote)
     lines = at.git.lines("lfs", "env")
     for mark in (f"Endpoint ({name})=", "Endpoint="):
-        for number, line in enumerate(lines):
+        for line in lines:
             if line.startswith(mark):
-                url = line.removeprefix(mark).rpartition(" (auth=")[0]
-                after = lines[number + 1] if number + 1 < len(lines) else ""
-                return Endpoint(url, after.removeprefix("  SSH=") if after.startswith("  SSH=") else None)
+                return line.removeprefix(mark).rpartition(" (auth=")[0]
     raise errors.StoreFailed(f"git-lfs knows no place for the objects of {shown(remote)}", "see `git lfs env`")
 
 
@@ -145,7 +136,7 @@ def _transfer(at: Desk, remote: str, args: tuple[str, ...], given: bytes, progre
 @contextlib.contextmanager
 def _quiet_agent(at: Desk, remote: str) -> Iterator[None]:
     """Where the remote is a directory, and nobody has set a program of his own for it."""
-    if not endpoint(at, remote).url.startswith("file://") or "lfs.standalonetransferagent" in config(at.git):
+    if not endpoint(at, remote).startswith("file://") or "lfs.standalonetransferagent" in config(at.git):
         yield
         return
     for name, value in _FILE_AGENT.items():

@@ -67,7 +67,7 @@ def address(repo: Repository, remote: str) -> str:
     """Where git-lfs keeps the objects of `remote`. Raises Unsupported where git-lfs is not installed."""
     lfs.needed(repo.git)
     with desk.desk(repo.git) as at:
-        return lfs.endpoint(at, remote).url
+        return lfs.endpoint(at, remote)
 
 
 def report(asked: Sequence[File], moved: Sequence[File], sent: int | None = None) -> Report:

@@ -1,4 +1,4 @@
-"""A store in memory, for tests and for trying out what would be sent."""
+"""A store in memory: `memory://`, for trying things out, and for tests."""
 
 import time
 from collections.abc import Iterable, Iterator

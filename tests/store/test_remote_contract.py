@@ -1,7 +1,6 @@
 """Stores on other machines, and the wrappers around all stores, keep the contract: on real servers."""
 
 import os
-from pathlib import Path
 
 import pytest
 import servers
@@ -9,7 +8,6 @@ from contract import StoreContract
 
 from gittrack.store import open as opening
 from gittrack.store.directory import DirectoryStore
-from gittrack.store.dryrun import DryRunStore
 from gittrack.store.limit import LimitStore
 from gittrack.store.memory import MemoryStore
 from gittrack.store.mirror import MirrorStore
@@ -89,26 +87,7 @@ class TestMirror(StoreContract):
         return MirrorStore([DirectoryStore(str(tmp_path / "store")), MemoryStore()])
 
 
-class TestDryRun(StoreContract):
-    @pytest.fixture
-    def store(self):
-        return DryRunStore(MemoryStore())
-
-
 def test_one_name_in_memory_is_one_store() -> None:
     name = "memory://" + os.urandom(8).hex()
     opening.open_store(name, {}).put("a", b"1")
     assert opening.open_store(name, {}).get("a") == b"1"
-
-
-def test_a_dry_run_leaves_what_is_there_as_it_is(tmp_path: Path) -> None:
-    real = DirectoryStore(str(tmp_path / "store"))
-    real.put("a", b"1")
-    real.put("b", b"2")
-    dry = DryRunStore(real)
-    dry.put("c", b"3")
-    dry.put("a", b"4")
-    dry.delete(["b", "nothing"])
-    assert sorted(entry.key for entry in dry.list("")) == ["a", "c"]
-    assert (dry.get("a"), dry.size("b"), dry.deleted) == (b"4", None, {"b"})
-    assert sorted((entry.key, real.get(entry.key)) for entry in real.list("")) == [("a", b"1"), ("b", b"2")]
