@@ -17,29 +17,37 @@ from gittrack.git.repository import Repository
 from gittrack.runs import gc_plan, live, needs
 from gittrack.runs.own_store import own_store
 from gittrack.store import local
-from gittrack.store.content import Content
+from gittrack.store.base import Entry, Store
+from gittrack.store.content import CHUNKS, FILES, Content
 
-GRACE = 14 * 86400.0
 _PATIENCE = 60.0  # seconds to wait for a file that is being stored
 
 
 def plan(
-    repo: Repository, now: float, grace: float = GRACE, going: Mapping[str, Collection[str]] = MappingProxyType({})
+    repo: Repository,
+    now: float,
+    grace: float = gc_plan.GRACE,
+    going: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> gc_plan.Plan:
     """What would go now, if the parcels `going` (by run) were let go. Raises what `needs.of_clone` raises."""
     content = own_store(repo.paths)
     needed = needs.of_clone(repo, going)
     keys = keys_of(content, needed.digests)
-    objects = (entry for prefix in (gc_plan.CHUNKS, gc_plan.FILES) for entry in content.store.list(prefix))
-    return gc_plan.local(objects, keys, gc_plan.horizon(now, grace, needed.since))
+    return gc_plan.local(objects(content.store), keys, gc_plan.horizon(now, grace, needed.since))
 
 
-def sweep(repo: Repository, agreed: gc_plan.Plan, now: float, grace: float = GRACE) -> gc_plan.Plan:
+def sweep(repo: Repository, agreed: gc_plan.Plan, now: float, grace: float = gc_plan.GRACE) -> gc_plan.Plan:
     """Remove what was agreed on and still may go. Returns what was removed."""
     with _alone(repo):
         found = plan(repo, now, grace).only(agreed.sweep)
         own_store(repo.paths).store.delete(found.sweep)
     return found
+
+
+def objects(store: Store) -> Iterator[Entry]:
+    """All chunks and lists of a store."""
+    for prefix in (CHUNKS, FILES):
+        yield from store.list(prefix)
 
 
 def keys_of(content: Content, digests: Iterable[str]) -> set[str]:

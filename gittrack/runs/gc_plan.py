@@ -6,22 +6,13 @@ new first, so what is being stored now is on this side of the horizon, whether i
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from gittrack.errors import UsageError
+from gittrack.store.base import Entry
+from gittrack.store.content import CHUNKS, FILES
 
-CHUNKS, FILES = "chunks/", "files/"
-
-
-class Object(Protocol):
-    """An entry of a store's listing."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def modified(self) -> float: ...
+GRACE = 14 * 86400.0  # longer than any push
 
 
 class Plan(NamedTuple):
@@ -54,7 +45,7 @@ def horizon(now: float, grace: float, since: float | None) -> float:
     return min(now - grace, now if since is None else since)
 
 
-def local(objects: Iterable[Object], needed: Collection[str], before: float) -> Plan:
+def local(objects: Iterable[Entry], needed: Collection[str], before: float) -> Plan:
     """For a store that one clone has for itself. `needed`: keys."""
     sweep: dict[str, int] = {}
     kept = young = young_size = 0
@@ -69,7 +60,7 @@ def local(objects: Iterable[Object], needed: Collection[str], before: float) -> 
     return Plan(dict(sorted(sweep.items(), reverse=True)), kept, young, young_size)
 
 
-def _ours(objects: Iterable[Object]) -> Iterator[Object]:
+def _ours(objects: Iterable[Entry]) -> Iterator[Entry]:
     return (one for one in objects if one.key.startswith((CHUNKS, FILES)))
 
 
@@ -84,7 +75,7 @@ class Shared(NamedTuple):
 
 
 def shared(
-    objects: Iterable[Object],
+    objects: Iterable[Entry],
     needed: Collection[str],
     condemned: Iterable[tuple[float, Collection[str]]],
     before: float,

@@ -8,23 +8,22 @@ runs that were never pushed are among them, and a file whose upload has just beg
 from collections.abc import Iterator
 
 from gittrack.git.repository import Repository
-from gittrack.runs import announcing, gc_plan, stores, writer
+from gittrack.runs import announcing, gc, gc_plan, stores, writer
 from gittrack.store import chunklist, leases
 from gittrack.store.base import Entry, Store
 from gittrack.store.content import FILES, chunk_key
 
-GRACE = 14 * 86400.0  # longer than any push
 _BATCH = 500
 
 
-def plan(repo: Repository, store: Store, now: float, grace: float = GRACE) -> gc_plan.Shared:
+def plan(repo: Repository, store: Store, now: float, grace: float = gc_plan.GRACE) -> gc_plan.Shared:
     """What would be condemned and swept now. Raises StoreFailed where the store is not this repository's alone."""
     stores.may_collect(repo, store)
     said = {clone: keys for clone, keys in leases.announced(store).items() if clone != writer.writer_id(repo.paths)}
     return _plan(store, announcing.keys_here(repo).union(*said.values()), now, grace)
 
 
-def collect(repo: Repository, store: Store, now: float, grace: float = GRACE) -> gc_plan.Shared:
+def collect(repo: Repository, store: Store, now: float, grace: float = gc_plan.GRACE) -> gc_plan.Shared:
     """Sweep what is due, and condemn what nobody needs. Returns what was done."""
     stores.may_collect(repo, store)
     mine = announcing.say_anew(repo, store)
@@ -44,7 +43,7 @@ def collect(repo: Repository, store: Store, now: float, grace: float = GRACE) ->
 
 
 def _plan(store: Store, needed: set[str], now: float, grace: float) -> gc_plan.Shared:
-    objects = [entry for prefix in (gc_plan.CHUNKS, gc_plan.FILES) for entry in store.list(prefix)]
+    objects = list(gc.objects(store))
     needed = needed.union(_listed(store, objects, needed))
     condemned = [(one.when, one.keys) for one in leases.condemned(store)]
     return gc_plan.shared(objects, needed, condemned, now - grace)

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from gittrack.git.repository import Repository
-from gittrack.runs import gc, gc_plan, live, needs, placing
+from gittrack.runs import gc, live, needs, placing
 from gittrack.runs.own_store import own_store
 
 
@@ -37,8 +37,7 @@ def of(repo: Repository) -> Usage:
     """Measure it. Raises what `needs.of_clone` raises."""
     content = own_store(repo.paths)
     needed = needs.of_clone(repo)
-    prefixes = (gc_plan.CHUNKS, gc_plan.FILES)
-    sizes = {entry.key: entry.size for prefix in prefixes for entry in content.store.list(prefix)}
+    sizes = {entry.key: entry.size for entry in gc.objects(content.store)}
     keys = {digest: gc.keys_of(content, [digest]) for digest in needed.digests}
     by_run: dict[str, list[needs.File]] = {}
     for file in needed.files:
