@@ -14,7 +14,7 @@ from gittrack.cli.asking import find, fresh
 from gittrack.cli.context import output_colour
 from gittrack.compare import card
 from gittrack.compare.listing import time_text
-from gittrack.compare.text import cell, line, lines
+from gittrack.compare.text import cell, line, lines, size
 from gittrack.core.layout import SHORT
 from gittrack.lazy import lazy
 from gittrack.runs import reader
@@ -43,7 +43,7 @@ def artifacts(
     repo = fresh().repository
     record = reader.read(repo, target.id)
     kept: Any = lazy("gittrack.runs.artifacts")
-    found = kept.artifacts(repo, record) if target.step is None else kept.of_checkpoint(repo, record, target.step)
+    found = kept.listed(repo, record) if target.step is None else kept.of_checkpoint(repo, record, target.step)
     if as_json:
         return render.write(card.pretty([card.artifact(one) for one in found]))
     if not found:
@@ -54,7 +54,7 @@ def artifacts(
     columns = [
         render.Column("path", [line(one.path) for one in found], keep=9),
         render.Column("step", [cell(one.step) for one in found], right=True),
-        render.Column("size", [card.size(one.size) for one in found], right=True),
+        render.Column("size", [size(one.size) for one in found], right=True),
         render.Column("kind", [cell(one.kind) for one in found], keep=5),
         render.Column("where", [_where(one, gone) for one in found], keep=6),
     ]

@@ -9,7 +9,7 @@ from gittrack.cli import render, render_page
 from gittrack.cli.asking import find, fresh
 from gittrack.compare import card
 from gittrack.compare.listing import time_text
-from gittrack.compare.text import cell, line
+from gittrack.compare.text import cell, line, size
 from gittrack.core import layout
 from gittrack.lazy import lazy
 from gittrack.runs import reader
@@ -45,7 +45,7 @@ def show(
     if target.step is not None:
         files = kept.of_checkpoint(repo, record, target.step)
         return _checkpoint(target, reader.checkpoint(repo, record, target.step), files, as_json)
-    environment, files = reader.environment(repo, record), kept.artifacts(repo, record)
+    environment, files = reader.environment(repo, record), kept.listed(repo, record)
     if as_json:
         return render.write(card.pretty(card.whole(target.row, record, environment, files)))
     render.write(render_page.title(f"run {target.id}"))
@@ -69,7 +69,7 @@ def _checkpoint(target: "Target", found: reader.Checkpoint, files: "list[Artifac
     render.write(render_page.part(card.Part("", lines)))
     rows = [(cell(name), cell(value)) for name, value in sorted(found.metrics.items())]
     render.write(render_page.part(card.Part("metrics", titles=("name", "value"), rows=rows, right=(1,))))
-    names = [(line(one.path), card.size(one.size)) for one in files]
+    names = [(line(one.path), size(one.size)) for one in files]
     if names:
         render.write(render_page.part(card.Part("files", titles=("path", "size"), rows=names, right=(1,))))
     return None

@@ -329,7 +329,7 @@ class RunView:
     @property
     def artifacts(self) -> "list[Artifact]":
         """All files of the run in the order in which they were kept, each with `.path`, `.size`, `.sha256`, `.step`."""
-        found: list[Artifact] = lazy("gittrack.runs.artifacts").artifacts(self._place.repository, self.record)
+        found: list[Artifact] = lazy("gittrack.runs.artifacts").listed(self._place.repository, self.record)
         return found
 
     def open(self, path: str) -> BinaryIO:

@@ -24,7 +24,7 @@ from gittrack.store import reassemble
 from gittrack.store.content import Content, Progress
 from gittrack.store.directory import DirectoryStore
 
-CHECKPOINT = "checkpoint"
+CHECKPOINT, SAVED = "checkpoint", "torch"
 PIECE = 1024 * 1024
 IN_MEMORY = 32 * 1024 * 1024  # bytes up to which a file is read whole
 
@@ -71,6 +71,18 @@ def artifacts(repo: Repository, record: Record) -> list[Artifact]:
         if one.parcel:
             names[one.parcel] = _Named(CHECKPOINT, one.step, one.w)
     return [file._replace(**names[file.parcel]._asdict()) if file.parcel in names else file for file in kept.values()]
+
+
+def listed(repo: Repository, record: Record) -> list[Artifact]:
+    """The files of a run as people count them: what `torch.save` wrote and a checkpoint has as well is the
+    checkpoint's."""
+    found = artifacts(repo, record)
+    theirs = {(one.sha256, _base(one.path)) for one in found if one.kind == CHECKPOINT}
+    return [one for one in found if one.kind != SAVED or (one.sha256, _base(one.path)) not in theirs]
+
+
+def _base(path: str) -> str:
+    return path.rpartition("/")[2]  # a checkpoint may have been given it as `/somewhere/model.pt`, or from elsewhere
 
 
 def of_checkpoint(repo: Repository, record: Record, point: int | str) -> list[Artifact]:

@@ -61,3 +61,21 @@ for step in range(3):
     (run,) = runs(repo=str(repo))
     assert [one.load()["step"] for one in run.checkpoints] == [0, 1, 2]
     assert torch.equal(run.latest().load()["model"]["weight"], torch.full((2, 4), 2.0))
+
+
+def test_what_a_checkpoint_was_given_as_well_is_listed_once_as_the_checkpoints(repo: Path, track: Track) -> None:
+    (repo / "train.py").write_text("""
+import gittrack, os, torch
+run = gittrack.init()
+os.makedirs("out")
+for step in range(2):
+    for name in ("out/model.pt", "out/optimizer.pt", "out/other.pt"):
+        torch.save({name: torch.full((3,), step)}, name)
+    run.checkpoint(path=["out/model.pt", os.path.abspath("out/optimizer.pt")], step=step)
+""")
+    track("run", sys.executable, "train.py")
+    (run,) = runs(repo=str(repo))
+    once = [("torch", "out/other.pt"), ("checkpoint", "optimizer.pt"), ("checkpoint", "out/model.pt")]
+    assert [(one.kind, one.path) for one in run.artifacts] == once * 2
+    assert [line.split()[0] for line in track("artifacts").stdout.splitlines()[1:]] == [path for _, path in once] * 2
+    assert run.checkpoints.at(1).load("out/model.pt")["out/model.pt"].tolist() == [1, 1, 1]
