@@ -246,7 +246,7 @@ def test_at_whatever_step_the_other_one_comes_nothing_that_is_needed_is_lost(sto
         for repo in (store, other):
             for ref, oid in repo.refs("refs/track/runs/").items():
                 repo.git.run("update-ref", "-d", ref, oid)
-        shared.delete([entry.key for entry in shared.list("")])
+        shared.delete([entry.key for entry in shared.list("") if entry.key != stores.OWNER])
         at, last = at + 1, count[0]
     assert last > 8
     assert swept, "the file was there to be swept"
