@@ -12,8 +12,7 @@ from pathlib import Path
 import builder
 import keeping
 import pytest
-from test_files_of_runs import SAVES, TRACK, check, kept, live_runs, model, processes, read, refs, wait_until
-from test_real_terminal import Terminal
+from test_files_of_runs import SAVES, TRACK, check, kept, model, processes, read, refs, wait_until
 
 from gittrack.record import uploads
 from gittrack.record.uploading import Uploading
@@ -37,9 +36,9 @@ def uploading(repo: Path) -> list[str]:
     return os.listdir(folder) if folder.exists() else []
 
 
-def check_uploaded(git: Git, store: Path, steps: int) -> None:
+def check_uploaded(git: Git, store: Path, steps: int, ref: str = "") -> None:
     content = Content(DirectoryStore(str(store)))
-    found = [line for line in kept(git, refs(git)[0]) if line["in"] == "store"]
+    found = [line for line in kept(git, ref or refs(git)[0]) if line["in"] == "store"]
     assert [content.read(line["sha256"], line["size"]) for line in found] == [model(step) for step in range(steps)]
 
 
@@ -91,16 +90,56 @@ def test_what_is_kept_while_the_uploading_process_ends_is_uploaded_by_another(re
     assert Content(DirectoryStore(str(store))).read(hashlib.sha256(data).hexdigest(), len(data)) == data
 
 
-def test_the_uploading_process_is_killed_and_push_finishes(repo: Path, git: Git, store: Path) -> None:
-    (repo / "train.py").write_text(SAVES + "print('saved', flush=True)\ntime.sleep(60)\n")
-    screen = Terminal([TRACK, "run", sys.executable, "train.py", "3"], repo)
-    screen.expect(b"saved")
-    wait_until(lambda: uploading(repo))
+def kill_the_uploading_process(repo: Path, store: Path) -> None:
+    """Make a run whose files are all kept, and none of them uploaded."""
+    (repo / "train.py").write_text(SAVES)
+    aside = store.with_name("aside")
+    store.rename(aside)
+    store.write_text("not a folder")
+    subprocess.run([TRACK, "run", "-q", sys.executable, "train.py", "3"], cwd=repo, check=True, capture_output=True)
     for process in processes("record.uploading", repo):
         process.kill()
-    screen.type(b"\x03")
-    screen.end()
-    wait_until(lambda: not live_runs(repo))
+    wait_until(lambda: not processes("record.uploading", repo))
+    assert len(uploading(repo)) == 1
+    store.unlink()
+    aside.rename(store)
+
+
+def test_the_uploading_process_is_killed_and_push_finishes(repo: Path, git: Git, store: Path) -> None:
+    kill_the_uploading_process(repo, store)
     subprocess.run([TRACK, "store", "push"], cwd=repo, check=True, capture_output=True)
     check_uploaded(git, store, 3)
+    assert uploading(repo) == []
     git("fsck", "--strict")
+
+
+NEXT = {
+    "git track run": [TRACK, "run", "-q", "true"],
+    "init": [sys.executable, "-c", "import gittrack; gittrack.init()"],
+}
+
+
+@pytest.mark.parametrize("argv", [*NEXT.values(), [TRACK, "recover"]], ids=[*NEXT, "recover"])
+def test_the_uploading_process_is_killed_and_the_next_run_or_recover_has_it_finished(
+    repo: Path, git: Git, store: Path, argv: list[str]
+) -> None:
+    kill_the_uploading_process(repo, store)
+    [first] = refs(git)
+    subprocess.run(argv, cwd=repo, check=True, capture_output=True)
+    wait_until(lambda: uploading(repo) == [])
+    check_uploaded(git, store, 3, first)
+
+
+def test_a_run_with_files_of_its_own_brings_what_an_earlier_one_left(repo: Path, git: Git, store: Path) -> None:
+    kill_the_uploading_process(repo, store)
+    [first] = refs(git)
+    subprocess.run([TRACK, "run", "-q", sys.executable, "train.py", "2"], cwd=repo, check=True, capture_output=True)
+    wait_until(lambda: uploading(repo) == [])
+    check_uploaded(git, store, 3, first)
+
+
+def test_a_run_that_is_gone_has_nothing_left_to_be_uploaded(repo: Path, git: Git, store: Path) -> None:
+    kill_the_uploading_process(repo, store)
+    git("update-ref", "-d", refs(git)[0])
+    subprocess.run([TRACK, "recover"], cwd=repo, check=True, capture_output=True)
+    wait_until(lambda: uploading(repo) == [])
