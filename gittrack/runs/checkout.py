@@ -27,6 +27,7 @@ from gittrack.runs.checkout_plan import (
     Plan,
     Seen,
 )
+from gittrack.runs.own_store import own_store
 from gittrack.store.content import Content
 
 Progress = Callable[[int], None]  # bytes done since the last call
@@ -137,6 +138,7 @@ def restore(
             _verify(repo, listed)
             remark = export.write(repo.git, listed, folder)
             notes += [remark] if remark else []
+        _bring(repo, found, [found.artifacts[one.item.number] for one in todo if one.item.origin == ARTIFACT])
         source = artifacts.source(repo, record, found.contents)
         for verdict in todo:
             item = verdict.item
@@ -262,6 +264,16 @@ def _is(path: str, kind: str, item: Item, artifact: Artifact) -> bool:
     except PermissionError:  # what cannot be read is not known to be the same
         return False
     return digest.hexdigest() == artifact.sha256
+
+
+def _bring(repo: Repository, found: Checkout, files: Sequence[Artifact]) -> None:
+    """Let the only place beyond this machine fetch all at once what is not here. Of several the first may do alone."""
+    if len(found.contents) == 1:
+        near = own_store(repo.paths)
+        wanted = [(one.sha256, one.size) for one in files if one.where == "store"]
+        found.contents[0].bring(
+            [file for file in wanted if not near.has(*file) and not os.path.exists(artifacts.of_lfs(repo, file[0]))]
+        )
 
 
 def _make(source: artifacts.Source, artifact: Artifact, item: Item, path: str, progress: Progress) -> None:

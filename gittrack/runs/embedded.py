@@ -38,6 +38,13 @@ class Shared(Content):
         self._own = own_store(repo.paths)
         super().__init__(self._own.store)
 
+    def bring(self, files: Iterable[tuple[str, int]]) -> None:
+        """One transfer for all: each asks the remote what it has, which takes seconds."""
+        lacking = [file for file in files if not self._own.has(*file)]
+        if lacking:
+            with contextlib.suppress(errors.MissingContent):  # said of each file when it is read
+                download(self._repo, self._stores, lacking, self._remote)
+
     def has(self, sha256: str, size: int) -> bool:
         """Whether it is in this clone."""
         return self._own.has(sha256, size)

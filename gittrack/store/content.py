@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from gittrack import errors
@@ -33,13 +33,6 @@ class Kept(NamedTuple):
     sha256: str
     size: int
     new: int  # bytes that were not in the store before
-
-
-class Listed(NamedTuple):
-    """A file of several chunks, as a store lists it."""
-
-    sha256: str
-    modified: float
 
 
 class Content:
@@ -76,6 +69,9 @@ class Content:
     def flush(self) -> None:
         """What was put with `durable=False` is durable."""
         self.store.flush()
+
+    def bring(self, files: Iterable[tuple[str, int]]) -> None:
+        """These are going to be read: who is dearly asked for each alone may fetch them together."""
 
     def has(self, sha256: str, size: int) -> bool:
         """Whether the whole file is there, by the sizes of its chunks."""
@@ -118,11 +114,6 @@ class Content:
         except errors.MissingContent:
             return single
         return list(dict.fromkeys([*single, *(chunk_key(chunk.sha256) for chunk in chunks), list_key(sha256)]))
-
-    def list_files(self) -> Iterator[Listed]:
-        """The files of several chunks. One-chunk files cannot be told from chunks."""
-        for entry in self.store.list(FILES):
-            yield Listed(entry.key.rpartition("/")[2], entry.modified)
 
     def copy_to(self, sha256: str, size: int, path: str, mode: int = 0o644, progress: Progress | None = None) -> None:
         """Write the file to `path`, replacing what has that name (a link itself, not what it points to).

@@ -156,6 +156,35 @@ def test_the_limit_is_a_setting(
     assert "this clone: copied 1 files, 2.0 MB" in track("store", "pull").stdout
 
 
+MANY = """
+import gittrack, os
+run = gittrack.init()
+for number in range(5):
+    with open(f"{number}.pt", "wb") as file:
+        file.write(os.urandom(1_200_000))
+    run.log_artifact(f"{number}.pt")
+run.finish()
+"""
+
+
+def test_a_checkout_fetches_all_that_is_missing_at_once(
+    repo: Path, git: Git, bare: Path, plain: Repository, track: Callable[..., object], tmp_path: Path
+) -> None:
+    (repo / ".gitignore").write_text("*.pt\n")
+    git("add", ".")
+    git("commit", "-q", "-m", "Settings", GIT_COMMITTER_DATE="2020-01-01T00:00:00Z")
+    subprocess.run([sys.executable, "-c", MANY], cwd=repo, check=True)
+    track("store", "push")
+    shutil.rmtree(repo / ".git" / "track" / "objects")
+    counting = tmp_path / "upload-pack"
+    counting.write_text(f'#!/bin/sh\necho x >> {tmp_path}/count\nexec git-upload-pack "$@"\n')
+    counting.chmod(0o755)
+    git("config", "remote.origin.uploadpack", str(counting))
+    track("checkout", "latest", "--artifacts", "-o", str(tmp_path / "out"))
+    assert len(list((tmp_path / "out").rglob("*.pt"))) == 5
+    assert (tmp_path / "count").read_text().count("x") == 2  # what there is, and the bytes
+
+
 def test_with_git_lfs_no_data_refs_are_made(
     git: Git, repo: Path, bare: Path, opened: Repository, content: Content, keep: Keep, tmp_path: Path
 ) -> None:
