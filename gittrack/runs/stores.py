@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 OWNER = "gittrack.json"
 FORMAT = 1
+_AHEAD = 8  # chunks of a file that are fetched at once
 _MARK = "0" * 64  # in the notes on a directory: it has been there
 _ANOTHER = Patience(2)  # with a store from which another one has the same
 
@@ -55,7 +56,7 @@ def opened(repo: Repository, settings: "Settings", patience: Patience | None = N
     for url, store in zip(addresses, found, strict=True):
         if shown.count(store.url) > 1:  # the same name on two servers
             store.url = url
-    return [Content(store) for store in found]
+    return [Content(store, workers=_AHEAD) for store in found]
 
 
 def contents(repo: Repository, settings: "Settings") -> list[Content]:
@@ -71,7 +72,7 @@ def _to_read(repo: Repository, settings: "Settings") -> list[Content]:
 
 
 def together(found: Sequence[Content]) -> Content:
-    return found[0] if len(found) == 1 else Content(MirrorStore([content.store for content in found]))
+    return found[0] if len(found) == 1 else Content(MirrorStore([content.store for content in found]), workers=_AHEAD)
 
 
 def needed(repo: Repository, run_ids: Iterable[str] | None = None) -> list[File]:

@@ -9,13 +9,15 @@ import socket
 import socketserver
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 
 class Fault(NamedTuple):
     """`status`: answer this, ask nobody. `cut_request`, `cut_response`: reset the connection after so many bytes of the
-    body. `corrupt_request`, `corrupt_response`: change one byte of the body. `hang`: answer never."""
+    body. `corrupt_request`, `corrupt_response`: change one byte of the body. `hang`: answer never.
+    `delay`: seconds until it is passed on."""
 
     method: str
     status: int = 0
@@ -25,6 +27,7 @@ class Fault(NamedTuple):
     corrupt_request: bool = False
     corrupt_response: bool = False
     hang: bool = False
+    delay: float = 0.0
 
 
 class Proxy(socketserver.ThreadingTCPServer):
@@ -71,6 +74,7 @@ class Handler(socketserver.BaseRequestHandler):
         if fault.hang:
             self.server.over.wait()
             return
+        time.sleep(fault.delay)
         if fault.cut_request is not None:
             while len(body) < min(fault.cut_request, length):
                 body += self.request.recv(65536)

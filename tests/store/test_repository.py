@@ -2,13 +2,16 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 import servers
 from builder import T0, journal, opened, write_runs
+from proxy import Fault, between
 
 from gittrack import errors
+from gittrack.config import settings as configuration
 from gittrack.runs import stores
 from gittrack.store.content import Content, chunk_key, list_key
 from gittrack.store.directory import DirectoryStore
@@ -197,6 +200,20 @@ def test_reading_through_a_mirror_heals_the_store_that_lacks_something(
     store.store.delete(store.objects(*files[1]))
     track("store", "pull")
     assert stores.local(repository).read(*files[1]) == store.read(*files[1])
+
+
+def test_chunks_are_fetched_many_at_once_from_a_store_far_away(repository, files, url, s3, repo, track) -> None:
+    track("store", "push")
+    emptied(repository)
+    with between(s3.endpoint) as proxy:
+        (repo / "gittrack.yaml").write_text(f"store: '{url.replace(s3.endpoint, proxy.endpoint)}'\n")
+        settings = configuration.load(repository.paths, repository.git.environ, {})
+        proxy.always = [Fault("GET", delay=0.5)]
+        began = time.monotonic()
+        data = stores.contents(repository, settings)[0].read(*files[1])
+        taken, asked = time.monotonic() - began, sum(line.startswith("GET") for line in proxy.seen)
+    assert len(data) == files[1][1] and asked > 4
+    assert taken < 0.5 * asked - 0.5, (taken, asked)
 
 
 def test_one_store_that_is_gone_does_not_keep_the_other_from_its_files(
