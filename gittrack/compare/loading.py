@@ -5,13 +5,17 @@ that switch is not for callers to turn, so a file that needs more is refused, wi
 """
 
 import io
+import os
 import pickle
+import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 from gittrack.compare.weight_files import SAFETENSORS
 from gittrack.errors import GittrackError, Unsupported, UsageError
 from gittrack.lazy import lazy
+
+_ZIP = b"PK\x03\x04"
 
 
 def from_bytes(name: str, data: bytes, options: Mapping[str, Any]) -> Any:
@@ -34,7 +38,24 @@ def _torch(name: str, file: BinaryIO, options: Mapping[str, Any]) -> Any:
         raise UsageError("load() never unpickles code", _own_way(name))
     torch = _module("torch", name)
     settings = {"map_location": "cpu", **options, "weights_only": True}
-    return _read(name, lambda: torch.load(file, **settings))
+
+    def load() -> Any:
+        _refuse_bomb(name, file)
+        return torch.load(file, **settings)
+
+    return _read(name, load)
+
+
+def _refuse_bomb(name: str, file: BinaryIO) -> None:
+    """torch.save compresses nothing, and no entry lies over another: a file of which that is not so takes more memory
+    than it has bytes, a thousand times as much if somebody wants it to."""
+    if file.read(len(_ZIP)) == _ZIP:
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+        stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+        if not stored or sum(entry.file_size for entry in entries) > file.seek(0, os.SEEK_END):
+            raise Unsupported(f"{name} would unpack to more than it is: torch.save writes no such file", _own_way(name))
+    file.seek(0)
 
 
 def _read(name: str, load: Callable[[], Any]) -> Any:

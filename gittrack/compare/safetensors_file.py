@@ -27,9 +27,22 @@ def tensors(file: BinaryIO, name: str) -> list[Tensor]:
     length = int.from_bytes(file.read(8), "little")
     try:
         header = json.loads(file.read(length))
-        return [_tensor(one, entry, 8 + length, size) for one, entry in header.items() if one != "__metadata__"]
+        found = {one: entry for one, entry in header.items() if one != "__metadata__"}
+        _refuse_gaps([sizes(entry["data_offsets"]) for entry in found.values()], size - 8 - length)
+        return [_tensor(one, entry, 8 + length, size) for one, entry in found.items()]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Unsupported(f"{name} is no safetensors file that can be read: {error}", "save it again") from error
+
+
+def _refuse_gaps(spans: list[tuple[int, ...]], size: int) -> None:
+    """By the format each byte belongs to one tensor: a file of which that is not so would be read many times over."""
+    end = 0
+    for first, last in sorted(spans):
+        if first != end:
+            raise ValueError("its tensors overlap, or there is something between them")
+        end = last
+    if end != size:
+        raise ValueError(f"its tensors take {end} bytes, and there are {size}")
 
 
 def _tensor(name: str, entry: Any, start: int, size: int) -> Tensor:

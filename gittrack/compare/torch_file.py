@@ -10,7 +10,7 @@ import io
 import pickle
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, ClassVar, NamedTuple
 
 from gittrack.compare.tensors import STORED, Tensor, sizes
@@ -19,6 +19,7 @@ from gittrack.errors import Unsupported
 MAGIC = b"PK\x03\x04"
 LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 LARGEST_PICKLE = 512 * 1024 * 1024
+MOST_READS = 20_000_000  # an instruction of one byte makes an object of 64
 MOST_VALUES = 2_000_000  # a file may name one list in many places: unfolded, 100 bytes would become terabytes
 LONGEST_NAME = 4096  # and a list may hold itself
 
@@ -138,6 +139,20 @@ _STUBS: dict[str, Any] = {
 }  # fmt: skip
 
 
+class _Counted(io.BytesIO):
+    """A pickle that has an end."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._left = MOST_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._left -= 1
+        if not self._left:
+            raise ValueError("it has too many instructions")
+        return super().read(size)
+
+
 class _Unpickler(pickle._Unpickler):
     """Builds dicts, lists and the stubs above, and calls nothing else."""
 
@@ -168,8 +183,48 @@ class _Unpickler(pickle._Unpickler):
             raise ValueError("it makes an object of what is no class")
         self.append(made())  # type: ignore[attr-defined]
 
-    dispatch[pickle.BUILD[0]] = load_build
-    dispatch[pickle.NEWOBJ[0]] = load_newobj
+    def load_set(self) -> None:
+        """Sets hold no weights, and a tuple of tuples of one tuple, 60 deep, is never hashed in a lifetime."""
+        self.append(_Other())  # type: ignore[attr-defined]
+
+    def load_additems(self) -> None:
+        self.pop_mark()  # type: ignore[attr-defined]
+
+    def load_frozenset(self) -> None:
+        self.pop_mark()  # type: ignore[attr-defined]
+        self.load_set()
+
+    def load_dict(self) -> None:
+        _refuse_keys(self.stack[::2])  # type: ignore[attr-defined]
+        super().load_dict()  # type: ignore[misc]
+
+    def load_setitem(self) -> None:
+        _refuse_keys(self.stack[-2:-1])  # type: ignore[attr-defined]
+        super().load_setitem()  # type: ignore[misc]
+
+    def load_setitems(self) -> None:
+        _refuse_keys(self.stack[::2])  # type: ignore[attr-defined]
+        super().load_setitems()  # type: ignore[misc]
+
+    dispatch |= {
+        code[0]: load
+        for code, load in (
+            (pickle.BUILD, load_build), (pickle.NEWOBJ, load_newobj), (pickle.EMPTY_SET, load_set),
+            (pickle.ADDITEMS, load_additems), (pickle.FROZENSET, load_frozenset), (pickle.DICT, load_dict),
+            (pickle.SETITEM, load_setitem), (pickle.SETITEMS, load_setitems),
+        )
+    }  # fmt: skip
+
+
+_PLAIN = (str, int, float, bool, bytes, type(None), _Type, _Storage, _Other)
+
+
+def _refuse_keys(keys: Iterable[Any]) -> None:
+    """Raise ValueError for keys that cost more than their length to hash."""
+    for key in keys:
+        for part in key if type(key) is tuple else (key,):
+            if type(part) not in _PLAIN:
+                raise ValueError("a key is no name or number")
 
 
 def tensors(file: BinaryIO, name: str) -> list[Tensor]:
@@ -205,7 +260,7 @@ def _described(archive: zipfile.ZipFile, name: str) -> tuple[str, Any, bool]:
     if info.file_size > LARGEST_PICKLE or info.compress_type != zipfile.ZIP_STORED:
         raise ValueError("its data.pkl is compressed or too large")
     order = archive.read(f"{prefix}byteorder").strip() if f"{prefix}byteorder" in names else b"little"
-    return prefix, _Unpickler(io.BytesIO(archive.read(info))).load(), order == b"little"
+    return prefix, _Unpickler(_Counted(archive.read(info))).load(), order == b"little"
 
 
 def _unfolded(archive: zipfile.ZipFile, file: BinaryIO, prefix: str, tree: Any, little: bool) -> list[Tensor]:
@@ -225,12 +280,13 @@ def _unfolded(archive: zipfile.ZipFile, file: BinaryIO, prefix: str, tree: Any, 
 
 def _walk(tree: Any) -> Iterator[tuple[str, _Laid]]:
     """Name -> tensor, dotted: `model.layer.weight`, `optimizer.state.0.exp_avg`."""
-    waiting: list[tuple[str, Any]] = [("", tree)]
+    waiting: list[tuple[str, Any, Any]] = [("", "", tree)]
     seen = 0
     while waiting:
-        path, value = waiting.pop()
+        above, last, value = waiting.pop()
+        path = f"{above}.{last}" if above else str(last)
         seen += 1
-        if seen > MOST_VALUES or len(path) > LONGEST_NAME:
+        if seen + len(waiting) > MOST_VALUES or len(path) > LONGEST_NAME:
             raise ValueError("it holds too many values, or they are nested too deeply")
         if isinstance(value, _Laid):
             yield path or "tensor", value
@@ -240,7 +296,7 @@ def _walk(tree: Any) -> Iterator[tuple[str, _Laid]]:
             inner = value.items()
         elif isinstance(value, (list, tuple)) and not isinstance(value, (_Storage, _Type)):
             inner = enumerate(value)
-        waiting += [(f"{path}.{key}" if path else str(key), item) for key, item in reversed(list(inner))]
+        waiting += [(path, key, item) for key, item in reversed(list(inner))]
 
 
 def _place(file: BinaryIO, info: zipfile.ZipInfo) -> tuple[int, int]:
