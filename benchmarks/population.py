@@ -101,12 +101,22 @@ def metrics(chance: random.Random, step: int, t: float, at: float) -> bytes:
     return f'{{"m":{{{values}}},"s":{step},"t":{t:.6f},"w":{at + t:.3f}}}\n'.encode()
 
 
-def checkpoint(chance: random.Random, step: int, t: float, at: float) -> bytes:
-    """A checkpoint and, before it, the line with its metrics."""
+def checkpoint(chance: random.Random, step: int, t: float, at: float, parcel: str | None = None) -> bytes:
+    """A checkpoint and, before it, the line with its metrics; behind it those of its file, if it has one."""
     loss = 1.0 / (1.0 + step * 0.05) + chance.random() * 0.2
     line = f'{{"m":{{"val/loss":{loss!r}}},"s":{step},"t":{t:.6f},"w":{at + t:.3f}}}\n'.encode()
-    fields = {"e": "checkpoint", "m": {"val/loss": loss}, "primary": ["val/loss", "minimize"]}
-    return line + event({**fields, "s": step, "t": t, "w": at + t})
+    fields: dict[str, Any] = {"e": "checkpoint", "m": {"val/loss": loss}, "primary": ["val/loss", "minimize"]}
+    later = {"t": t, "w": at + t}
+    if parcel is None:
+        return line + event({**fields, "s": step, **later})
+    size = chance.randrange(1 << 30)
+    kept = {"in": "store", "mode": "100644", "path": "model.pt", "sha256": chance.randbytes(32).hex(), "size": size}
+    lines = [
+        {**fields, "parcel": parcel, "s": step, **later},
+        {"e": "kept", "parcel": parcel, **kept, **later},
+        {"e": "parcel", "files": 1, "left_out": [], "parcel": parcel, "size": size, **later},
+    ]
+    return line + b"".join(map(event, lines))
 
 
 def _journal(chance: random.Random, number: int, head: str) -> Journal:

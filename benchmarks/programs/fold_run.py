@@ -1,13 +1,14 @@
 """Fold one long journal as a run's own process does: it grows, a cut falls due, it is committed; at the end, the rest.
 
 usage: fold_run.py JOURNAL CUTS (in a repository)
-Prints {"memory": the largest resident set in bytes}.
+Prints {"memory": the largest resident set in bytes, "took": the seconds of each cut}.
 """
 
 import json
 import os
 import resource
 import sys
+import time
 
 from gittrack.git import maintenance
 from gittrack.git.discover import discover
@@ -37,16 +38,19 @@ assert folder is not None
 with open(source, "rb") as given, open(os.path.join(directory, "run.jsonl"), "ab", buffering=0) as journal:
     journal.write(b"".join(given.readline().replace(b"0" * 20, run_id.encode()) for _ in range(6)))
     left = os.path.getsize(source) - given.tell()
+    took = []
     for cut in range(cuts):
+        begin = time.perf_counter()
         piece = given.read(left // cuts) + given.readline()
         journal.write(piece)
         del piece
         folder.advance(START + cut * APART)
         if cut % TIDY_EVERY == 0:
             maintenance.tidy(repo.git)
+        took.append(time.perf_counter() - begin)
     journal.write(given.read())
 assert folder.finish(START + cuts * APART, "completed")
 folder.close()
 maintenance.tidy(repo.git)
 repo.close()
-print(json.dumps({"memory": most_memory()}))
+print(json.dumps({"memory": most_memory(), "took": took}))

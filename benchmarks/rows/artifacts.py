@@ -7,9 +7,10 @@ import random
 import resource
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks.harness import Failed, Line, Spread, clocked, in_turns, process
+from benchmarks.harness import LIMIT, Failed, Line, Spread, clocked, in_turns, process
 from benchmarks.scene import Scene, program, size
 from gittrack.store.local import open_local
 
@@ -18,6 +19,9 @@ CHECKPOINT = 256 * MB
 LARGE = 1024 * MB
 VERSIONS = 4
 PIECE = MB
+SHARING = (
+    'mkfs.xfs -q "$1" && mount -o loop "$1" "$2" && cd "$2" && git clone -q "$3" repo && cd repo && shift 3 && "$@"'
+)
 
 
 def measure_store(scene: Scene) -> Iterator[Line]:
@@ -37,10 +41,38 @@ def measure_store(scene: Scene) -> Iterator[Line]:
     yield Line("store", work, "one read, two sha256, one write, flushed", least, took, "s", 1.5)
     os.unlink(copy)
 
+    made = [_file(scene, CHECKPOINT + number * PIECE) for number in range(VERSIONS)]
+
+    def floors() -> float:
+        return _processor(lambda: [_read_hash_twice_write(path, copy) for path in made]) / VERSIONS
+
+    least, without, whole = in_turns(3, floors, lambda: _run(scene, []), lambda: _run(scene, made))
+    work = f"the same of everything: what each of {VERSIONS} such checkpoints adds to a run, copy and commit included"
+    each = Spread(tuple((took - without.median) / VERSIONS for took in whole.values))
+    yield Line("store/run", work, "one read, two sha256, one write, flushed", least, each, "s", 1.5)
+    os.unlink(copy)
+    for path in made[1:]:
+        os.unlink(path)
+
+
+def _run(scene: Scene, paths: list[str]) -> float:
+    """Processor time of a run with these checkpoints, and of all of its processes."""
+    repo = scene.repository("one")
+    code = f"import gittrack\nrun = gittrack.init()\nfor path in {paths!r}: run.checkpoint(path=path)"
+    argv = program("all_of_it.py", "git", "track", "run", "-q", sys.executable, "-c", code)
+    took = float(process(argv, repo, scene.env).output)
+    ends = process(["git", "track", "artifacts", "latest", "--json"], repo, scene.env)
+    if len(json.loads(ends.output)) != len(paths):
+        raise Failed("not every checkpoint is kept")
+    return took
+
 
 def measure_checkout(scene: Scene) -> Iterator[Line]:
     file, copy = _file(scene, LARGE), os.path.join(scene.root, "copy")
-    content = open_local(os.path.join(scene.folder("checkout"), "track"))
+    repo, back = scene.repository("checkout"), os.path.join(scene.root, "back")
+    code = f"import gittrack\ngittrack.init().checkpoint(path={file!r}, step=1)"
+    process(["git", "track", "run", "-q", sys.executable, "-c", code], repo, scene.env)
+    content = open_local(os.path.join(repo, ".git", "track"))
     kept = content.put_file(file)
 
     def floor() -> float:
@@ -51,8 +83,16 @@ def measure_checkout(scene: Scene) -> Iterator[Line]:
         _remove(copy)
         return clocked(lambda: content.copy_to(kept.sha256, kept.size, copy))
 
-    least, took = in_turns(5, floor, ours)
+    def command() -> float:
+        shutil.rmtree(back, ignore_errors=True)
+        return process(["git", "track", "checkout", "latest", "--artifacts", "-o", back], repo, scene.env).wall
+
+    least, took, whole = in_turns(5, floor, ours, command)
     yield Line("checkout", "a file of 1 GB out of the local store, verified", "`cp` and sha256", least, took, "s", 1.5)
+    work = "`git track checkout` of a checkpoint of 1 GB"
+    yield Line("checkout/command", work, "`cp` and sha256", least, whole, "s", 1.5)
+    shutil.rmtree(back)
+    shutil.rmtree(repo)
     _remove(copy)
 
 
@@ -63,6 +103,20 @@ def measure_blocked(scene: Scene) -> Iterator[Line]:
     yield Line("blocked", work, "a plain copy of the file", least, ours, "s", 1.1)
 
 
+def measure_sharing(scene: Scene) -> Iterator[Line]:
+    """On a file system of our own, which has to be mounted."""
+    image, place = os.path.join(scene.root, "image"), scene.folder("mounted")
+    with open(image, "wb") as file:
+        file.truncate(8 * LARGE)
+    origin = scene.repository("origin")
+    training = program("checkpointing.py", "plain", "8", place)
+    argv = ["unshare", "--mount", "sh", "-c", SHARING, "sh", image, place, origin, *training]
+    took = json.loads(process(argv, scene.root, scene.env).output)["checkpoint"][1:]
+    work = "the same on a file system that shares blocks (xfs)"
+    yield Line("sharing", work, "", None, Spread(tuple(each * 1000 for each in took)), "ms", 10, LIMIT)
+    os.unlink(image)
+
+
 def measure_versions(scene: Scene) -> Iterator[Line]:
     """Each version is a file of its own name, as trainings write them."""
     for kind, what in (
@@ -71,7 +125,7 @@ def measure_versions(scene: Scene) -> Iterator[Line]:
     ):
         _, grown, one = _trained(scene, kind, VERSIONS)
         work = f"{VERSIONS} checkpoints of a file of 256 MB, {what}: growth of .git"
-        yield Line(f"versions/{kind}", work, "one version", Spread((one,)), Spread((grown,)), "MB", 1.35)
+        yield Line(f"versions/{kind}", work, "one version (1.3 of it are new)", Spread((one,)), Spread((grown,)), "MB", 1.35)
 
 
 def _trained(scene: Scene, kind: str, count: int) -> tuple[dict[str, list[float]], float, float]:

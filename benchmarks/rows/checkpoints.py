@@ -1,5 +1,6 @@
 """Ten thousand checkpoints of one run must cost twice what five thousand do: nothing that grows is rewritten."""
 
+import json
 import os
 import random
 import shutil
@@ -9,6 +10,7 @@ from benchmarks import population
 from benchmarks.harness import Line, Spread, in_turns, process
 from benchmarks.scene import Scene, program, size
 
+COUNT, SHARE = 10_000, 1_000
 POINTS_BETWEEN = 10
 AT_ONCE = 10  # checkpoints that one look at the journal finds
 MB = 1024 * 1024
@@ -33,7 +35,31 @@ def measure(scene: Scene) -> Iterator[Line]:
     yield Line("checkpoints/growth", f"{work}: growth of the repository", floor, bytes_half, bytes_whole, "MB", 2.0)
 
 
-def _journal(scene: Scene, count: int) -> str:
+def measure_last(scene: Scene) -> Iterator[Line]:
+    """Files come along: their lines grow with the run, and so would a list of them that is written anew."""
+    first = f"its first {SHARE:,}; each a tenth of them"
+    repo = scene.repository("checkpoints")
+    calls = json.loads(process(program("many_checkpoints.py", str(COUNT)), repo, scene.env).output)
+    work = f"the last {SHARE:,} of {COUNT:,} checkpoints of one run, a file each"
+    yield _ends("last/blocked", f"{work}: how long the training waits", first, calls)
+    journal = _journal(scene, COUNT, files=True)
+    argv = program("fold_run.py", journal, str(COUNT // AT_ONCE))
+    cuts = json.loads(process(argv, scene.repository("checkpoints"), scene.env).output)["took"]
+    yield _ends("last/commit", f"{work}: fold and commit", first, cuts)
+
+
+def _ends(key: str, work: str, floor: str, took: list[float]) -> Line:
+    """Ten sums of each, so that one moment in which the machine did something else does not decide."""
+    share = len(took) * SHARE // COUNT
+    piece = share // 10
+    first, last = (
+        Spread(tuple(sum(took[at : at + piece]) for at in range(begin, begin + share, piece)))
+        for begin in (0, len(took) - share)
+    )
+    return Line(key, work, floor, first, last, "s", 1.5)
+
+
+def _journal(scene: Scene, count: int, files: bool = False) -> str:
     path = os.path.join(scene.folder(f"checkpoints-{count}"), "run.jsonl")
     chance = random.Random(count)
     with open(path, "wb") as file:
@@ -41,5 +67,6 @@ def _journal(scene: Scene, count: int) -> str:
         for number in range(count):
             for step in range(number * POINTS_BETWEEN, (number + 1) * POINTS_BETWEEN):
                 file.write(population.metrics(chance, step, step * 0.1, population.START))
-            file.write(population.checkpoint(chance, step, step * 0.1, population.START))
+            parcel = f"{1_760_000_000_000 + number:013d}-1-0000" if files else None
+            file.write(population.checkpoint(chance, step, step * 0.1, population.START, parcel))
     return path
