@@ -15,4 +15,9 @@ FIGURES = (
      "keepsake (compiled) 0.023 s at 200; `dvc exp show` 13.9 s cold for 800, 0.98 s warm for 1,004; mlflow 1.75 s "
      "for 1,000 of 2,000, 4 s to a data frame; aim 0.83 s at 200"),
     ("creating a run", "pygit2: 1.1 ms", "mlflow 18, aim 65, keepsake 1,013 ms"),
+    ("a checkpoint of 256 MB: how long it takes, or holds the training up", "read, sha256, write: 0.2–0.8 s",
+     "mlflow 0.06–0.6 (no digest), keepsake 0.1–0.4 (the rest behind the training), wandb 0.5–0.75, git-lfs 1.1–1.25, "
+     "dvc 1.0–1.6 s"),
+    ("four versions of it, a tenth of the bytes new each time: kept", "1.3 × one version",
+     "mlflow, wandb, git-lfs, dvc 4.0, keepsake 3.0–4.0 ×"),
 )  # fmt: skip
