@@ -49,6 +49,19 @@ def test_arrows_point_down_only(module):
     assert reached(PACKAGE / module) <= BELOW[layer] | EVERYWHERE | {layer}
 
 
+def test_torch_has_one_door():
+    """Whatever else a module calls with its name (`sys.modules.get("torch")`) does not load it."""
+    doors = {
+        str(module)
+        for module in MODULES
+        for node in ast.walk(ast.parse((PACKAGE / module).read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("lazy", "_module")
+        for name in node.args[:1]
+        if isinstance(name, ast.Constant) and str(name.value).partition(".")[0] in ("torch", "safetensors")
+    }
+    assert doors == {"compare/loading.py"}
+
+
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_a_module_says_why_it_exists(module):
     tree = ast.parse((PACKAGE / module).read_text())
