@@ -16,7 +16,7 @@ from stat import S_ISDIR, S_ISLNK, S_ISREG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     Note = Callable[[str, str], None]  # path as it is called in the run, and what happened to it
 
@@ -35,23 +35,29 @@ class _Unreadable(Exception):
     """The fault is the file's, not that of the place it is copied to."""
 
 
-def copy(source: bytes, target: bytes, name: str, note: Note) -> None:
+def copy(source: bytes, target: bytes, name: str, note: Note, ours: Collection[tuple[int, int]] = ()) -> None:
     """Copy a file, or a folder with all that is in it, to `target`, which does not exist. A link given as such is
-    followed; links inside a folder stay links."""
+    followed; links inside a folder stay links. `ours` are folders (device, inode) that are passed over."""
     try:
         mode = os.stat(source).st_mode
     except OSError as error:
         note(name, "does not exist" if error.errno == errno.ENOENT else _why(error))
         return
     if S_ISDIR(mode):
-        _copy_folder(source, target, name, note)
+        _copy_folder(source, target, name, note, ours)
     elif S_ISREG(mode):
         _copy_file(source, target, name, note)
     else:
         note(name, _OTHER)
 
 
-def _copy_folder(source: bytes, target: bytes, name: str, note: Note) -> None:
+def identity(folder: bytes) -> tuple[int, int]:
+    """What tells a folder from all others, by whatever path it is reached. Raises OSError."""
+    found = os.stat(folder)
+    return found.st_dev, found.st_ino
+
+
+def _copy_folder(source: bytes, target: bytes, name: str, note: Note, ours: Collection[tuple[int, int]]) -> None:
     """Folders that hold nothing are not made: git could not keep them."""
     waiting = [(source, target, name)]
     while waiting:
@@ -65,13 +71,22 @@ def _copy_folder(source: bytes, target: bytes, name: str, note: Note) -> None:
         for entry in entries:
             inner = (entry.path, target + b"/" + entry.name, name + "/" + os.fsdecode(entry.name))
             if entry.is_dir(follow_symlinks=False):
-                waiting.append(inner)
+                if not _is_ours(entry, ours):
+                    waiting.append(inner)
                 continue
             if not made:
                 made = _make(target, name, note)
                 if not made:
                     break
             _copy_entry(*inner, entry, note)
+
+
+def _is_ours(entry: os.DirEntry[bytes], ours: Collection[tuple[int, int]]) -> bool:
+    inode = entry.inode()  # known already: only what has the same number is asked for its device
+    try:
+        return any(number == inode and identity(entry.path) == (device, number) for device, number in ours)
+    except OSError:
+        return False  # gone
 
 
 def _by_name(entry: os.DirEntry[bytes]) -> bytes:

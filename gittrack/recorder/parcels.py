@@ -11,7 +11,7 @@ import errno
 import os
 from time import time
 
-from .copying import TOO_LONG, copy
+from .copying import TOO_LONG, copy, identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Parcel:
         home = os.path.join(os.fsencode(run_dir), FOLDER.encode())
         os.makedirs(home, exist_ok=True)
         self.name, self._path = _make(home)
+        self._ours = _ours(home)
         self._names: set[bytes] = set()
         self._above: set[bytes] = set()
         self._notes: list[tuple[str, str]] = []
@@ -114,7 +115,7 @@ class Parcel:
             if error.errno != errno.ENAMETOOLONG:
                 raise
             return self.note(called, TOO_LONG)
-        return copy(source, target, called, self.note)
+        return copy(source, target, called, self.note, self._ours)
 
     def _at(self, name: bytes) -> bytes:
         path = self._path + b"/" + name
@@ -171,6 +172,13 @@ def _make(home: bytes) -> tuple[str, bytes]:
             return name, path + b".new"
         os.rmdir(path + b".new")
     raise FileExistsError(17, "no name is free", os.fsdecode(home))
+
+
+def _ours(home: bytes) -> list[tuple[int, int]]:
+    """Folders that no parcel has in it: the parcels themselves, without end, and the git directory that holds them."""
+    common = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(home)))))
+    is_git = os.path.exists(os.path.join(common, b"HEAD"))  # else the run's folder was brought from elsewhere
+    return [identity(home), *([identity(common)] if is_git else [])]
 
 
 def _next_ms() -> int:

@@ -126,6 +126,18 @@ def test_a_run_of_its_own_keeps_its_files(repo: Path, git: Git) -> None:
     assert read(git, "status")["status"] == "completed"
 
 
+@pytest.mark.parametrize("given", [".", "..", ".git/track"])
+def test_the_work_tree_may_be_given_but_the_repository_is_not_put_into_itself(repo: Path, git: Git, given: str) -> None:
+    (repo / "sub").mkdir()
+    (repo / "train.py").write_text(f"import gittrack; gittrack.init().checkpoint(path={given!r}, step=1)\n")
+    subprocess.run(
+        [TRACK, "run", "-q", sys.executable, repo / "train.py"], cwd=repo / "sub" if given == ".." else repo, check=True
+    )
+    paths = [line["path"] for line in kept(git, refs(git)[0])]
+    assert not any("parcels/" in path or "objects/" in path for path in paths)
+    assert ([*paths] == ["repo/README", "repo/train.py"]) == (given != ".git/track")
+
+
 def test_the_store_is_not_imported_into_the_training(repo: Path) -> None:
     (repo / "train.py").write_text(
         SAVES + "print([name for name in sys.modules if name.startswith(('gittrack.store', 'pyfastcdc'))])\n"
