@@ -95,7 +95,7 @@ def store(
     if action is Action.push:
         return _push(call, ids, create, join, again)
     if action is Action.migrate:
-        return _migrate(call, str(to), create, join)
+        return _migrate(call, str(to), ids is None, create, join)
     if action is Action.verify:
         return _verify(call, repair)
     return _status(call) if action is Action.status else _pull(call)
@@ -216,9 +216,14 @@ def _pull(call: Call) -> int:
     return _told(call, {"this clone": report})
 
 
-def _migrate(call: Call, url: str, create: bool, join: bool) -> int:
+def _migrate(call: Call, url: str, everything: bool, create: bool, join: bool) -> int:
     place, stores, opening = fresh(), lazy("gittrack.runs.stores"), lazy("gittrack.store.open")
     environ = place.repository.git.environ
+    if url in ("embedded", "lfs"):
+        raise errors.UsageError(
+            f"{url} is no address to copy to",
+            f"git track store pull; then write `store: {url}` in gittrack.yaml, and: git track store push",
+        )
     if create and not call.dry_run:
         opening.create(url, environ)
     target = lazy("gittrack.store.content").Content(opening.open_store(url, environ, place.settings.upload_rate))
@@ -228,6 +233,8 @@ def _migrate(call: Call, url: str, create: bool, join: bool) -> int:
     stores.make_ready(place.repository, target.store, call.files, join)
     with _bar(call, "copying") as progress:
         report = stores.send(sources, target, call.files, call.jobs, progress)
+    if everything:
+        report = report.plus(lazy("gittrack.runs.lfs_files").copy(sources, target, call.jobs))
     code = _told(call, {target.store.url: report})
     if code == 0 and not call.as_json:
         sys.stdout.write(f"all is there; now {_where_to_say(place.settings.origin('store'), url)}\n")

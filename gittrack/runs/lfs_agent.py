@@ -14,6 +14,7 @@ from gittrack import errors
 from gittrack.git.repository import Repository
 from gittrack.git.scratch import Scratch, scratch
 from gittrack.runs import stores
+from gittrack.runs.lfs_files import NEEDED_BY
 from gittrack.store import leases
 from gittrack.store.content import Content, Progress
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from gittrack.config.settings import Settings
 
 FAILED = 1  # the code of an error that is none of ours
-NEEDED_BY = "git-lfs"  # in a store's `needs/`, as if it were a clone: one that never says that it needs less
 Say = Callable[[Mapping[str, Any]], None]
 
 

@@ -172,6 +172,7 @@ def send(
     left: Collection[tuple[str, int]] = files
     for number, source in enumerate(sources):
         if left or not number:
+            source.bring(left if number else ())
             report = transfer.copy(source, target, left, workers, None if number else progress)
             total = total.plus(report)._replace(missing=report.missing, damaged=report.damaged)
             left = [*report.missing, *report.damaged]

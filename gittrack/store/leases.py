@@ -49,11 +49,16 @@ def announced(store: Store) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for name in sorted(entry.key for entry in store.list(NEEDS)):
         try:
-            keys = set(map(str, _document(store, name)["keys"]))
+            keys = said(store, name)
         except errors.MissingContent:  # said anew by its clone
             continue
         found.setdefault(name.split("/")[1], set()).update(keys)
     return found
+
+
+def said(store: Store, name: str) -> set[str]:
+    """The objects that one announcement names. Raises MissingContent, StoreFailed."""
+    return set(map(str, _document(store, name)["keys"]))
 
 
 def own(store: Store, clone: str) -> list[str]:

@@ -117,6 +117,26 @@ def test_cleaning_up_the_store_of_runs_leaves_the_files_of_git_lfs(
     assert (other / "model.bin").read_bytes() == weights.read_bytes()
 
 
+def test_migrate_takes_the_files_of_git_lfs_along(
+    git: Git, repo: Path, bare: Path, store: Path, weights: Path, track: Callable[..., object], tmp_path: Path
+) -> None:
+    (repo / "small.bin").write_bytes(b"small")
+    git("add", ".")
+    git("commit", "-q", "-m", "Another")
+    git("push", "-q", "origin", "main")
+    other = tmp_path / "other-bucket"
+    said = str(track("store", "migrate", "--to", other.as_uri()))
+    assert "copied 2 files, 6.0 MB" in said
+    shutil.rmtree(store)
+    set_up(git, repo, other)
+    track("gc", "--store", "--grace", "0", "--yes")
+    track("gc", "--store", "--grace", "0", "--yes")
+    elsewhere = clone(git, bare, other, tmp_path)
+    git("lfs", "pull", cwd=elsewhere)
+    assert (elsewhere / "model.bin").read_bytes() == weights.read_bytes()
+    assert (elsewhere / "small.bin").read_bytes() == b"small"
+
+
 def test_a_store_that_is_gone_or_damaged_is_an_error_of_git_lfs(
     git: Git, bare: Path, store: Path, weights: Path, tmp_path: Path
 ) -> None:

@@ -242,6 +242,11 @@ def test_migrate_copies_all_and_names_the_line_to_change(repository, files, url,
     assert track("store", "migrate", code=2).stderr
 
 
+def test_migrate_to_git_is_said_to_be_another_way(files, url, track) -> None:
+    refused = track("store", "migrate", "--to", "lfs", code=2)
+    assert "`store: lfs`" in refused.stderr and "git track store pull" in refused.stderr
+
+
 def test_without_a_store_the_command_says_how_to_set_one(repo, track) -> None:
     failed = track("store", "push", code=79)
     assert "no store is set" in failed.stderr and "store: s3://" in failed.stderr
