@@ -107,7 +107,7 @@ class Checkpoint:
 
     def __repr__(self) -> str:
         values = ", ".join(f"{cell(name)} {cell(value)}" for name, value in list(self.metrics.items())[:3])
-        files = "" if self._files is None else f", {len(self._files)} files"
+        files = "" if self._files is None else f", {len(self._files)} file{'s' * (len(self._files) != 1)}"
         what = f"checkpoint of {self._record.id[: layout.SHORT]} at step {self.step}"
         return f"<{what}{': ' if values else ''}{values}{files}>"
 

@@ -152,6 +152,10 @@ def restore(
     return notes
 
 
+def _files(count: int) -> str:
+    return f"{count:,} file{'s' * (count != 1)}"
+
+
 def refuse(found: Checkout, force: bool) -> None:
     """Raise WouldOverwrite for what stands in the way."""
     blocked = found.plan.of(IN_THE_WAY)
@@ -165,8 +169,9 @@ def refuse(found: Checkout, force: bool) -> None:
     if differing and not force:
         lines = _lines([one.item.path for one in differing])
         raise errors.WouldOverwrite(
-            f"{len(differing)} files in {found.root} would be overwritten, so nothing was restored:\n{lines}",
-            "--force overwrites them, and `git track undo` brings them back; or choose another folder with -o DIR",
+            f"{_files(len(differing))} in {found.root} would be overwritten, so nothing was restored:\n{lines}",
+            "--force (in Python, force=True) overwrites, and `git track undo` brings back what was there; "
+            "or choose another folder",
         )
 
 
@@ -177,7 +182,7 @@ def refused(found: Checkout) -> errors.Refused | None:
         return None
     lines = _lines([f"{one.item.path}: {one.reason}" for one in left])
     return errors.Refused(
-        f"{len(left)} files of the record were not restored:\n{lines}",
+        f"{_files(len(left))} of the record could not be restored:\n{lines}",
         "`git track cat RUN:PATH > FILE` writes the content of one to a file that you name",
     )
 

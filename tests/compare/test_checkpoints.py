@@ -91,8 +91,9 @@ def test_a_checkpoint_is_written_into_a_folder_and_overwrites_nothing_unasked(ru
     assert found.read_text() == '{"step": 1}'
     assert not (tmp_path / "out" / "last.json").exists()
     found.write_text("mine")
-    with pytest.raises(WouldOverwrite):
+    with pytest.raises(WouldOverwrite, match=r"^1 file in .* would be overwritten") as refused:
         run.best().checkout(tmp_path / "out")
+    assert "force=True" in refused.value.hint
     assert found.read_text() == "mine"
     run.checkpoints[0].checkout(str(tmp_path / "out"), force=True)
     assert found.read_text() == '{"step": 0}'
