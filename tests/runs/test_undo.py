@@ -233,7 +233,8 @@ def test_an_undo_that_races_with_an_annotation_is_tried_again(store: Repository,
         change, _ = real(store, [Saying(ids[0], "note", "first")], author())
         if not raced:
             raced.append(1)
-            annotations.say(store, [Saying(ids[0], "note", "second")], author())
+            other, _ = real(store, [Saying(ids[0], "note", "second")], author())
+            store.update_refs([other])  # by somebody who takes no turns: a push from elsewhere
         return [change]
 
     annotations.attempt(store, prepare, author())
