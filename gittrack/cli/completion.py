@@ -41,6 +41,16 @@ class Completed(click.ParamType):  # type: ignore[type-arg]
         return self.find(incomplete, bool(ctx.params.get(param.name or "")))
 
 
+class CompletedPath(click.ParamType):  # type: ignore[type-arg]
+    """A file of the run that is named before it on the line."""
+
+    name = "path"
+
+    def shell_complete(self, ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        paths = dict.fromkeys(one.path for one in _kept(ctx.params.get("run") or "latest", "artifacts"))
+        return _items([(path, "") for path in paths if path.isprintable()], incomplete)
+
+
 def _runs(incomplete: str, _more: bool) -> list[CompletionItem]:
     if "@" in incomplete:
         return _checkpoints(incomplete)
@@ -98,7 +108,7 @@ def _items(pairs: list[tuple[str, str]], incomplete: str) -> list[CompletionItem
 
 # By the name of a parameter, in every command: commands need not know that there is completion.
 COMPLETED: dict[str, Completed] = {
-    **dict.fromkeys(("run", "runs", "a", "b", "against"), Completed(_runs)),
+    **dict.fromkeys(("run", "runs", "a", "b", "against", "resume"), Completed(_runs)),
     **dict.fromkeys(("command", "argv"), Completed(_commands_to_run)),
     "file": Completed(_files),
     "shell": Completed(_shells),
@@ -113,6 +123,8 @@ class Completing(Group):
         command = super().get_command(ctx, cmd_name)
         for param in command.params if command else ():
             param.type = COMPLETED.get(param.name or "", param.type)
+            if (cmd_name, param.name) == ("checkout", "paths"):
+                param.type = CompletedPath()
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -155,8 +167,9 @@ def completion(
 ) -> None:
     """Print the completion script for a shell.
 
-    It completes commands, options, and ids and names of runs, both after `git track` and after `git-track`. To have it
-    in every new shell, write it where the shell looks, or evaluate it in the shell's start-up file.
+    It completes commands, options, and runs with their checkpoints and files, both after `git track` and after
+    `git-track`. To have it in every new shell, write it where the shell looks, or evaluate it in the shell's start-up
+    file.
 
     Examples:
       git track completion bash > ~/.local/share/bash-completion/completions/git-track

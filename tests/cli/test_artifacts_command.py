@@ -135,3 +135,6 @@ def test_files_and_checkpoints_are_completed(run, track):
     assert complete("cat", "latest@1:m") == ["latest@1:model.pt"]
     assert "latest:" in complete("cat", "la")
     assert complete("artifacts", "lat") == ["latest"]
+    assert complete("checkout", "latest", "--path", "s") == ["sub/config.json"]
+    assert complete("run", "--resume", "lat") == ["latest"]
+    assert complete("run", "--resume", "latest@") == ["latest@best", "latest@latest", "latest@0", "latest@1"]
