@@ -153,14 +153,16 @@ def pull(
     remote: str | None,
     files: Iterable[tuple[str, int]],
     progress: Progress | None = None,
+    local: bool = True,
 ) -> Report:
-    """Bring what `content` lacks of `files`: from refs/track/data, here or on the remote, else from its git-lfs.
+    """Bring what `content` lacks of `files`: from refs/track/data, here (if `local`) or on the remote, else from its
+    git-lfs.
 
     Raises MissingContent (the rest is kept), CorruptContent, StoreFailed.
     """
     wanted = lfs.wanted(files)
     lacking = [file for file in wanted if not content.has(*file)]
-    left = _take(DataStore(repo.git, "refs/track/data"), content, lacking, progress)
+    left = _take(DataStore(repo.git, "refs/track/data"), content, lacking, progress) if local else lacking
     if left and remote is not None:
         with desk.desk(repo.git) as at:
             datarefs.fetch_lists(at, remote)
@@ -246,7 +248,7 @@ def _needed(at: desk.Desk, files: Sequence[File]) -> list[str]:
 def _take(store: DataStore, content: Content, files: Sequence[File], progress: Progress | None) -> list[File]:
     """Copy what is there into `content`; what is not is returned."""
     left = []
-    with contextlib.closing(store):
+    with contextlib.closing(store), content.storing():
         source = Content(cast(Store, store))
         for file in files:
             try:

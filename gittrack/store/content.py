@@ -66,6 +66,10 @@ class Content:
         with self._storing():
             return self._put(io.BytesIO(data), len(data), None, durable)
 
+    def storing(self) -> contextlib.AbstractContextManager[None]:
+        """For who puts objects himself, and relies on those that are there: nobody cleans up meanwhile."""
+        return self._storing()
+
     def flush(self) -> None:
         """What was put with `durable=False` is durable."""
         self.store.flush()

@@ -80,7 +80,7 @@ def copy(
     """
     total = Report()
     present = _Present(target.store)
-    with _kept(target), _Pool(workers) as pool:
+    with _kept(target), target.storing(), _Pool(workers) as pool:
         for batch in _files(files):
             total = total.plus(_copy_batch(pool, source, target, batch, present, progress or _silent))
     return total
