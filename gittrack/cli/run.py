@@ -83,7 +83,7 @@ def run(
     if json:
         sys.stdout.write(codec.dumps(_document(result)).decode())
     elif not quiet:
-        _say("".join(line + "\n" for line in _summary(result)))
+        _say("".join(line + "\n" for line in _summary(result, place)))
     sys.stdout.flush()
     if result.outcome.signal is not None:
         lazy("gittrack.record.signals").die_of(result.outcome.signal)
@@ -114,7 +114,7 @@ def _say(text: str) -> None:
         pass
 
 
-def _summary(result: "Result") -> list[str]:
+def _summary(result: "Result", place: context.Workplace) -> list[str]:
     """How it went: one line, and one more for each thing that the user should know."""
     outcome, final = result.outcome, result.outcome.final
     short = outcome.run_id[:SHORT]
@@ -126,12 +126,18 @@ def _summary(result: "Result") -> list[str]:
     elif final is None:
         lines.append("  processes that it started still run; they are recorded until they end")
     if final and final.artifacts:
-        count = final.artifacts["count"]
-        lines.append(f"  {count} {'file' if count == 1 else 'files'} kept, {size(final.artifacts['size'])}")
+        lines.append(f"  {_kept(outcome.run_id, place)}")
     lines += _left_out(result.facts["left_out"])
     lines += [f"  note: {text}" for text in (final.warnings if final else result.notes)]
     lines.append(f"  see: git track show {short}")
     return lines
+
+
+def _kept(run_id: str, place: context.Workplace) -> str:
+    """As `show` counts: what is the same is there once."""
+    artifacts, record = lazy("gittrack.runs.artifacts"), lazy("gittrack.runs.reader").read(place.repository, run_id)
+    found = artifacts.listed(place.repository, record)
+    return f"{len(found)} {'file' if len(found) == 1 else 'files'} kept, {size(artifacts.size_of(found))}"
 
 
 def _how(result: "Result") -> str:

@@ -144,7 +144,7 @@ def files(row: Row, artifacts: "Sequence[Artifact]") -> Part:
     if not artifacts:
         return Part("files")
     short = row.id[: layout.SHORT]
-    lines = [("kept", f"{len(artifacts)}, {size(sum(one.size for one in artifacts))}")]
+    lines = [("kept", f"{len(artifacts)}, {size(sum({one.sha256: one.size for one in artifacts}.values()))}")]
     lines += [("list", f"git track artifacts {short}"), ("get", f"git track checkout {short} --artifacts -o DIR")]
     last = next((one.parcel for one in reversed(artifacts) if one.kind == CHECKPOINT), None)
     shown = [one for one in artifacts if one.parcel == last] or list(artifacts)

@@ -9,11 +9,11 @@ import hashlib
 import io
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import BinaryIO, NamedTuple, TypeVar
 
 from gittrack import errors
-from gittrack.core import annotations, codec, layout, parcels
+from gittrack.core import annotations, codec, layout, parcels, twins
 from gittrack.core.model import Record
 from gittrack.git import objects
 from gittrack.git.repository import Repository
@@ -24,7 +24,7 @@ from gittrack.store import reassemble
 from gittrack.store.content import Content, Progress
 from gittrack.store.directory import DirectoryStore
 
-CHECKPOINT, SAVED = "checkpoint", "torch"
+CHECKPOINT = "checkpoint"
 PIECE = 1024 * 1024
 IN_MEMORY = 32 * 1024 * 1024  # bytes up to which a file is read whole
 
@@ -77,12 +77,29 @@ def listed(repo: Repository, record: Record) -> list[Artifact]:
     """The files of a run as people count them: what `torch.save` wrote and a checkpoint has as well is the
     checkpoint's."""
     found = artifacts(repo, record)
-    theirs = {(one.sha256, _base(one.path)) for one in found if one.kind == CHECKPOINT}
-    return [one for one in found if one.kind != SAVED or (one.sha256, _base(one.path)) not in theirs]
+    files = [_kept(one) for one in found]
+    theirs = twins.of_checkpoints(files, _logged(found))
+    return [
+        one for one, file in zip(found, files, strict=True) if one.kind != twins.SAVED or file.content not in theirs
+    ]
 
 
-def _base(path: str) -> str:
-    return path.rpartition("/")[2]  # a checkpoint may have been given it as `/somewhere/model.pt`, or from elsewhere
+def released(found: Sequence[Artifact], going: Collection[str]) -> set[str]:
+    """`going`, parcels of a run with these files, and those that are let go of with them."""
+    return twins.released([_kept(one) for one in found], _logged(found), going)
+
+
+def _kept(one: Artifact) -> twins.Kept:
+    return twins.Kept(one.parcel, twins.content(one.sha256, one.path))
+
+
+def _logged(found: Sequence[Artifact]) -> dict[str, str]:
+    return {one.parcel: one.kind for one in found if one.kind != CHECKPOINT}
+
+
+def size_of(found: Sequence[Artifact]) -> int:
+    """Bytes of all that is different: a file that was kept repeatedly is stored once."""
+    return sum({one.sha256: one.size for one in found}.values())
 
 
 def of_checkpoint(repo: Repository, record: Record, point: int | str) -> list[Artifact]:

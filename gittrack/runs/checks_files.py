@@ -43,7 +43,8 @@ def files(patient: Patient) -> Iterator[Finding]:
             bad += _lines(repo, kept)
         except (errors.DamagedRecord, errors.NewerFormat):  # said by the check of the records
             continue
-        needed = [one for one in kept.files if one.parcel not in gone.get(run_id, ())]
+        released = artifacts.released(kept.files, gone.get(run_id, {}))
+        needed = [one for one in kept.files if one.parcel not in released]
         bad += _small(repo, kept._replace(files=[one for one in kept.files if one.where == parcels.GIT]))
         bad += _large(repo, kept._replace(files=[one for one in needed if one.where != parcels.GIT]), elsewhere)
         small += sum(one.where == parcels.GIT for one in kept.files)

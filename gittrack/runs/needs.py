@@ -12,12 +12,12 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from gittrack import errors
-from gittrack.core import annotations, codec, events, layout
+from gittrack.core import annotations, codec, events, layout, parcels, twins
 from gittrack.git.repository import Repository
 from gittrack.runs import live, logs, operations, segments
 
 REMOTES = "refs/track-remotes/"
-_KEPT = b'"kept"'  # anywhere in the line: another program may order the keys in its own way
+_KEPT, _LOGGED = b'"kept"', b'"artifact"'  # anywhere in the line: another program may order the keys in its own way
 _SLACK = 3600.0  # seconds by which a clock may have been set since a parcel got its name
 
 
@@ -55,15 +55,29 @@ def of_clone(repo: Repository, going: Mapping[str, Collection[str]] = MappingPro
             "this is a shallow clone: it does not know what all runs need", "`git fetch --unshallow`, or use another"
         )
     since = _storing(repo)
-    found = list(_of_journals(repo))
-    found += _of_refs(repo)
+    said = [*_of_journals(repo), *_of_refs(repo)]
     gone = annotations.pruned(logs.operations(repo))
+    released = _released(said, {run: {*gone.get(run, ()), *going.get(run, ())} for run in (*gone, *going)})
     needed: list[File] = []
     pruned: list[File] = []
-    for file in dict.fromkeys(found):
-        is_gone = file.parcel in gone.get(file.run, ()) or file.parcel in going.get(file.run, ())
-        (pruned if is_gone else needed).append(file)
+    for file in dict.fromkeys(one.file for one in said if one.file.sha256):
+        (pruned if file.parcel in released.get(file.run, ()) else needed).append(file)
     return Needs(needed, pruned, since)
+
+
+def _released(said: Iterable["_Said"], going: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
+    """By run `going`, and the parcels that are let go of with these."""
+    files: dict[str, list[twins.Kept]] = {}
+    logged: dict[str, dict[str, str]] = {}
+    for one in said:
+        run, parcel, sha256, _ = one.file
+        if run not in going:
+            continue
+        if sha256:
+            files.setdefault(run, []).append(twins.Kept(parcel, twins.content(sha256, one.text)))
+        else:
+            logged.setdefault(run, {})[parcel] = one.text
+    return {run: twins.released(files.get(run, []), logged.get(run, {}), names) for run, names in going.items()}
 
 
 def _storing(repo: Repository) -> float | None:
@@ -82,7 +96,7 @@ def _storing(repo: Repository) -> float | None:
     return min(times) - _SLACK if times else None
 
 
-def _of_journals(repo: Repository) -> Iterator[File]:
+def _of_journals(repo: Repository) -> Iterator["_Said"]:
     for run_id in live.ids(repo.paths):
         directory = live.folder(repo.paths, run_id)
         for name in live.process_files(directory):
@@ -98,7 +112,7 @@ def _of_journals(repo: Repository) -> Iterator[File]:
                 ) from error
 
 
-def _of_refs(repo: Repository) -> Iterator[File]:
+def _of_refs(repo: Repository) -> Iterator["_Said"]:
     refs = {ref: oid for root in (layout.RUNS, operations.KEEP, REMOTES) for ref, oid in repo.refs(root).items()}
     tips = list(dict.fromkeys(refs.values()))
     names = {oid: ref for ref, oid in refs.items()}
@@ -120,9 +134,21 @@ def _of_refs(repo: Repository) -> Iterator[File]:
                 yield from _kept(run_id, block.splitlines(keepends=True))
 
 
-def _kept(run_id: str, lines: Iterable[bytes]) -> Iterator[File]:
-    """The files in a store that these journal lines name."""
+class _Said(NamedTuple):
+    """A file in a store and its path; or, of a parcel that was logged, no digest and its kind."""
+
+    file: File
+    text: str
+
+
+def _kept(run_id: str, lines: Iterable[bytes]) -> Iterator[_Said]:
+    """What these journal lines say of files in a store."""
     for line in lines:
-        event: Mapping[str, Any] | None = events.parse_line(line) if _KEPT in line else None
-        if event and event.get("e") == "kept" and event.get("in") == "store" and events.is_sound(event):
-            yield File(run_id, str(event.get("parcel")), str(event.get("sha256")), int(event.get("size", 0)))
+        event: Mapping[str, Any] | None = events.parse_line(line) if _KEPT in line or _LOGGED in line else None
+        if not event or not events.is_sound(event):
+            continue
+        if event.get("e") == "kept" and event.get("in") == "store":
+            file = File(run_id, str(event.get("parcel")), str(event.get("sha256")), int(event.get("size", 0)))
+            yield _Said(file, parcels.path_of(event))
+        elif event.get("e") == "artifact":
+            yield _Said(File(run_id, str(event.get("parcel")), "", 0), str(event.get("kind")))

@@ -80,8 +80,10 @@ def needed(repo: Repository, run_ids: Iterable[str] | None = None) -> list[File]
     found: dict[File, None] = {}
     gone = annotations.pruned(logs.operations(repo))
     for run_id in all_runs(repo) if run_ids is None else run_ids:
-        for artifact in artifacts.artifacts(repo, reader.read(repo, run_id)):
-            if artifact.where == "store" and artifact.parcel not in gone.get(run_id, ()):
+        every = artifacts.artifacts(repo, reader.read(repo, run_id))
+        released = artifacts.released(every, gone.get(run_id, {}))
+        for artifact in every:
+            if artifact.where == "store" and artifact.parcel not in released:
                 found[File(artifact.sha256, artifact.size)] = None
     return [*found]
 
