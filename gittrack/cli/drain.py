@@ -1,32 +1,31 @@
 """What a user sees who waits for a run's files: a bar on a terminal, one line in a pipe, nothing for what is quick."""
 
 import contextlib
-import shutil
 import sys
 from typing import TYPE_CHECKING
 
+from gittrack.cli.progress import CLEARED, SOON, bar, redrawn
 from gittrack.compare.text import size
 
 if TYPE_CHECKING:
     from gittrack.record.waiting import Drain
 
-SOON = 0.5  # seconds after which the bar appears
-LATE = 2.0  # and the line in a pipe
-WIDTH = 24
+LATE = 2.0  # seconds after which there is a line in a pipe
+ENOUGH = 2  # interrupts: then nobody waits any more
 
 
 class Watch:
-    """What was said so far in one drain."""
+    """What was said so far while the files of one run are kept and uploaded."""
 
     def __init__(self) -> None:
         self._begin()
 
     def _begin(self) -> None:
-        self._most = 0  # bytes that there were to keep
-        self._bar = False
-        self._told = 0
-        self._failed = False
-        self._phase = False
+        self._most = 0  # bytes that there were to keep, or to upload
+        self._uploading = False
+        self._shown = False  # whether the bar is there, or the line in a pipe
+        self._answered = 0  # interrupts
+        self._failed = False  # to upload; what is not kept is said by whoever waits for it
 
     def show(self, drain: "Drain | None") -> None:
         """One more look; None ends it."""
@@ -34,40 +33,41 @@ class Watch:
             self._clear()
             self._begin()  # ready for the next run of this process
             return
-        left, error = drain.waiting
-        if drain.uploading and not self._phase:
-            self._phase, self._most = True, 0
-        self._most = max(self._most, left)
-        terminal = sys.stderr is not None and sys.stderr.isatty()
-        while self._told < drain.interrupts and self._told < 2:
-            self._told += 1
+        if drain.uploading and not self._uploading:
+            self._uploading, self._most = True, 0
+        self._most = max(self._most, drain.waiting.left)
+        self._answer(drain)
+        if drain.interrupts < ENOUGH and not self._failed:
+            self._tell(drain)
+
+    def _answer(self, drain: "Drain") -> None:
+        """Say what becomes of the files after Ctrl-C, or where the store does not take them."""
+        left, error = size(drain.waiting.left), drain.waiting.error
+        while self._answered < min(drain.interrupts, ENOUGH):
             self._clear()
-            _say(_INTERRUPTED[drain.uploading][self._told - 1].format(left=size(left)))
+            _say(_INTERRUPTED[drain.uploading][self._answered].format(left=left))
+            self._answered += 1
         if drain.uploading and error and not self._failed:
             self._failed = True
             self._clear()
-            _say(f"gittrack: {size(left)} of files are not uploaded: {error}; `git track store push` does it\n")
-        if drain.interrupts >= 2 or self._failed:
-            return
-        what = "uploading" if drain.uploading else "keeping"
-        if terminal and drain.seconds > SOON:
-            self._draw(what, self._most - left, self._most, error)
-        elif not terminal and not self._bar and drain.seconds > LATE:
-            self._bar = True
+            _say(f"gittrack: {left} of files are not uploaded: {error}; `git track store push` does it\n")
+
+    def _tell(self, drain: "Drain") -> None:
+        """How far it is."""
+        what, (left, error) = "uploading" if drain.uploading else "keeping", drain.waiting
+        if _is_terminal():
+            if drain.seconds > SOON:
+                line = f"gittrack: {what} files {bar(self._most - left, self._most)}"
+                self._shown = True
+                _say(redrawn(line + (f"  waiting: {error}" if error else "")))
+        elif drain.seconds > LATE and not self._shown:
+            self._shown = True
             _say(f"gittrack: {what} {size(left)} of files\n")
 
-    def _draw(self, what: str, done: int, total: int, error: str | None) -> None:
-        share = min(1.0, done / total) if total else 1.0
-        bar = f"{'█' * round(share * WIDTH):░<{WIDTH}} {share:4.0%}"
-        line = f"gittrack: {what} files {bar}  {size(done)} of {size(total)}"
-        line += f"  waiting: {error}" if error else ""
-        self._bar = True
-        _say("\r" + line[: shutil.get_terminal_size().columns - 1] + "\033[K")
-
     def _clear(self) -> None:
-        if self._bar and sys.stderr is not None and sys.stderr.isatty():
-            _say("\r\033[K")
-        self._bar = False
+        if self._shown and _is_terminal():
+            _say(CLEARED)
+        self._shown = False
 
 
 _INTERRUPTED = {
@@ -86,6 +86,10 @@ _INTERRUPTED = {
 }
 _watch = Watch()
 show = _watch.show
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _say(text: str) -> None:

@@ -10,6 +10,7 @@ from gittrack.compare.text import size
 SOON = 0.5  # seconds after which the bar appears
 OFTEN = 0.1
 WIDTH = 24
+CLEARED = "\r\033[K"  # the line is empty again
 
 
 class Progress:
@@ -32,17 +33,23 @@ class Progress:
         if self._terminal and now >= self._next:
             self._next = now + OFTEN
             self._shown = True
-            sys.stderr.write("\r" + self._line()[: shutil.get_terminal_size().columns - 1] + "\033[K")
+            sys.stderr.write(redrawn(f"{self._what} {bar(self._done, self._total)}"))
             sys.stderr.flush()
-
-    def _line(self) -> str:
-        share = min(1.0, self._done / self._total) if self._total else 1.0
-        bar = "█" * round(share * WIDTH)
-        return f"{self._what} {bar:░<{WIDTH}} {share:4.0%}  {size(self._done)} of {size(self._total)}"
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._shown:
-            sys.stderr.write("\r\033[K")
+            sys.stderr.write(CLEARED)
             sys.stderr.flush()
+
+
+def bar(done: int, total: int) -> str:
+    """`█████░░░░░  52%  1.3 GB of 2.5 GB`."""
+    share = min(1.0, done / total) if total else 1.0
+    return f"{'█' * round(share * WIDTH):░<{WIDTH}} {share:4.0%}  {size(done)} of {size(total)}"
+
+
+def redrawn(line: str) -> str:
+    """A line in the place of the one before, as long as the terminal is wide."""
+    return "\r" + line[: shutil.get_terminal_size().columns - 1] + "\033[K"
