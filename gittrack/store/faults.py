@@ -47,6 +47,7 @@ class Place(NamedTuple):
     bucket: str
     server: str  # host and port of the endpoint, or the provider's name
     patience: float  # seconds that an answer may take
+    create: str = ""  # the command that makes the bucket, where gittrack does not
 
 
 class Fault(NamedTuple):
@@ -79,7 +80,7 @@ def _no_bucket(what: Fault, place: Place, doing: str) -> errors.StoreFailed | No
     if what.code in _NO_BUCKET or (what.status == 404 and doing.startswith(("writing", "listing"))):
         return errors.StoreFailed(
             f"there is no bucket {place.bucket} at {place.server}",
-            "correct `store`, or let `git track store push --create` create it",
+            f"correct `store`, or run: {place.create or 'git track store push --create'}",
         )
     return None
 

@@ -45,7 +45,8 @@ class RemoteStore:
         authority = _authority(environ)
         self._trust = ssl.create_default_context(cadata=authority.decode()) if authority else None
         server = urlsplit(endpoint).netloc if endpoint else _SERVERS[address.scheme]
-        self._place = faults.Place(self.url, address.scheme, address.bucket, server, patience)
+        self._create = _CREATE.get(address.scheme, "").format(bucket=address.bucket, account=_account(address, environ))
+        self._place = faults.Place(self.url, address.scheme, address.bucket, server, patience, self._create)
 
     def put(self, key: str, data: Bytes) -> None:
         try:
@@ -98,10 +99,7 @@ class RemoteStore:
     def create(self) -> None:
         """Make the bucket; fine when it is there. Only on S3: the others need more than a name."""
         if self.address.scheme != "s3" or not isinstance(self._store, S3Store):
-            command = _CREATE[self.address.scheme].format(
-                bucket=self.address.bucket, account=self.address.options.get("account", "ACCOUNT")
-            )
-            raise errors.StoreFailed(f"{self.url} cannot be created from here", f"run: {command}")
+            raise errors.StoreFailed(f"{self.url} cannot be created from here", f"run: {self._create}")
         config, options = self._store.config, self._store.client_options
         bare = S3Store(config=config, client_options=options, credential_provider=self._keys)
         try:
@@ -223,9 +221,13 @@ def _gs(address: Address, environ: Mapping[str, str]) -> dict[str, Any]:
     return {"base_url": address.options.get("endpoint", "")}
 
 
+def _account(address: Address, environ: Mapping[str, str]) -> str | None:
+    found = address.options.get("account") or environ.get("AZURE_STORAGE_ACCOUNT_NAME")
+    return found or environ.get("AZURE_STORAGE_ACCOUNT")
+
+
 def _az(address: Address, environ: Mapping[str, str]) -> dict[str, Any]:
-    account = address.options.get("account") or environ.get("AZURE_STORAGE_ACCOUNT_NAME")
-    account = account or environ.get("AZURE_STORAGE_ACCOUNT")
+    account = _account(address, environ)
     if not account:
         raise errors.StoreFailed(
             f"{address.url} names no storage account", "set AZURE_STORAGE_ACCOUNT_NAME, or add ?account=NAME"

@@ -1,8 +1,9 @@
 """Real servers on the loopback interface, each started once for a session of tests and asked until it answers.
 
 rclone speaks S3 from a directory and starts in a second; Ceph is what runs in data centres; Azurite is the emulator of
-Azure that Microsoft gives out. For Google's storage no emulator knows the protocol that obstore speaks. A test whose
-server is not installed is skipped and says so.
+Azure that Microsoft gives out. Google's storage is spoken to in the form of requests that S3 has as well, with another
+signature: a server of S3 that asks for none understands them. A test whose server is not installed is skipped and says
+so.
 """
 
 import base64
@@ -11,6 +12,7 @@ import fcntl
 import hashlib
 import hmac
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -94,6 +96,31 @@ def rclone(directory: Path, *options: str) -> Iterator[S3]:
     env = {**os.environ, "RCLONE_CONFIG": os.devnull}
     with serving(*argv, *options, str(directory), port=port, env=env):
         yield S3(f"http://127.0.0.1:{port}", keys(KEY_ID, SECRET), directory)
+
+
+class Google(NamedTuple):
+    """It has one bucket, `models`."""
+
+    endpoint: str
+    environ: dict[str, str]
+
+    def url(self, place: str) -> str:
+        return f"gs://{place}?endpoint={self.endpoint}"
+
+
+@contextlib.contextmanager
+def google(directory: Path) -> Iterator[Google]:
+    """A server that answers the requests of Google's storage and believes every service account."""
+    port, key, account = free_port(), directory / "key", directory / "account.json"
+    made = ("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", str(key))
+    subprocess.run([program("openssl"), *made], check=True, capture_output=True)
+    said = {"client_email": "tests@example.iam.gserviceaccount.com", "private_key_id": "1", "type": "service_account"}
+    account.write_text(json.dumps({**said, "private_key": key.read_text()}))
+    (directory / "buckets" / "models").mkdir(parents=True)
+    env = {**os.environ, "RCLONE_CONFIG": os.devnull}
+    argv = (program("rclone"), "serve", "s3", "--addr", f"127.0.0.1:{port}", str(directory / "buckets"))
+    with serving(*argv, port=port, env=env):
+        yield Google(f"http://127.0.0.1:{port}", {"GOOGLE_APPLICATION_CREDENTIALS": str(account)})
 
 
 @contextlib.contextmanager

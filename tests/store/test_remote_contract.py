@@ -6,6 +6,7 @@ import pytest
 import servers
 from contract import StoreContract
 
+from gittrack import errors
 from gittrack.store import open as opening
 from gittrack.store.directory import DirectoryStore
 from gittrack.store.limit import LimitStore
@@ -43,6 +44,40 @@ class TestAzure(StoreContract):
         name = "c" + os.urandom(8).hex()
         azure.create(name)
         return opening.open_store(azure.url(name), azure.environ)
+
+
+@pytest.fixture(scope="module")
+def google(tmp_path_factory):
+    with servers.google(tmp_path_factory.mktemp("google")) as server:
+        yield server
+
+
+class TestGoogle(StoreContract):
+    """Its requests, signed for a service account, to a server that is not Google's."""
+
+    @pytest.fixture
+    def store(self, google, monkeypatch):
+        for name, value in google.environ.items():
+            monkeypatch.setenv(name, value)
+        return opening.open_store(google.url(f"models/{os.urandom(8).hex()}"), google.environ)
+
+
+def test_where_a_bucket_cannot_be_made_from_here_its_maker_is_named(azure, google, monkeypatch) -> None:
+    for name, value in google.environ.items():
+        monkeypatch.setenv(name, value)
+    for url, environ, said in (
+        (
+            azure.url("nobody-made-it"),
+            azure.environ,
+            "az storage container create --name nobody-made-it --account-name",
+        ),
+        (google.url("nobody-made-it"), google.environ, "gcloud storage buckets create gs://nobody-made-it"),
+    ):
+        for call in (lambda url, environ: opening.open_store(url, environ).put("a", b"1"), opening.create):
+            with pytest.raises(errors.StoreFailed) as caught:
+                call(url, environ)
+            assert said in caught.value.hint and "ACCOUNT" not in caught.value.hint
+            assert "--create" not in caught.value.hint
 
 
 class TestFileAddress(StoreContract):
