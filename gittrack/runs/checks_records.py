@@ -138,8 +138,7 @@ def live_runs(patient: Patient) -> Iterator[Finding]:
 def operation_log(patient: Patient) -> Iterator[Finding]:
     every = operations.log(patient.repo)
     for one in [one for one in every if one.outcome == operations.INTERRUPTED][-SHOWN:]:
-        what = operations.describe(one)
-        yield Finding(
-            INFO, f"operation {one.id} (`{what}`) was interrupted: its refs did not all move", "git track log"
-        )
+        what = f"operation {one.id} (`{operations.describe(one)}`) was interrupted"
+        why = "its refs did not all move" if one.changes else "its files are whole, `git track undo` takes it back"
+        yield Finding(INFO, f"{what}: {why}", "git track log")
     yield Finding(OK, f"{len(every):,} operations can be looked back at")

@@ -82,7 +82,7 @@ def begin(paths: Paths, command: str, now: float, *, who: str = "", undoes: str 
     """Write down that files are going to be changed, and return the operation's id. Raises CannotWrite.
 
     It changes no ref; whoever changes the files keeps what was there (`placing`), so that one that was killed half way
-    can be taken back, too: without an outcome it counts as done.
+    can be taken back, too.
     """
     op_id = os.urandom(6).hex()
     line = {"op": op_id, "command": command, "w": now, "who": who, "refs": []}
@@ -159,8 +159,8 @@ def _kept(repo: Repository, changes: Sequence[RefChange]) -> list[RefChange]:
 
 def _operation(line: dict[str, Any], outcome: str | None, current: dict[str, str]) -> Operation:
     changes = tuple(RefChange(*fields) for fields in line["refs"])
-    if outcome is None:  # a crash: the refs know
-        happened = all(current.get(change.ref) == change.new for change in changes)
+    if outcome is None:  # a crash: the refs know. Of files the one who kept them knows, see `begin`
+        happened = bool(changes) and all(current.get(change.ref) == change.new for change in changes)
         outcome = DONE if happened else INTERRUPTED
     return Operation(
         line["op"],

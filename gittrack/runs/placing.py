@@ -161,6 +161,7 @@ def replacing(paths: Paths, root: str, command: str, who: str, undoes: str | Non
     try:
         target = Target(root, Saved(paths, operation, root))
         yield target
+        operations.end(paths, operation)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             hint = "free some space there and run the command again: what is done already is whole, and stays"
@@ -169,7 +170,6 @@ def replacing(paths: Paths, root: str, command: str, who: str, undoes: str | Non
     finally:
         if target is not None:
             target.close()
-        operations.end(paths, operation)
 
 
 def forget(paths: Paths, before: float) -> int:

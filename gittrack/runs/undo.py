@@ -35,11 +35,13 @@ def undo(repo: Repository, author: Author, op: str | None = None) -> Undone:
     Raises RunNotFound when there is none, RefConflict when what it changed has changed again since, WouldOverwrite
     when that is a file.
     """
-    every = [one for one in operations.log(repo) if one.outcome == DONE]
+    every = [one for one in operations.log(repo) if one.outcome == DONE or undo_files.has_begun(repo.paths, one)]
     chosen = _chosen(every, op)
+    if op is None:
+        chosen = _to_go_on_with(every, chosen)
     _refuse_live(repo, chosen)
     _refuse_undone(every, chosen)
-    if (by := undo_files.undo(repo.paths, chosen[0], author)) is not None:
+    if (by := undo_files.undo(repo.paths, chosen[0], author, every)) is not None:
         return Undone(chosen, by)
     by = saying.attempt(repo, lambda: _changes(repo, every, chosen, author), author, chosen[0].id)
     return Undone(chosen, by)
@@ -60,10 +62,20 @@ def _chosen(every: Sequence[Operation], op: str | None) -> list[Operation]:
     return found[-1]
 
 
+def _to_go_on_with(every: Sequence[Operation], chosen: list[Operation]) -> list[Operation]:
+    """An undo of files that was killed, or found the disk full, is not taken back: it is finished."""
+    while chosen[0].outcome != DONE and chosen[0].undoes:
+        undone = [one for one in every if one.id == chosen[0].undoes]
+        if not undone:
+            break
+        chosen = undone
+    return chosen
+
+
 def _refuse_undone(every: Sequence[Operation], chosen: Sequence[Operation]) -> None:
     undone: dict[str, Operation] = {}  # operations that are taken back now, and by which one
     for one in every:
-        if one.undoes:
+        if one.undoes and one.outcome == DONE:
             undone[one.undoes] = one
             undone.pop(next((key for key, by in undone.items() if by.id == one.undoes), ""), None)
     by = undone.get(chosen[0].id)

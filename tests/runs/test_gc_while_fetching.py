@@ -40,7 +40,7 @@ class Interrupted(MemoryStore):
 
 @pytest.fixture
 def far(store):
-    """The run's file is in a store elsewhere; in the clone there is one of its chunks, old and needed by nobody else."""
+    """The run's file is in a store elsewhere; the clone has one of its chunks, old, and needed by nobody else."""
     stored.run(store, 1, {1: {"m": DATA}})
     content = stored.content(store)
     chunks = content.chunks(*FILE)
