@@ -3,7 +3,7 @@
 import codecs
 import contextlib
 import sys
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,7 +33,8 @@ def artifacts(
     """List the files that were kept with a run.
 
     Files of checkpoints and files that were logged, in the order in which they were kept; with RUN@STEP those of that
-    checkpoint. `where` says whether a file lies in git, with the record, or in the store. Without RUN, the latest.
+    checkpoint. `where` says whether a file lies in git, with the record, or in the store; `let go`: the next
+    `git track gc` may remove it; `gone`: it has done so. Without RUN, the latest.
 
     Examples:
       git track artifacts
@@ -44,19 +45,20 @@ def artifacts(
     record = reader.read(repo, target.id)
     kept: Any = lazy("gittrack.runs.artifacts")
     found = kept.listed(repo, record) if target.step is None else kept.of_checkpoint(repo, record, target.step)
+    states: list[str] = lazy("gittrack.runs.let_go").states(repo, record.id, found)
     if as_json:
-        return render.write(card.pretty([card.artifact(one) for one in found]))
+        return render.write(card.pretty([{**card.artifact(one), "state": state}
+                                         for one, state in zip(found, states, strict=True)]))  # fmt: skip
     if not found:
         return render.say(
             f"run {target.id[:SHORT]} has no files; run.checkpoint(path=…) and run.log_artifact keep them"
         )
-    gone = lazy("gittrack.runs.pruning").pruned(repo).get(record.id, {})
     columns = [
         render.Column("path", [line(one.path) for one in found], keep=9),
         render.Column("step", [cell(one.step) for one in found], right=True),
         render.Column("size", [size(one.size) for one in found], right=True),
         render.Column("kind", [cell(one.kind) for one in found], keep=5),
-        render.Column("where", [_where(one, gone) for one in found], keep=6),
+        render.Column("where", [_where(*each) for each in zip(found, states, strict=True)], keep=6),
     ]
     if long:
         columns += [
@@ -64,12 +66,17 @@ def artifacts(
             render.Column("kept", [time_text(one.w) for one in found], keep=2),
             render.Column("sha256", [one.sha256 for one in found]),
         ]
-    return render.write(render.table(columns, None if long else render.terminal_width(), output_colour())[0])
+    render.write(render.table(columns, None if long else render.terminal_width(), output_colour())[0])
+    if sys.stdout.isatty():
+        count, whole, different = len(found), sum(one.size for one in found), kept.size_of(found)
+        once = f"; {size(different)} where what is equal is there once" if different != whole else ""
+        render.write(f"{count:,} file{'s' * (count != 1)}, {size(whole)}{once}\n")
+    return None
 
 
-def _where(one: "Artifact", gone: Container[str]) -> str:
+def _where(one: "Artifact", state: str) -> str:
     """What is let go of may still be there; small files in git stay in any case."""
-    return f"{one.where}, let go" if one.where == "store" and one.parcel in gone else cell(one.where)
+    return cell(one.where) if state == "kept" else state if state == "gone" else f"{one.where}, {state}"
 
 
 def cat(

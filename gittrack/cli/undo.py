@@ -10,15 +10,19 @@ import typer
 
 from gittrack.cli.asking import find, fresh
 from gittrack.cli.context import here
-from gittrack.compare.text import line
+from gittrack.cli.render import write
+from gittrack.compare.card import artifact, pretty
+from gittrack.compare.text import cell, line, size
 from gittrack.core.layout import SHORT
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
     from gittrack.core.annotations import Op
+    from gittrack.runs.artifacts import Artifact
     from gittrack.runs.operations import Operation
 
 SCREENFUL = 30
+LISTED = 8
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -58,6 +62,8 @@ def undo(
     Annotations are taken back by one more annotation, refs go back to where they were. An undo is a change, too: a
     second one takes the first one back. To go further back, name the operation.
 
+    Files that were let go of and that `git track gc` has removed since do not come back: they are named.
+
     Examples:
       git track undo
       git track undo --list
@@ -65,12 +71,27 @@ def undo(
     if show:
         return log(None, SCREENFUL, as_json)
     place = fresh()
+    let_go = lazy("gittrack.runs.let_go")
+    before = let_go.said(place.repository).now
     undone = lazy("gittrack.runs.undo").undo(place.repository, place.author, operation)
+    back: list[tuple[str, Artifact]] = let_go.needed_again(place.repository, before)
+    gone = [(run_id, one) for run_id, one in back if not let_go.is_here(place.repository, one)]
     if as_json:
-        sys.stdout.write(json.dumps({"undone": [one.id for one in undone.operations], "by": undone.by}) + "\n")
-    else:
-        sys.stdout.write(f"undone: {line(undone.what)}\n")
-    return None
+        files = [{"run": run_id, **artifact(one)} for run_id, one in gone]
+        return write(pretty({"undone": [one.id for one in undone.operations], "by": undone.by, "gone": files}))
+    return write(f"undone: {line(undone.what)}\n{_gone(gone, len(back))}")
+
+
+def _gone(gone: "list[tuple[str, Artifact]]", count: int) -> str:
+    """What an undo could not bring back."""
+    if not gone:
+        return ""
+    shown = [f"  {run_id[:SHORT]}  {line(one.path)}  step {cell(one.step)}  {size(one.size)}" for run_id, one in gone]
+    more = [f"  and {len(shown) - LISTED} more"] if len(shown) > LISTED else []
+    whole = f"of {count} file{'s' * (count != 1)} that it let go of, {len(gone)} "
+    head = f"but {whole}{'is' if len(gone) == 1 else 'are'} gone: their bytes were removed from this clone since"
+    hint = "what another store still has, `git track store pull` brings"
+    return "\n".join([head, *shown[:LISTED], *more, hint]) + "\n"
 
 
 def _operation(one: "Operation") -> dict[str, Any]:

@@ -158,8 +158,17 @@ def baselines(ops: Iterable[Op], experiments: Mapping[str, str | None]) -> set[s
 
 def pruned(ops: Iterable[Op]) -> dict[str, dict[str, Op]]:
     """Run id -> the parcels whose files need not be kept any more, each with the first operation that said so."""
+    return _by_parcel(standing(op for op in ops if op.op in ("pruned", "undo")))
+
+
+def ever_pruned(ops: Iterable[Op]) -> dict[str, dict[str, Op]]:
+    """The same, of all that it was ever said of, taken back or not: the bytes may be gone since."""
+    return _by_parcel(_ordered(op for op in ops if op.op == "pruned"))
+
+
+def _by_parcel(ops: Iterable[Op]) -> dict[str, dict[str, Op]]:
     found: dict[str, dict[str, Op]] = {}
-    for op in standing(op for op in ops if op.op in ("pruned", "undo")):
+    for op in ops:
         for parcel in op.value:
             found.setdefault(op.run, {}).setdefault(parcel, op)
     return found

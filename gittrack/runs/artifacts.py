@@ -233,7 +233,7 @@ class Source:
         for error in sorted(failed, key=lambda one: not isinstance(one, errors.CorruptContent)):
             return type(error)(f"{what} cannot be read: {error.message}", error.hint)
         places = ", ".join(dict.fromkeys(content.store.url for content in self._contents))
-        gone = annotations.pruned(logs.operations(self._repo)).get(self._record.id, {}).get(artifact.parcel)
+        gone = annotations.ever_pruned(logs.operations(self._repo)).get(self._record.id, {}).get(artifact.parcel)
         if gone is not None:
             return errors.MissingContent(
                 f"{what} was let go of on {codec.format_time(gone.when)[:10]} by {gone.who}; it is not in {places}",

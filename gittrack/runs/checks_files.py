@@ -8,12 +8,11 @@ from typing import NamedTuple
 from gittrack import errors
 from gittrack.config import settings
 from gittrack.core import codec, events, layout, parcels
-from gittrack.core.annotations import pruned
 from gittrack.git import command
 from gittrack.git.repository import Repository
-from gittrack.runs import artifacts, logs, reader, segments
+from gittrack.runs import artifacts, let_go, reader, segments
 from gittrack.runs.artifacts import Artifact
-from gittrack.runs.findings import ERROR, OK, WARNING, Finding, Patient
+from gittrack.runs.findings import ERROR, INFO, OK, WARNING, Finding, Patient
 from gittrack.runs.own_store import own_store
 
 SHOWN = 20
@@ -34,7 +33,7 @@ def files(patient: Patient) -> Iterator[Finding]:
     repo = patient.repo
     bad: list[Finding] = []
     small, large = 0, 0
-    gone = pruned(logs.operations(repo))
+    said, removed = let_go.said(repo), 0
     elsewhere = _may_be_elsewhere(patient)
     for run_id, tip in _with_files(repo):
         try:
@@ -43,8 +42,11 @@ def files(patient: Patient) -> Iterator[Finding]:
             bad += _lines(repo, kept)
         except (errors.DamagedRecord, errors.NewerFormat):  # said by the check of the records
             continue
-        released = artifacts.released(kept.files, gone.get(run_id, {}))
-        needed = [one for one in kept.files if one.parcel not in released]
+        released = artifacts.released(kept.files, said.now.get(run_id, ()))
+        states = let_go.states(repo, run_id, kept.files)
+        removed += sum(state == let_go.GONE and one.parcel not in released
+                       for state, one in zip(states, kept.files, strict=True))  # fmt: skip
+        needed = [one for state, one in zip(states, kept.files, strict=True) if state == let_go.KEPT]
         bad += _small(repo, kept._replace(files=[one for one in kept.files if one.where == parcels.GIT]))
         bad += _large(repo, kept._replace(files=[one for one in needed if one.where != parcels.GIT]), elsewhere)
         small += sum(one.where == parcels.GIT for one in kept.files)
@@ -52,6 +54,10 @@ def files(patient: Patient) -> Iterator[Finding]:
     yield from bad[:SHOWN]
     if len(bad) > SHOWN:
         yield Finding(max(bad, key=lambda one: one.level == ERROR).level, f"… and {len(bad) - SHOWN} more")
+    if removed:
+        what = f"let go of and removed before that was undone: {removed:,} file{'s' * (removed != 1)}"
+        what += "; `git track artifacts RUN` says which"
+        yield Finding(INFO, what, PULL if elsewhere else "")
     if small or large:
         yield Finding(OK, f"looked at {small:,} files in git and at {large:,} in the store")
 

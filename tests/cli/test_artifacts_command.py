@@ -48,7 +48,7 @@ def test_artifacts_as_json_says_everything(run, call):
     assert len(found) == 7
     assert found[0]["path"] == "model.pt"
     assert found[0]["size"] == len(MODEL)
-    assert set(found[0]) == {"path", "sha256", "size", "mode", "where", "kind", "step", "time"}
+    assert set(found[0]) == {"path", "sha256", "size", "mode", "where", "kind", "step", "time", "state"}
     assert found[-2]["path"] == "evil\x1b[2J:name"
 
 
