@@ -1,8 +1,6 @@
 """Reading back, with git alone, what `git track run` recorded."""
 
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,6 @@ from gittrack.core import codec
 
 Git = Callable[..., str]
 Track = Callable[..., "subprocess.CompletedProcess[str]"]
-TRACK = str(Path(sys.executable).parent / "git-track")
 
 
 def refs(repo: Path) -> list[str]:
@@ -34,15 +31,6 @@ def record(repo: Path, name: str, ref: str = "") -> Any:
 
 def console(repo: Path, ref: str = "") -> bytes:
     return show(repo, "console/000/00.log", ref)
-
-
-def wait_until(what: Callable[[], Any], seconds: float = 20) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := what():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it did not happen")
 
 
 def nothing_is_live(repo: Path) -> bool:

@@ -9,7 +9,7 @@ import builder
 import keeping
 import pytest
 from checked_out import tree
-from recorded import TRACK
+from common import TRACK
 
 from gittrack.core import layout
 from gittrack.git import objects

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from recorded import TRACK, Git, Track, console, nothing_is_live, record, refs, show
+from common import TRACK
+from recorded import Git, Track, console, nothing_is_live, record, refs, show
 
 
 def test_a_command_runs_as_without_us_and_is_recorded(repo: Path, track: Track, git: Git) -> None:

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from recorded import TRACK, Git, Track, console, nothing_is_live, record, refs, show, wait_until
+from common import TRACK, wait_until
+from recorded import Git, Track, console, nothing_is_live, record, refs, show
 
 
 def test_the_command_keeps_its_directory_input_and_environment(repo: Path, track: Track) -> None:

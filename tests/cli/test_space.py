@@ -1,14 +1,10 @@
 """`gc`, `du`, `rm --artifacts` and `keep:` from the command line."""
 
 import json
-import random
 
 import pytest
 import stored
-
-
-def noise(seed, size=100_000):
-    return random.Random(seed).randbytes(size)
+from common import noise
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """Runs that go on at once in one work tree may write the same files: the record says so."""
 
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-TRACK = str(Path(sys.executable).parent / "git-track")
+from common import TRACK
 
 
 def warnings(repo: Path, track: Callable[..., Any]) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 import psutil
 import pytest
-from test_files_of_runs import TRACK, check, live_runs, read, refs, storers, wait_until
+from common import TRACK, wait_until
+from test_files_of_runs import check, live_runs, read, refs, storers
 from test_real_terminal import Terminal
 
 Git = Callable[..., str]

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from test_files_of_runs import TRACK, read, refs
+from common import TRACK
+from test_files_of_runs import read, refs
 
 SIZE = 6 << 30
 ROOM = 1 << 30  # of memory, for each process: a sixth of the file

@@ -15,12 +15,12 @@ from typing import Any
 
 import psutil
 import pytest
+from common import TRACK, wait_until
 
 from gittrack.core import codec
 from gittrack.store.local import open_local
 
 Git = Callable[..., str]
-TRACK = str(Path(sys.executable).parent / "git-track")
 SAVES = """
 import gittrack, os, sys, time
 run = gittrack.init()
@@ -68,15 +68,6 @@ def check(repo: Path, git: Git, ref: str, steps: int) -> None:
         assert json.loads(git("show", f"{ref}:files/000/00/{step:02d}/config.json")) == {"step": step}
     assert live_runs(repo) == []
     git("fsck", "--strict")
-
-
-def wait_until(what: Callable[[], Any], seconds: float = 30) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := what():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it did not happen")
 
 
 def storers(repo: Path) -> list[psutil.Process]:

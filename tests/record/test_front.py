@@ -4,18 +4,17 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
+from common import TRACK, wait_until
 
 from gittrack.core import codec
 from gittrack.git.discover import discover
 from gittrack.git.open import open_repository
 from gittrack.runs import folding
 
-TRACK = str(Path(sys.executable).parent / "git-track")
 FAULTY = """
 import os, sys
 from gittrack.git.discover import discover
@@ -45,15 +44,6 @@ def fold(repo: Path) -> None:
     opened = open_repository(discover(str(repo), os.environ), os.environ)
     folding.fold_dead(opened, time.time())
     opened.close()
-
-
-def wait_until(what: Callable[[], Any], seconds: float = 20) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := what():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it did not happen")
 
 
 def test_a_stream_that_does_not_wait_gets_all_of_the_output(repo: Path) -> None:

@@ -8,19 +8,18 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
 import psutil
 import pytest
+from common import TRACK, wait_until
 
 from gittrack.core import codec
 from gittrack.git.discover import discover
 from gittrack.git.open import open_repository
 from gittrack.runs import folding
 
-TRACK = str(Path(sys.executable).parent / "git-track")
 # Logs until it is told to stop; says on stdout how far it is, and in a file what has surely been logged.
 SCRIPT = """
 import gittrack, os, sys, time
@@ -62,15 +61,6 @@ def console(repo: Path) -> str:
 
 def live(repo: Path) -> list[str]:
     return os.listdir(repo / ".git" / "track" / "live")
-
-
-def wait_until(what: Callable[[], Any], seconds: float = 20) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := what():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it did not happen")
 
 
 def is_over(process: psutil.Process) -> bool:

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from common import TRACK
 
-TRACK = str(Path(sys.executable).parent / "git-track")
 PYTHON = sys.executable
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from common import wait_until
 
 from gittrack.core import codec, events
 from gittrack.git.discover import Paths, discover
@@ -93,15 +94,6 @@ def keep(run: Live, code: int = 0) -> None:
     """A storer that keeps what is there, as a process of its own."""
     process = storer.start(run.paths, run.directory)
     assert process is not None and process.wait(60) == code
-
-
-def wait_until(what: Callable[[], Any], seconds: float = 30) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := what():
-            return found
-        time.sleep(0.01)
-    raise AssertionError("it did not happen")
 
 
 def noise(size: int, seed: int = 0) -> bytes:

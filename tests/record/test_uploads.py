@@ -12,7 +12,8 @@ from pathlib import Path
 import builder
 import keeping
 import pytest
-from test_files_of_runs import SAVES, TRACK, check, kept, model, processes, read, refs, wait_until
+from common import TRACK, wait_until
+from test_files_of_runs import SAVES, check, kept, model, processes, read, refs
 
 from gittrack.record import uploads
 from gittrack.record.uploading import Uploading

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import os
-import random
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ import builder
 import keeping
 import pytest
 import stored
+from common import noise
 
 from gittrack import errors
 from gittrack.git.repository import RefChange
@@ -23,10 +23,6 @@ from gittrack.store.base import Entry
 from gittrack.store.local import lock_path
 
 DAY = 86400.0
-
-
-def noise(seed, size=100_000):
-    return random.Random(seed).randbytes(size)
 
 
 def author():

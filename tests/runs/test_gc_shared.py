@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import random
 import subprocess
 import threading
 import time
@@ -10,6 +9,7 @@ import time
 import builder
 import pytest
 import stored
+from common import noise
 
 from gittrack import errors
 from gittrack.config import settings
@@ -21,10 +21,6 @@ from gittrack.store.directory import DirectoryStore
 
 DAY = 86400.0
 NOW = time.time()
-
-
-def noise(seed, size=100_000):
-    return random.Random(seed).randbytes(size)
 
 
 @pytest.fixture

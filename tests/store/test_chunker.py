@@ -3,7 +3,6 @@
 import io
 import json
 import pickle
-import random
 import struct
 import subprocess
 import sys
@@ -11,15 +10,12 @@ import zipfile
 from itertools import accumulate
 
 import pytest
+from common import noise
 
 from gittrack.store import chunker
 from gittrack.store.spans import spans
 
 MB = 1024 * 1024
-
-
-def noise(seed: int, size: int) -> bytes:
-    return random.Random(seed).randbytes(size)
 
 
 def pieces(data: bytes, size: int | None = None, file: io.RawIOBase | None = None) -> list[bytes]:

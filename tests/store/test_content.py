@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from common import noise
 
 from gittrack import errors
 from gittrack.store import chunklist
@@ -17,10 +18,6 @@ from gittrack.store.directory import DirectoryStore
 from gittrack.store.local import open_local
 
 MB = 1024 * 1024
-
-
-def noise(seed: int, size: int) -> bytes:
-    return random.Random(seed).randbytes(size)
 
 
 def sha(data: bytes) -> str:
