@@ -2,21 +2,20 @@
 
 import enum
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gittrack import errors
 from gittrack.cli import render
 from gittrack.cli.asking import find_all, fresh
-from gittrack.cli.progress import Progress
+from gittrack.cli.store_state import Call, bar, each, status, verify
 from gittrack.compare.card import pretty
 from gittrack.compare.text import size
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
-    from gittrack.store.check import Checked
     from gittrack.store.content import Content
     from gittrack.store.transfer import File, Report
 
@@ -27,15 +26,6 @@ class Action(str, enum.Enum):
     pull = "pull"
     migrate = "migrate"
     verify = "verify"
-
-
-class Call(NamedTuple):
-    """What was asked for, and the files that it is about."""
-
-    files: "list[File]"
-    jobs: int
-    dry_run: bool
-    as_json: bool
 
 
 def store(
@@ -70,9 +60,10 @@ def store(
     Where no store is named, push and pull go through the git remote: by git-lfs where the remote has it, else as git
     objects under refs/track/data, up to `embedded_limit` (docs/lfs.md).
 
-    status says which files are here, and at each store. push copies to every store what it lacks. pull copies to this
-    clone what it lacks. migrate copies all files to another store, and says which line of the settings to change.
-    verify reads every byte at the stores and exits with 81 when one is wrong or missing.
+    status says which files are here, at each store, and on the git remote, which is asked but sends no files. push
+    copies to every store what it lacks. pull copies to this clone what it lacks. migrate copies all files to another
+    store, and says which line of the settings to change. verify reads every byte at the stores, or fetches it from the
+    git remote, names what is damaged or missing, and exits with 81 when there is any.
 
     Examples:
       git track store status
@@ -86,81 +77,26 @@ def store(
     ids = [target.id for target in find_all(runs)] if runs else None
     if (action is Action.migrate) != bool(to):
         raise errors.UsageError("migrate needs --to, and only migrate", "git track store migrate --to URL")
-    if action is Action.verify and not stores.urls(place.settings):
-        raise errors.StoreFailed(
-            "no store is set beyond this clone",
-            "write `store: s3://bucket/prefix` in gittrack.yaml, or another address of docs/stores.md",
-        )
     call = Call(stores.needed(place.repository, ids), jobs, dry_run, as_json)
     if action is Action.push:
         return _push(call, ids, create, join, again)
     if action is Action.migrate:
         return _migrate(call, str(to), ids is None, create, join)
     if action is Action.verify:
-        return _verify(call, repair)
-    return _status(call) if action is Action.status else _pull(call)
-
-
-def _status(call: Call) -> int:
-    place, stores, transfer = fresh(), lazy("gittrack.runs.stores"), lazy("gittrack.store.transfer")
-    here = stores.local(place.repository)
-    answering, rows, failures = [], [], []
-    for one in stores.opened(place.repository, place.settings):
-        try:
-            stores.owner(one.store)  # to be told where there is no bucket at all
-            rows.append(_row(one.store.url, transfer.lacking(here, one, call.files, call.jobs), call.files))
-            answering.append(one)
-        except errors.StoreFailed as error:
-            failures.append(error)
-    from_stores = stores.together(answering) if answering else here
-    rows.insert(0, _row("this clone", transfer.lacking(from_stores, here, call.files, call.jobs), call.files))
-    if call.as_json:
-        failed = [{"error": error.message, "hint": error.hint} for error in failures]
-        render.write(pretty([*rows, *failed]))
-        return errors.StoreFailed.exit_code if failures else 0
-    columns = [
-        render.Column("store", [row["store"] for row in rows], keep=9),
-        render.Column("files", [f"{row['files']:,}" for row in rows], right=True),
-        render.Column("size", [size(row["size"]) for row in rows], right=True),
-        render.Column("lacks", [f"{row['lacks']:,}" for row in rows], right=True),
-        render.Column("to copy", [size(row["to_copy"]) for row in rows], right=True),
-    ]
-    render.write(render.table(columns, render.terminal_width(), False)[0])
-    advice = []
-    if any(row["to_copy"] for row in rows[1:]):
-        advice.append("`git track store push` brings the stores what they lack")
-    if rows[0]["to_copy"]:
-        advice.append("`git track store pull` brings what is not here")
-    lost = min(row["nowhere"] for row in rows)
-    if lost and not failures:
-        advice.append(f"{lost:,} files are neither here nor at a store; another clone may have them")
-    sys.stdout.write("".join(f"{line}\n" for line in advice))
-    if failures:
-        raise failures[0]
-    return 0
-
-
-def _row(name: str, report: "Report", files: "Sequence[File]") -> dict[str, Any]:
-    return {
-        "store": name,
-        "files": report.before,
-        "size": report.size_before,
-        "lacks": len(files) - report.before,
-        "to_copy": report.sent,
-        "nowhere": len(report.missing) + len(report.damaged),
-    }
+        return verify(call, repair)
+    return status(call) if action is Action.status else _pull(call)
 
 
 def _push(call: Call, ids: list[str] | None, create: bool, join: bool, again: bool) -> int:
     place, stores = fresh(), lazy("gittrack.runs.stores")
     found = stores.opened(place.repository, place.settings)
     if call.dry_run:
-        planned, failures = _each(found, lambda one: _planned(call, one, join))
+        planned, failures = each(found, lambda one: _planned(call, one, join))
         planned |= stores.through_git(place.repository, place.settings, call.files, dry_run=True)
         return _told(call, planned, failures)
     failures = _created(found) if create else []
     done: dict[str, Report] = {}
-    with _bar(call, "pushing", len(found) + len(place.settings.store) - len(stores.urls(place.settings))) as progress:
+    with bar(call, "pushing", len(found) + len(place.settings.store) - len(stores.urls(place.settings))) as progress:
         try:
             stores.upload(place.repository, place.settings, call.files, progress, call.jobs, join, done)
             done |= stores.through_git(place.repository, place.settings, call.files, progress, again=again)
@@ -190,28 +126,16 @@ def _planned(call: Call, target: "Content", join: bool) -> "Report":
     return _plan(call, [stores.local(place.repository)], target)
 
 
-def _each(found: "Sequence[Content]", look: "Callable[[Content], Any]") -> tuple[dict[str, Any], list[Exception]]:
-    """What each store answers, by url, and why others do not: one that is gone keeps nobody from the rest."""
-    said: dict[str, Any] = {}
-    failures: list[Exception] = []
-    for one in found:
-        try:
-            said[one.store.url] = look(one)
-        except (errors.StoreFailed, errors.CannotWrite) as error:
-            failures.append(error)
-    return said, failures
-
-
 def _pull(call: Call) -> int:
     place, stores = fresh(), lazy("gittrack.runs.stores")
     if not stores.urls(place.settings):
-        with _bar(call, "fetching") as progress:
+        with bar(call, "fetching") as progress:
             said = (place.repository, place.settings, call.files, progress)
             return _told(call, stores.through_git(*said, fetching=True, dry_run=call.dry_run))
     if call.dry_run:
         sources = stores.contents(place.repository, place.settings)
         return _told(call, {"this clone": _plan(call, sources, stores.local(place.repository))})
-    with _bar(call, "fetching") as progress:
+    with bar(call, "fetching") as progress:
         report = stores.download(place.repository, place.settings, call.files, progress, call.jobs)
     return _told(call, {"this clone": report})
 
@@ -231,7 +155,7 @@ def _migrate(call: Call, url: str, everything: bool, create: bool, join: bool) -
     if call.dry_run:
         return _told(call, {target.store.url: _plan(call, sources, target)})
     stores.make_ready(place.repository, target.store, call.files, join)
-    with _bar(call, "copying") as progress:
+    with bar(call, "copying") as progress:
         report = stores.send(sources, target, call.files, call.jobs, progress)
     if everything:
         report = report.plus(lazy("gittrack.runs.lfs_files").copy(sources, target, call.jobs))
@@ -250,49 +174,6 @@ def _where_to_say(origin: str, url: str) -> str:
     if origin.startswith("GITTRACK_"):
         return f"set {origin}='{url}'"
     return f"add the line `store: {url}` to gittrack.yaml"
-
-
-def _verify(call: Call, repair: bool) -> int:
-    place, stores, check = fresh(), lazy("gittrack.runs.stores"), lazy("gittrack.store.check")
-    found: list[Content] = stores.opened(place.repository, place.settings)
-    with _bar(call, "reading", len(found)) as progress:
-        results, failures = _each(found, lambda one: _checked(call, one, progress))
-
-    def repaired(one: "Content") -> "Checked":
-        stores.make_ready(place.repository, one.store, call.files)
-        sources = [stores.local(place.repository), *(other for other in found if other is not one)]
-        good: Checked = check.repair(one, results[one.store.url], sources, call.jobs)
-        return good
-
-    if repair and not call.dry_run:
-        found = [one for one in found if one.store.url in results]
-        good, unrepaired = _each(found, repaired)
-        results, failures = results | good, [*failures, *unrepaired]
-    wrong = sum(len(one.missing) + len(one.damaged) for one in results.values())
-    if call.as_json:
-        render.write(pretty({url: _plain(one) for url, one in results.items()}))
-    else:
-        sys.stdout.write("".join(f"{url}: {_verdict(one)}\n" for url, one in results.items()))
-        if wrong and not repair:
-            sys.stdout.write(
-                "`git track store verify --repair` puts good bytes there, from this clone or another store\n"
-            )
-    if failures:
-        raise failures[0]
-    return errors.CorruptContent.exit_code if wrong else 0
-
-
-def _checked(call: Call, one: "Content", progress: Progress) -> "Checked":
-    lazy("gittrack.runs.stores").owner(one.store)  # to be told where there is no bucket at all
-    found: Checked = lazy("gittrack.store.check").check(one, call.files, call.jobs, progress)
-    return found
-
-
-def _verdict(one: Any) -> str:
-    said = [f"{one.files:,} files whole ({size(one.size)})"]
-    said += [f"{len(one.damaged):,} damaged"] if one.damaged else []
-    said += [f"{len(one.missing):,} missing"] if one.missing else []
-    return ", ".join(said)
 
 
 def _plan(call: Call, sources: "Sequence[Content]", target: "Content") -> "Report":
@@ -331,7 +212,3 @@ def _plain(value: Any) -> dict[str, Any]:
     """A report as JSON has it."""
     files = ("missing", "damaged")
     return {name: [one._asdict() for one in part] if name in files else part for name, part in value._asdict().items()}
-
-
-def _bar(call: Call, what: str, times: int = 1) -> Progress:
-    return Progress(what, times * sum(file.size for file in call.files))

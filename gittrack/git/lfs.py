@@ -9,7 +9,8 @@ import contextlib
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gittrack import errors
 from gittrack.git import loose, objects
@@ -24,18 +25,25 @@ _LOOK = 0.2  # seconds between two looks at git-lfs's own account of its progres
 _INSTALL = "install git-lfs (https://git-lfs.com), version 3.0 or later"
 
 # git-lfs serves `file://` by a program of its own, which would take our desk for the remote as well, by GIT_DIR.
+_AGENT, _OURS = "lfs.standalonetransferagent", "gittrack-file"
 _FILE_AGENT = {
     "lfs.customtransfer.gittrack-file.path": "env",
     "lfs.customtransfer.gittrack-file.args": "-u GIT_DIR -u GIT_WORK_TREE git lfs standalone-file",
-    "lfs.standalonetransferagent": "gittrack-file",
+    _AGENT: _OURS,
 }
+_TRY = "git track store pull: it says what does not come"
 _ADDRESS = "gittrack-address"  # what a remote that is given by its URL is called for a question
+
+_QUESTION = "refs/heads/question"
+_MISSING = re.compile(r"^\s*\(missing\) .* \(([0-9a-f]{64})\)\s*$", re.M)
 
 _EXIT = re.compile(r"exit status (\d+)")
 _NO_COMMAND = re.compile(r"(unknown|unrecognized|invalid|not allowed|no such) .*(command|git-lfs-authenticate)", re.I)
 _NO_API = re.compile(
     r"(batch response|batch request).*(not found|404|405|501|not implemented|not allowed)", re.I | re.S
 )
+# What git-lfs says beside the reason.
+_NOISE = ("fetch: ", "Fetching ", "Downloading LFS", "error: failed to ", "Errors logged to", "Use `git lfs logs")
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -95,6 +103,34 @@ def fetch(at: Desk, remote: str, pointers: Sequence[bytes], progress: Progress |
     _transfer(at, remote, args, b"", progress)
 
 
+def lacking(at: Desk, remote: str, pointers: Mapping[str, bytes]) -> set[str]:
+    """Which of the objects, by their ids, the remote does not have, as its git-lfs says. Nothing is transferred.
+
+    Raises Unsupported and StoreFailed as `push`; Unsupported also where a program of the user's transfers, and there is
+    nobody to ask.
+    """
+    needed(at.git)
+    where = endpoint(at, remote)
+    if config(at.git).get(_AGENT, _OURS) != _OURS:
+        raise errors.Unsupported(f"git-lfs brings files to {shown(remote)} by a program that cannot be asked", _TRY)
+    if where.startswith("file://"):
+        return {oid for oid in pointers if not _is_in_directory(where, oid)}
+    # A push of files that are not here: git-lfs asks the server, and names those that it would have to send.
+    at.git.run("update-ref", _QUESTION, _show(at, [*pointers.values()]))
+    options = ("-c", "lfs.allowincompletepush=true", "-c", "lfs.locksverify=false")
+    done = at.git.call(*options, "lfs", "push", remote, _QUESTION, keep=(at.lock,))
+    if done.code != 0:
+        raise _failed(remote, (done.err + done.out).decode("utf-8", "replace"))
+    said = (done.out + done.err).decode("utf-8", "replace")
+    return {oid for oid in _MISSING.findall(said) if oid in pointers}
+
+
+def _is_in_directory(url: str, oid: str) -> bool:
+    top = urllib.parse.unquote(url.removeprefix("file://"))
+    parts = ("lfs", "objects", oid[:2], oid[2:4], oid)
+    return any(os.path.exists(os.path.join(top, *below, *parts)) for below in ((), (".git",)))
+
+
 def shown(remote: str) -> str:
     """A remote as it may stand in a message: without the password that its URL may hold."""
     return _PASSWORD.sub("", remote)
@@ -136,7 +172,7 @@ def _transfer(at: Desk, remote: str, args: tuple[str, ...], given: bytes, progre
 @contextlib.contextmanager
 def _quiet_agent(at: Desk, remote: str) -> Iterator[None]:
     """Where the remote is a directory, and nobody has set a program of his own for it."""
-    if not endpoint(at, remote).startswith("file://") or "lfs.standalonetransferagent" in config(at.git):
+    if not endpoint(at, remote).startswith("file://") or _AGENT in config(at.git):
         yield
         return
     for name, value in _FILE_AGENT.items():
@@ -190,8 +226,9 @@ class _Watch:
 def _failed(remote: str, text: str) -> errors.GittrackError:
     """The error that fits what git-lfs said. That a server is silent must not be taken for its having no git-lfs."""
     lines = [line for line in _PASSWORD.sub("", text).strip().splitlines() if not line.startswith("Uploading LFS")]
-    said = "; ".join(lines[-4:])
-    if _has_none(said):
+    reasons = [line for line in dict.fromkeys(lines) if not line.startswith(_NOISE)] or lines
+    said = "; ".join(reasons[-2:])
+    if _has_none("; ".join(lines[-4:])):
         hint = "use another store (`store:` in gittrack.yaml), or a remote that has git-lfs"
         return errors.Unsupported(f"{shown(remote)} has no git-lfs: {said}", hint)
     hint = "check the remote and your access to it, then run the command again: what arrived is not sent twice"

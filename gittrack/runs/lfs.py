@@ -103,10 +103,8 @@ def _pull_batch(
             failure = error
         absent = [file for file in batch if not _take(content, lfs.path_of(at, file[0]), file)]
         content.flush()
-        if absent and failure:
-            raise failure
         if absent:
-            raise missing(remote, absent)
+            raise _why(at, remote, absent, failure)
         counter.finish(sum(size for _, size in batch))
 
 
@@ -121,6 +119,19 @@ def _take(content: Content, path: str, file: File) -> bool:
             "push it again from a clone that has it: git track store push --again",
         )
     return True
+
+
+def _why(
+    at: desk.Desk, remote: str, absent: Sequence[File], failure: errors.StoreFailed | None
+) -> errors.GittrackError:
+    """What to say of files that did not come: that nobody has pushed them is no trouble of the remote's."""
+    if failure is None:
+        return missing(remote, absent)
+    try:
+        not_there = lfs.lacking(at, remote, {file.sha256: pointer.encode(*file) for file in absent})
+    except errors.GittrackError:  # nor does it answer to that
+        return failure
+    return missing(remote, absent) if len(not_there) == len(absent) else failure
 
 
 def missing(remote: str, absent: Sequence[File]) -> errors.MissingContent:
