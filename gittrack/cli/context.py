@@ -76,12 +76,10 @@ class Workplace:
     @cached_property
     def author(self) -> "Author":
         """Who changes something, when, and by which command line."""
-        user = lazy("gittrack.record.facts").user_of(self.git_config, os.environ)
+        who = lazy("gittrack.config.user").signature(self.git_config, os.environ)
         words = ["git", "track", *sys.argv[1:]]
         command = " ".join(lazy("shlex").join(words).split())
-        author: Author = lazy("gittrack.runs.annotations").Author(
-            f"{user['name']} <{user['email']}>", time.time(), command[:LONGEST_COMMAND]
-        )
+        author: Author = lazy("gittrack.runs.annotations").Author(who, time.time(), command[:LONGEST_COMMAND])
         return author
 
     def close(self) -> None:

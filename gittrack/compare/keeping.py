@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from gittrack.config import environment
+from gittrack.config.user import signature
 from gittrack.git.discover import discover
 from gittrack.lazy import lazy
 from gittrack.runs import pruning
@@ -47,7 +48,5 @@ def _found(index: Any, text: str) -> str:
 
 def _author(repository: Any, environ: Any) -> Author:
     config = lazy("gittrack.git.command").config(repository.git)
-    name = environ.get("GIT_AUTHOR_NAME") or config.get("user.name") or environ.get("USER") or str(os.getuid())
-    email = environ.get("GIT_AUTHOR_EMAIL") or config.get("user.email") or f"{name}@{os.uname().nodename}"
     command = f"gittrack.keep_best in {shlex.join(sys.argv[:1]) or 'python'}"
-    return Author(f"{name} <{email}>", time.time(), command[:200])
+    return Author(signature(config, environ), time.time(), command[:200])

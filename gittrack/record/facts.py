@@ -88,14 +88,6 @@ def _left_out(snapshot: Snapshot, redactor: Redactor) -> list[dict[str, Any]]:
     ]
 
 
-def user_of(config: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Who runs it, as git would name the author of a commit; never a refusal: training goes on without a name."""
-    login = environ.get("USER") or environ.get("LOGNAME") or str(os.getuid())
-    name = environ.get("GIT_AUTHOR_NAME") or config.get("author.name") or config.get("user.name")
-    email = environ.get("GIT_AUTHOR_EMAIL") or config.get("author.email") or config.get("user.email")
-    return {"name": name or login, "email": email or environ.get("EMAIL") or f"{login}@{os.uname().nodename}"}
-
-
 def relative_cwd(paths: Paths, cwd: str) -> str:
     """The directory below the top of the work tree, `.` for the top; absolute where it is not in one."""
     here = os.path.realpath(cwd)

@@ -14,6 +14,7 @@ from typing import Any
 
 from gittrack import errors
 from gittrack.config.environment import current
+from gittrack.config.user import user_of
 from gittrack.core import layout
 from gittrack.git import snapshot
 from gittrack.git.discover import Paths, discover
@@ -105,7 +106,7 @@ class Session:
             [os.path.basename(book)] if book else sys.orig_argv,
             labels,
             kept,
-            facts.user_of(around.git_config, self._environ),
+            user_of(around.git_config, self._environ),
             around.redactor,
             {
                 "cwd": facts.relative_cwd(self.paths, os.getcwd()),

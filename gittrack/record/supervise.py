@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack import errors
+from gittrack.config.user import user_of
 from gittrack.git import snapshot
 from gittrack.git.discover import Paths
 from gittrack.git.snapshot import Plan, Snapshot
@@ -152,7 +153,7 @@ def _facts(
         "continues": origin.facts() if origin else None,
         "writer": writer.writer_id(paths),
     }
-    user = facts.user_of(around.git_config, environ)
+    user = user_of(around.git_config, environ)
     return facts.facts(run_id, wish.argv, labels, kept, user, around.redactor, place, time.time())
 
 

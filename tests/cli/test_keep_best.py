@@ -33,6 +33,14 @@ def test_the_best_ones_and_the_latest_stay(run, store):
     assert [len(one.metrics) for one in gittrack.runs()[0].checkpoints] == [1, 1, 1, 1]
 
 
+def test_it_is_said_by_whom_git_would_name_the_author_of_a_commit(run, store, git, monkeypatch):
+    for name in ("name", "email"):
+        monkeypatch.delenv(f"GIT_AUTHOR_{name.upper()}")
+        git("config", f"author.{name}", {"name": "Ada", "email": "ada@example.org"}[name])
+    gittrack.keep_best("one", n=1)
+    assert {op.who for op in pruning.pruned(store)[run].values()} == {"Ada <ada@example.org>"}
+
+
 def test_the_way_that_is_better_can_be_given(run, store):
     assert gittrack.keep_best("one", n=1, metric="loss", goal="maximize") == 2
     assert gone(store, run) == [stored.parcel(1, 20), stored.parcel(1, 30)]
