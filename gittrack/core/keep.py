@@ -34,7 +34,8 @@ def let_go(moments: Sequence[Moment], policy: Mapping[str, int], goal: str | Non
             return []
         sign = 1 if goal == "minimize" else -1
         kept |= {at for _, at in sorted((sign * (value or 0.0), at) for value, at in ranked)[:best]}
-    return [moment.parcel for at, moment in enumerate(moments) if at not in kept]
+    stay = {moments[at].parcel for at in kept}  # a record by hand may have a parcel twice
+    return list(dict.fromkeys(moment.parcel for moment in moments if moment.parcel not in stay))
 
 
 def _is_number(value: float | None) -> bool:

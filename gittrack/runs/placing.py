@@ -163,10 +163,10 @@ def replacing(paths: Paths, root: str, command: str, who: str, undoes: str | Non
         yield target
         operations.end(paths, operation)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            hint = "free some space there and run the command again: what is done already is whole, and stays"
-            raise errors.CannotWrite(f"cannot write below {root}: {error.strerror}", hint) from error
-        raise
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        todo = "free some space there" if full else "see that it is a folder, stays one, and that you may write there"
+        hint = f"{todo}, and run the command again: what is done already is whole, and stays"
+        raise errors.CannotWrite(f"cannot write below {root}: {error.strerror}", hint) from error
     finally:
         if target is not None:
             target.close()
@@ -206,7 +206,13 @@ def _size(folder: str) -> int:
 
 
 def room(root: str) -> int:
-    """How many bytes are left for a path below `root`, wherever a file is on its way there."""
+    """How many bytes are left for a path below `root`, wherever a file is on its way there. Raises CannotWrite."""
+    try:
+        os.stat(root)
+    except (FileNotFoundError, NotADirectoryError):  # it is made later, or cannot be
+        pass
+    except OSError as error:
+        raise errors.CannotWrite(f"cannot write below {root}: {error.strerror}", "choose another -o DIR") from error
     return os.pathconf("/", "PC_PATH_MAX") - len(os.fsencode(root)) - _ON_THE_WAY
 
 

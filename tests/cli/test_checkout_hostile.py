@@ -7,6 +7,8 @@ import pytest
 import stored
 from checked_out import tree
 
+from gittrack import errors
+from gittrack.runs import placing
 from gittrack.store.local import open_local
 
 RUN = builder.run_id(1)
@@ -68,3 +70,28 @@ def test_a_link_whose_target_is_not_here_keeps_nobody_from_the_other_files(claim
     assert tree(out) == {"ok.bin": b"ok"}
     call("checkout", RUN, "--artifacts", "-o", str(out), code=80)
     assert "'link' of run" in call.err
+
+
+@pytest.mark.parametrize("place", ["README/out", "loop/out", "n" * 300, "/proc/nowhere"])
+def test_a_folder_that_cannot_be_made_is_said_to_be_so(claims, call, repo, place):
+    claims({"ok.bin": b"ok"})
+    claims.write()
+    (repo / "loop").symlink_to("loop")
+    call("checkout", RUN, "--artifacts", "-o", place, code=73)
+    assert f"cannot write below {place if place[0] == '/' else repo / place}: " in call.err and "hint" in call.err
+
+
+def test_a_folder_that_becomes_a_link_during_a_checkout_gets_nothing_through_it(store, tmp_path):
+    out, outside = tmp_path / "out", tmp_path / "outside"
+    outside.mkdir()
+    with (
+        pytest.raises(errors.CannotWrite, match="cannot write below"),
+        placing.replacing(store.paths, str(out), "git track checkout", "Ann") as target,
+    ):
+        made = os.path.join(target.staging, "made")
+        with open(made, "wb") as file:
+            file.write(b"new")
+        out.rename(tmp_path / "moved")
+        out.symlink_to(outside)
+        target.put(made, "model.pt", replace=True)
+    assert list(outside.iterdir()) == []

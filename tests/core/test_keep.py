@@ -40,3 +40,9 @@ def test_without_a_policy_or_a_way_to_tell_the_best_all_stay():
     nothing = [Moment(f"p{n}") for n in range(3)]
     assert kept({"best": 2}, moments=nothing) == [0, 1, 2]
     assert let_go([], {"best": 1}, "minimize") == []
+
+
+def test_a_parcel_that_is_named_twice_stays_when_one_of_its_moments_does():
+    moments = [Moment("a", 0.1), Moment("b", 0.2), Moment("a", 0.3)]
+    assert let_go(moments, {"latest": 1}) == ["b"]
+    assert let_go([*moments, Moment("c"), Moment("b")], {"latest": 1}) == ["a", "c"]
