@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from gittrack.cli.progress import CLEARED, SOON, bar, redrawn
 from gittrack.compare.text import size
+from gittrack.record.waiting import ENOUGH
 
 if TYPE_CHECKING:
     from gittrack.record.waiting import Drain
 
 LATE = 2.0  # seconds after which there is a line in a pipe
-ENOUGH = 2  # interrupts: then nobody waits any more
 
 
 class Watch:

@@ -9,7 +9,6 @@ from gittrack.record.storer import Storer
 from gittrack.recorder.complain import say
 
 LOOK_EVERY = 0.05
-ENOUGH = 2  # interrupts
 STUCK = 3.0  # seconds for a storer of another process that cannot go on
 
 
@@ -22,7 +21,7 @@ def wait(storer: Storer, directory: str, show: waiting.Show) -> bool:
     interrupts, shown = 0, False
     storer.try_again()
     try:
-        while interrupts < ENOUGH:
+        while interrupts < waiting.ENOUGH:
             try:
                 found = waiting.look(directory)
                 storer.look()
@@ -51,21 +50,16 @@ def wait(storer: Storer, directory: str, show: waiting.Show) -> bool:
 def wait_for_upload(paths: Paths, directory: str, show: waiting.Show) -> None:
     """The run is closed: wait for its files to be in the stores, as long as they answer and the user has patience."""
     began = time.monotonic()
-    interrupts, shown = 0, False
+    interrupts: list[float] = []
+    shown = False
     try:
         while True:
             try:
-                found, busy = uploads.look(paths, os.path.basename(directory))
-                if found is None:
-                    return
-                shown = True
-                state = waiting.Waiting(found.left, found.error)
-                show(waiting.Drain(state, time.monotonic() - began, interrupts, True))
-                if not busy or found.error or interrupts >= ENOUGH:
-                    return
-                time.sleep(LOOK_EVERY)
+                shown |= uploads.follow(paths, os.path.basename(directory), show, began, lambda: len(interrupts))
+                return
             except KeyboardInterrupt:
-                interrupts += 1
+                interrupts.append(time.monotonic())
+                shown = True
     finally:
         if shown:
             show(None)

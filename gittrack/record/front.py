@@ -21,8 +21,6 @@ from gittrack.record.pump import Pump, wait
 from gittrack.record.terminal import Source
 
 REAP_EVERY = 1.0
-SHOW_EVERY = 0.1
-ENOUGH = 2  # interrupts
 _REFUSED = "check that it is a program of this machine, and its first line (#!) if it is a script; no run was made"
 
 Prepare = Callable[[], Job]
@@ -86,7 +84,7 @@ class Front:
 
     def _step(self, pump: Pump) -> bool:
         """Wait for one thing to happen. False: the keeper is gone."""
-        patience = SHOW_EVERY if self._ended else REAP_EVERY
+        patience = waiting.EVERY if self._ended else REAP_EVERY
         ready = wait([self._line.reader, *pump.readers], int(patience * 1000))
         if not self._wait_for_files() and not self._left:
             self._left = self._line.send("leave")
@@ -140,24 +138,13 @@ class Front:
             if found is not None:
                 self._shown = True
                 self.show(waiting.Drain(found, time.monotonic() - self._ended["at"], self._interrupts))
-        return self._interrupts < ENOUGH
+        return self._interrupts < waiting.ENOUGH
 
     def _wait_for_upload(self) -> None:
-        """The run is closed: its files go to a store, as long as the user has patience and the store answers."""
+        """The run is closed: its files go to a store."""
         run_id = os.path.basename(self._site.directory)
-        while True:
-            found, busy = uploads.look(self._site.paths, run_id)
-            if found is None:
-                return
-            self._shown = True
-            state = waiting.Waiting(found.left, found.error)
-            self.show(waiting.Drain(state, time.monotonic() - self._began_to_wait(), self._interrupts, True))
-            if not busy or found.error or self._interrupts >= ENOUGH:
-                return
-            time.sleep(SHOW_EVERY)
-
-    def _began_to_wait(self) -> float:
-        return float(self._ended["at"]) if self._ended else time.monotonic()
+        since = float(self._ended["at"]) if self._ended else time.monotonic()
+        self._shown |= uploads.follow(self._site.paths, run_id, self.show, since, lambda: self._interrupts)
 
     def _unshow(self) -> None:
         if self._shown:
@@ -166,7 +153,7 @@ class Front:
     def _note(self, number: int) -> None:
         """A signal came of which the command, if it is there, knows."""
         if self._ended is not None:
-            self._interrupts += 1 if number == signal.SIGINT else ENOUGH
+            self._interrupts += 1 if number == signal.SIGINT else waiting.ENOUGH
 
     def _signal(self, number: int) -> None:
         """Pass a signal on to the command."""

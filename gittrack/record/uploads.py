@@ -10,12 +10,13 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from gittrack.core import layout
 from gittrack.git.discover import Paths
-from gittrack.record import processes
+from gittrack.record import processes, waiting
 from gittrack.recorder import files
 from gittrack.runs import live
 
@@ -104,6 +105,22 @@ def look(paths: Paths, run_id: str) -> tuple[Upload | None, bool]:
         return None, False
     except (OSError, ValueError, AttributeError):  # being written
         return Upload(0, None), busy
+
+
+def follow(paths: Paths, run_id: str, show: waiting.Show, since: float, interrupts: Callable[[], int]) -> bool:
+    """Show how far it is, while somebody is at it, the stores take it, and the user has patience. Whether there was
+    anything to show."""
+    shown = False
+    while True:
+        found, busy = look(paths, run_id)
+        if found is None:
+            return shown
+        shown = True
+        count = interrupts()
+        show(waiting.Drain(waiting.Waiting(*found), time.monotonic() - since, count, uploading=True))
+        if not busy or found.error or count >= waiting.ENOUGH:
+            return shown
+        time.sleep(waiting.EVERY)
 
 
 def publish(descriptor: int, upload: Upload) -> None:

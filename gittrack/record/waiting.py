@@ -12,6 +12,7 @@ from gittrack.runs import live
 
 FILE, LOCK = "progress", "lock"  # in the folder of parcels
 EVERY = 0.1
+ENOUGH = 2  # interrupts: then nobody waits any more
 LONGEST = 300  # characters of an error
 _LENGTH = 2500  # always so long: it is written over itself
 
@@ -28,7 +29,7 @@ class Drain(NamedTuple):
 
     waiting: Waiting
     seconds: float  # since when
-    interrupts: int  # Ctrl-C since then; at the second nobody waits any more
+    interrupts: int  # Ctrl-C since then
     uploading: bool = False  # all is kept here, and goes to a store now
 
 
