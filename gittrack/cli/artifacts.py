@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,7 +21,6 @@ from gittrack.lazy import lazy
 from gittrack.runs import reader
 
 if TYPE_CHECKING:
-    from gittrack.core.model import Record
     from gittrack.runs.artifacts import Artifact
     from gittrack.runs.selectors import Target
 
@@ -32,9 +32,12 @@ def artifacts(
 ) -> None:
     """List the files that were kept with a run.
 
-    Files of checkpoints and files that were logged, in the order in which they were kept; with RUN@STEP those of that
-    checkpoint. `where` says whether a file lies in git, with the record, or in the store; `let go`: the next
-    `git track gc` may remove it; `gone`: it has done so. Without RUN, the latest.
+    Files of checkpoints and files that were logged, in the order in which they were kept; with RUN@STEP those of the
+    checkpoint of that step, or, where it has none, those that were logged at exactly that step. Without RUN, the
+    latest.
+
+    `where` says whether a file lies in git, with the record, or in the store. `let go`: the next `git track gc` may
+    remove it; `gone`: it has done so.
 
     Examples:
       git track artifacts
@@ -44,7 +47,8 @@ def artifacts(
     repo = fresh().repository
     record = reader.read(repo, target.id)
     kept: Any = lazy("gittrack.runs.artifacts")
-    found = kept.listed(repo, record) if target.step is None else kept.of_checkpoint(repo, record, target.step)
+    choosing: Any = lazy("gittrack.runs.choosing")
+    found = kept.listed(repo, record) if target.step is None else choosing.of_step(repo, record, target.step)
     states: list[str] = lazy("gittrack.runs.let_go").states(repo, record.id, found)
     if as_json:
         return render.write(card.pretty([{**card.artifact(one), "state": state}
@@ -85,27 +89,36 @@ def cat(
     """Print a file of a run.
 
     PATH is a file as `git track artifacts` lists it, else one of the run's code. Of a file that was kept repeatedly,
-    the last one, or that of the checkpoint RUN@STEP. Bytes go out as they are; on a terminal, what is no text is not
-    shown.
+    the last one; with RUN@STEP that of the checkpoint of that step, else the one that was logged at exactly that step.
+    Bytes go out as they are; on a terminal, what is no text is not shown.
 
     Examples:
       git track cat latest:confusion.csv
       git track cat best@best:model.pt > model.pt
+      git track cat 7c21f@3:weights.json
       git track cat 7c21f:train.py
     """
     target, path = _split(file)
     repo = fresh().repository
     record = reader.read(repo, target.id)
     kept: Any = lazy("gittrack.runs.artifacts")
-    found = kept.artifacts(repo, record) if target.step is None else kept.of_checkpoint(repo, record, target.step)
-    chosen = next((one for one in reversed(found) if one.path == path), None)
+    choosing: Any = lazy("gittrack.runs.choosing")
+    chosen = choosing.find(repo, record, path, target.step)
     if chosen is not None:
         with contextlib.closing(kept.source(repo, record, fresh().contents).pieces(chosen)) as pieces:
             return _print(pieces)
     snapshot = record.facts.get("snapshot")
     data = repo.read_path(snapshot, path) if snapshot and repo.exists(snapshot) else None
     if data is None:
-        raise _missing(target, record, path, found)
+        below = (
+            repo.git.call("ls-tree", "-r", "-z", "--name-only", snapshot, "--", path.rstrip("/") + "/")
+            if snapshot
+            else None
+        )
+        names = [os.fsdecode(name) for name in below.out.split(b"\0")[:-1]] if below and below.code == 0 else []
+        if names and target.step is None:
+            raise choosing.nothing(f"the code of {record.id[:SHORT]}", path, names)
+        raise choosing.missing(repo, record, path, target.step)
     return _print(iter([data]))
 
 
@@ -134,14 +147,6 @@ def _has(target: "Target", path: str) -> bool:
     repo = fresh().repository
     record = reader.read(repo, target.id)
     return any(one.path == path for one in lazy("gittrack.runs.artifacts").artifacts(repo, record))
-
-
-def _missing(target: "Target", record: "Record", path: str, found: "list[Artifact]") -> errors.RunNotFound:
-    at = f"@{target.step}" if target.step is not None else ""
-    names = list(dict.fromkeys(one.path for one in found))
-    near = lazy("difflib").get_close_matches(path, names, n=3, cutoff=0.4) or names[:5]
-    hint = f"files that it has: {', '.join(near)}" if near else "`git track artifacts RUN` lists the files of a run"
-    return errors.RunNotFound(f"{record.id[:SHORT]}{at} has no file {path!r}", hint)
 
 
 def _print(pieces: Iterator[bytes]) -> None:

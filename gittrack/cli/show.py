@@ -43,8 +43,9 @@ def show(
     record = reader.read(repo, target.id)
     kept: Any = lazy("gittrack.runs.artifacts")
     if target.step is not None:
-        files = kept.of_checkpoint(repo, record, target.step)
-        return _checkpoint(target, reader.checkpoint(repo, record, target.step), files, as_json)
+        files = lazy("gittrack.runs.choosing").of_step(repo, record, target.step)
+        at = next((one for one in reversed(reader.checkpoints(repo, record)) if one.step == target.step), None)
+        return _checkpoint(target, at, files, as_json)
     environment, files = reader.environment(repo, record), kept.listed(repo, record)
     if as_json:
         return render.write(card.pretty(card.whole(target.row, record, environment, files)))
@@ -54,20 +55,28 @@ def show(
     return None
 
 
-def _checkpoint(target: "Target", found: reader.Checkpoint, files: "list[Artifact]", as_json: bool) -> None:
+def _checkpoint(target: "Target", found: reader.Checkpoint | None, files: "list[Artifact]", as_json: bool) -> None:
+    """A checkpoint, or (None) a step at which files alone were logged."""
+    metrics = dict(found.metrics) if found else {}
     if as_json:
-        document: dict[str, Any] = {"id": target.id, "metrics": dict(found.metrics), "step": found.step}
+        document: dict[str, Any] = {"id": target.id, "metrics": metrics, "step": target.step}
         document["artifacts"] = [card.artifact(one) for one in files]
-        return render.write(card.pretty(document | {"time": time_text(found.w), "seconds": found.t}))
-    render.write(render_page.title(f"checkpoint at step {found.step} of run {target.id}"))
-    lines = [("kept", f"{time_text(found.w)}, {found.t:.1f} s after the start")]
+        when = {"time": time_text(found.w), "seconds": found.t} if found else {"time": None, "seconds": None}
+        return render.write(card.pretty(document | when))
+    what = "checkpoint at step" if found else "files of step"
+    render.write(render_page.title(f"{what} {target.step} of run {target.id}"))
+    lines = [("kept", f"{time_text(found.w)}, {found.t:.1f} s after the start")] if found else []
     snapshot = target.row.snapshot
     lines += [("code", f"git worktree add --detach DIR {snapshot[:10]}")] if snapshot else []
-    here = f"{target.id[: layout.SHORT]}@{found.step}"
+    here = f"{target.id[: layout.SHORT]}@{target.step}"
     lines += [("files", f"git track checkout {here} --artifacts -o DIR")] if files else []
-    lines += [("record", f"git log --grep 'step {found.step}:' {layout.run_ref(target.id)}")] if target.row.tip else []
+    lines += (
+        [("record", f"git log --grep 'step {target.step}:' {layout.run_ref(target.id)}")]
+        if found and target.row.tip
+        else []
+    )
     render.write(render_page.part(card.Part("", lines)))
-    rows = [(cell(name), cell(value)) for name, value in sorted(found.metrics.items())]
+    rows = [(cell(name), cell(value)) for name, value in sorted(metrics.items())]
     render.write(render_page.part(card.Part("metrics", titles=("name", "value"), rows=rows, right=(1,))))
     names = [(line(one.path), size(one.size)) for one in files]
     if names:

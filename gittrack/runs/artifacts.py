@@ -102,12 +102,6 @@ def size_of(found: Sequence[Artifact]) -> int:
     return sum({one.sha256: one.size for one in found}.values())
 
 
-def of_checkpoint(repo: Repository, record: Record, point: int | str) -> list[Artifact]:
-    """The files of the checkpoint at a step, the `best` or the `latest` one. Raises RunNotFound."""
-    parcel = reader.checkpoint(repo, record, point).parcel
-    return [one for one in artifacts(repo, record) if one.parcel == parcel] if parcel else []
-
-
 def source(repo: Repository, record: Record, contents: Sequence[Content] = ()) -> "Source":
     """Where to get the bytes of a run's files. `contents`: stores to ask where nothing on this machine has them."""
     return Source(repo, record, contents)

@@ -11,8 +11,8 @@ from gittrack.core.model import Record
 from gittrack.git import export, objects
 from gittrack.git.export import Listed
 from gittrack.git.repository import Repository
-from gittrack.runs import artifacts, checkout_plan, placing
-from gittrack.runs.artifacts import CHECKPOINT, Artifact
+from gittrack.runs import artifacts, checkout_plan, choosing, placing
+from gittrack.runs.artifacts import Artifact
 from gittrack.runs.checkout_plan import (
     ARTIFACT,
     CODE,
@@ -34,10 +34,11 @@ Progress = Callable[[int], None]  # bytes done since the last call
 
 LISTED = 8
 _PIECE = 1024 * 1024
+_SEARCHED = 2000  # paths among which one is looked for that is like a mistyped one
 
 
 class Wish(NamedTuple):
-    """What is to be restored. `point`: a checkpoint's step, `best` or `latest`; None is the latest that has files."""
+    """What is to be restored. `point`: a step, `best` or `latest`; None: the latest files. See `choosing`."""
 
     point: int | str | None = None
     code: bool = True
@@ -70,9 +71,8 @@ def prepare(repo: Repository, record: Record, wish: Wish) -> Checkout:
     items = [*_artifact_items(found, prefix), *_code_items(code)]
     kept, missing = checkout_plan.chosen(items, prefix, wish.paths)
     if missing:
-        raise errors.RunNotFound(
-            f"run {record.id[: layout.SHORT]} has no file {missing[0]!r} here", _known(items, wish.code)
-        )
+        where = record.id[: layout.SHORT] + (f"@{wish.point}" if wish.point is not None else "")
+        raise choosing.nothing(where, missing[0], [item.path for item in items[:_SEARCHED]])
     taken = {item.path for item in kept if item.origin == ARTIFACT}
     kept = [item for item in kept if item.origin == ARTIFACT or item.path not in taken]
     kept = _with_targets(kept, artifacts.source(repo, record, wish.contents), found)
@@ -98,22 +98,20 @@ def _found(repo: Repository, record: Record, wish: Wish, notes: list[str]) -> Se
     short = record.id[: layout.SHORT]
     if not found and not wish.code:
         hint = "a run keeps them with run.checkpoint(path=…) and run.log_artifact(…)"
-        raise errors.RunNotFound(f"run {short} has no files", hint)
-    if wish.point is not None and not any(one.kind == CHECKPOINT for one in found):
+        what = (
+            f"run {short} has no files" if wish.point is None else f"the checkpoint {short}@{wish.point} has no files"
+        )
+        raise errors.RunNotFound(what, hint)
+    if wish.point is not None and not found:
         notes.append(f"the checkpoint {wish.point} of run {short} has no files")
     return found
 
 
 def wanted(repo: Repository, record: Record, point: int | str | None) -> list[Artifact]:
-    """The files of one checkpoint, and the last of each path that was logged with the run. Raises RunNotFound."""
-    every = artifacts.artifacts(repo, record)
-    logged = {one.path: one for one in every if one.kind != CHECKPOINT}
+    """The files that RUN@`point`, or RUN alone, means. Raises RunNotFound."""
     if point is None:
-        last = next((one.parcel for one in reversed(every) if one.kind == CHECKPOINT), None)
-        chosen = [one for one in every if one.kind == CHECKPOINT and one.parcel == last]
-    else:
-        chosen = artifacts.of_checkpoint(repo, record, point)
-    return [*(logged | {one.path: one for one in chosen}).values()]
+        return choosing.latest(repo, record)
+    return [*{one.path: one for one in choosing.of_step(repo, record, point)}.values()]
 
 
 def restore(
@@ -295,11 +293,6 @@ def _verify(repo: Repository, files: Sequence[Listed]) -> None:
         kind, data = repo.read(one.oid)
         if objects.make(kind, data, repo.algorithm).oid != one.oid:
             raise errors.CorruptContent(f"{one.path} is damaged: object {one.oid} has other bytes", "run `git fsck`")
-
-
-def _known(items: Sequence[Item], code: bool) -> str:
-    shown = ", ".join(item.path for item in items if not code or item.origin == ARTIFACT)[:200]
-    return f"it has: {shown}" if shown else "`git track artifacts RUN` lists its files"
 
 
 def _lines(texts: Sequence[str]) -> str:

@@ -62,13 +62,14 @@ def test_code_and_files_come_back_exactly(trained, track, tmp_path):
     assert "10 files there and the same already" in track("checkout", "latest", "-o", str(out)).stdout
 
 
-def test_a_checkpoint_is_chosen_by_step_or_as_the_best_and_logged_files_come_along(trained, track, tmp_path):
+def test_a_checkpoint_is_chosen_by_step_or_as_the_best_and_the_run_alone_is_its_latest_files(trained, track, tmp_path):
     for number, selector in enumerate(("latest@0", "latest@best", "latest@latest")):
         out = tmp_path / str(number)
         track("checkout", selector, "--artifacts", "-o", str(out))
         assert (out / "out" / "model.pt").read_bytes() == MODEL[number]
-        assert (out / "table.csv").exists()
-        assert not (out / "train.py").exists()
+        assert not (out / "table.csv").exists() and not (out / "train.py").exists()
+    track("checkout", "latest", "--artifacts", "-o", str(tmp_path / "all"))
+    assert (tmp_path / "all" / "out" / "model.pt").exists() and (tmp_path / "all" / "table.csv").exists()
     assert "nearest" in track("checkout", "latest@7", "--artifacts", code=66).stderr
 
 

@@ -20,7 +20,7 @@ from gittrack.git.command import config
 from gittrack.git.discover import discover
 from gittrack.git.open import open_repository
 from gittrack.git.repository import Repository
-from gittrack.runs import artifacts, embedded, reader, stores
+from gittrack.runs import artifacts, choosing, embedded, reader, stores
 
 Git = Callable[..., str]
 MODEL = random.Random(7).randbytes(3_000_000)
@@ -85,7 +85,7 @@ def read(repo: Path, ref: str) -> bytes:
     """The checkpoint's file, from wherever it is."""
     with reading(repo) as (repository, settings):
         record = reader.read(repository, ref.rpartition("/")[2])
-        (file,) = artifacts.of_checkpoint(repository, record, "latest")
+        (file,) = choosing.of_step(repository, record, "latest")
         return artifacts.source(repository, record, stores.contents(repository, settings)).read(file)
 
 

@@ -9,7 +9,7 @@ import keeping
 import pytest
 
 from gittrack import errors
-from gittrack.runs import artifacts, embedded, folding, live, reader
+from gittrack.runs import artifacts, choosing, embedded, folding, live, reader
 from gittrack.store.content import Content
 from gittrack.store.memory import MemoryStore
 
@@ -72,9 +72,9 @@ def test_the_files_of_a_checkpoint_are_found_by_its_step_best_or_latest(store, r
     record = reader.read(store, keeping.ID)
 
     def paths(point):
-        return [one.path for one in artifacts.of_checkpoint(store, record, point)]
+        return [one.path for one in choosing.of_step(store, record, point)]
 
-    assert (paths(1), paths(2), paths("best")) == (["model.pt"], [], ["model.pt", "sub/config.json"])
+    assert (paths(1), paths(2), paths("best")) == (["model.pt"], ["confusion.csv"], ["model.pt", "sub/config.json"])
     assert [one.parcel for one in reader.checkpoints(store, record)] == [keeping.name(1), None, keeping.name(3)]
     with pytest.raises(errors.RunNotFound):
         paths(9)
