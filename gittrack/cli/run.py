@@ -97,12 +97,12 @@ def _ensure_streams() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
-def _nothing(_: object) -> None:
+def _nothing(*_: object) -> None:
     pass
 
 
-def _say_begun(run_id: str) -> None:
-    _say(f"gittrack: run {run_id[:SHORT]}\n")
+def _say_begun(run_id: str, note: str | None) -> None:
+    _say(f"gittrack: run {run_id[:SHORT]}\n" + (f"gittrack: {note}\n" if note else ""))
 
 
 def _say(text: str) -> None:

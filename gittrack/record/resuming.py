@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gittrack.config import environment, settings
+from gittrack.core.layout import SHORT
 from gittrack.git.command import Git, config
 from gittrack.git.discover import Paths, discover
 from gittrack.git.open import open_repository
-from gittrack.runs import index, selectors
+from gittrack.runs import index, reader, selectors
 
 
 class Origin(NamedTuple):
@@ -27,6 +28,10 @@ class Origin(NamedTuple):
         """For the environment of the command."""
         return f"{self.run}@{self.step}" if self.is_chosen else self.run
 
+    def note(self) -> str | None:
+        """What the user should know before hours go by."""
+        return f"run {self.run[:SHORT]} has no checkpoint; starting afresh" if self.step is None else None
+
 
 def find_here(text: str) -> Origin:
     """As `find`, from where a training stands."""
@@ -35,12 +40,19 @@ def find_here(text: str) -> Origin:
 
 
 def find(paths: Paths, environ: Mapping[str, str], text: str) -> Origin:
-    """The run that `text` selects, `RUN@STEP` included. Raises AmbiguousSelector, RunNotFound, UsageError."""
+    """The run that `text` selects, `RUN@STEP` included.
+
+    Raises AmbiguousSelector, RunNotFound (also where it has no checkpoint at that step), UsageError.
+    """
     table = index.open_index(paths)
     try:
         table.refresh(lambda: open_repository(paths, environ))
         goals = settings.load(paths, environ, config(Git(paths, environ))).goals
         target = selectors.resolve(table, text, time.time(), goals=goals)
+        if target.step is not None:
+            repo = open_repository(paths, environ)
+            reader.checkpoint(repo, reader.read(repo, target.id), target.step)
+            repo.close()
     finally:
         table.close()
     step = (target.row.latest_checkpoint or {}).get("step") if target.step is None else target.step

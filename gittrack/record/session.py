@@ -26,7 +26,7 @@ from gittrack.record.assistant import Assistant
 from gittrack.record.facts import Labels
 from gittrack.record.surroundings import Surroundings
 from gittrack.record.waiting import Show
-from gittrack.recorder import active, packages
+from gittrack.recorder import active, complain, packages
 from gittrack.recorder.active import ActiveRun
 from gittrack.recorder.journal import Journal
 from gittrack.runs import folding, live, writer
@@ -96,6 +96,8 @@ class Session:
     ) -> ActiveRun:
         around = self._look()
         origin = resuming.find(self.paths, self._environ, resume) if resume else None
+        if origin and origin.note():
+            complain.say(str(origin.note()))
         kept = self._take(around, include) if keep_code else around.without_snapshot()
         self._keep(kept.oid)
         run_id, journal = self._journal()

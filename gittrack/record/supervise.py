@@ -45,18 +45,18 @@ class Result(NamedTuple):
     notes: Sequence[str]
 
 
-Begun = Callable[[str], None]
+Begun = Callable[[str, str | None], None]
 
 
 def run(
     wish: Wish,
     paths: Paths,
     environ: Mapping[str, str],
-    begun: Begun = lambda _: None,
+    begun: Begun = lambda run, note: None,
     show: Show = lambda _: None,
 ) -> Result:
-    """Run and record a command. `begun` hears the run's id when the command is about to start, `show` how far its files
-    are kept when it has ended.
+    """Run and record a command. `begun` hears the run's id, and what the user should know, when the command is about to
+    start, `show` how far its files are kept when it has ended.
 
     Nothing is left behind when it cannot start. Raises CannotStart, NotARepository, BadConfig, GitFailed, CannotWrite,
     and RunNotFound and the like for `resume`.
@@ -77,7 +77,7 @@ def run(
         front.redact = around.redactor.stream
         made.update(facts=_facts(run_id, wish, paths, environ, around, kept, origin), notes=kept.notes)
         _write_start(starter, wish, around, made["facts"], kept)
-        begun(run_id)
+        begun(run_id, origin.note() if origin else None)
         return _job(run_id, wish, around, environ)
 
     try:

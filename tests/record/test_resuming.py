@@ -1,6 +1,7 @@
 """A run that goes on where another one stopped: by the command line, by init, and what the script finds."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -59,8 +60,6 @@ def test_a_step_may_be_chosen(train: Path, track: Track) -> None:
 
 
 def test_init_resumes_a_run(train: Path, git: Callable[..., str]) -> None:
-    import subprocess
-
     def call(options: str) -> str:
         return subprocess.run(
             [sys.executable, "train.py", options], cwd=train, capture_output=True, text=True, check=True
@@ -100,3 +99,21 @@ def test_a_run_without_checkpoints_can_be_resumed_from_nothing(train: Path, trac
     assert " 0 3" in done.stdout  # type: ignore[attr-defined]
     facts = views(train)[1].record.facts
     assert json.dumps(facts["continues"]["step"]) == "null"
+
+
+def test_a_step_without_a_checkpoint_is_refused_before_anything_runs(train: Path, track: Track) -> None:
+    track("run", sys.executable, "train.py")
+    done = track("run", "--resume", "latest@55", sys.executable, "train.py", code=66)
+    assert "no checkpoint at step 55" in done.stderr and "0, 1, 2" in done.stderr  # type: ignore[attr-defined]
+    assert "RESUME" not in done.stdout  # type: ignore[attr-defined]
+    script = "import gittrack\ngittrack.init(resume='latest@55')\nprint('RESUME')"
+    failed = subprocess.run([sys.executable, "-c", script], cwd=train, capture_output=True, text=True)
+    assert "no checkpoint at step 55" in failed.stderr and "RESUME" not in failed.stdout
+    assert len(views(train)) == 1 and not [*(train / ".git" / "track" / "live").iterdir()]
+
+
+def test_that_there_is_no_checkpoint_to_resume_is_said_at_once(train: Path, track: Track) -> None:
+    track("run", "true")
+    (first,) = views(train)
+    said = track("run", "--resume", "latest", "true").stderr  # type: ignore[attr-defined]
+    assert f"run {first.id[:7]} has no checkpoint; starting afresh\n" in said
