@@ -139,3 +139,24 @@ KEYS = (
     ),
 )
 BY_NAME = {key.name: key for key in KEYS}
+EXAMPLES = {
+    "experiment": "ablation",
+    "metrics": "[metrics.json]",
+    "goals": "{val_loss: minimize}",
+    "params": "[params.yaml]",
+    "snapshot_large": "10MB",
+    "untracked": "200MB",
+    "include": "[data/labels.csv]",
+    "exclude": '["*.tmp"]',
+    "store": "s3://bucket/prefix",
+    "large": "1MB",
+    "stored": '["*.pt"]',
+    "artifacts": '["*.pt"]',
+    "keep": "{best: 3, latest: 1}",
+    "upload_rate": "5MB/s",
+    "embedded_limit": "1GB",
+    "autolog": "false",
+    "system_metrics": "false",
+    "env": "[CUDA_VISIBLE_DEVICES]",
+    "redact": '["AKIA[0-9A-Z]+"]',
+}

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from gittrack import errors
 from gittrack.config import environment, secret_rules
 from gittrack.config.file_policy import FilePolicy
-from gittrack.config.keys import BY_NAME, KEYS, Key
+from gittrack.config.keys import BY_NAME, EXAMPLES, KEYS, Key
 from gittrack.config.values import Redact, without_login
 from gittrack.core.redact import Redactor, secret_values
 from gittrack.lazy import lazy
@@ -121,8 +121,15 @@ def _parsed(key: Key, value: Any, origin: str) -> Any:
         return key.parse(value)
     except (ValueError, TypeError) as error:
         raise errors.BadConfig(
-            f"{origin}: {key.name} must be {error}, not {without_login(value)}", key.meaning
+            f"{origin}: {key.name} must be {error}, not {without_login(value)}", _hint(key, value)
         ) from error
+
+
+def _hint(key: Key, value: Any) -> str:
+    example = EXAMPLES[key.name]
+    if key.name == "store" and isinstance(value, str) and value.startswith("/"):
+        example = f"file://{value}"
+    return f"for example `{key.name}: {example}`. {key.meaning}"
 
 
 def _unknown(where: str, name: str, known: list[str]) -> errors.BadConfig:

@@ -11,7 +11,7 @@ import pytest
 
 from gittrack import errors
 from gittrack.config import environment, values
-from gittrack.config.keys import KEYS
+from gittrack.config.keys import EXAMPLES, KEYS
 from gittrack.config.settings import Settings, load
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
@@ -143,6 +143,18 @@ def test_a_wrong_file_is_refused_with_line_and_next_step(places: Places, yaml: s
     with pytest.raises(errors.BadConfig) as caught:
         read(places, yaml)
     assert message in caught.value.message and hint in caught.value.hint
+
+
+def test_every_setting_has_an_example_that_is_right_and_a_directory_is_shown_as_an_address(places: Places) -> None:
+    for name, example in EXAMPLES.items():
+        read(places, f"{name}: {example}\n")
+        with pytest.raises(errors.BadConfig) as caught:
+            read(places, f"{name}: {{a: {{b: c}}}}\n")
+        assert f"for example `{name}: {example}`" in caught.value.hint
+    assert [*EXAMPLES] == [key.name for key in KEYS]
+    with pytest.raises(errors.BadConfig) as caught:
+        read(places, "store: /tmp/x2\n")
+    assert "`store: file:///tmp/x2`" in caught.value.hint
 
 
 def test_a_wrong_git_config_or_variable_is_named(places: Places) -> None:
