@@ -1,5 +1,6 @@
 """A few rounds of the kills that `make bench` does by the hundred, and what else of benchmarks/ must not rot."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -9,9 +10,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # benchmarks/ is no part of 
 
 from benchmarks import kills, population, report
 from benchmarks.__main__ import TOPICS
-from benchmarks.harness import DIFFERENCE, LIMIT, Line, Spread, in_turns
+from benchmarks.harness import DIFFERENCE, LIMIT, Line, Spread, in_turns, process
+from benchmarks.rows import checkpoints
 from benchmarks.rows.ls import listing, populated
-from benchmarks.scene import opened
+from benchmarks.scene import opened, program
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -63,6 +65,22 @@ def test_the_page_keeps_misses_and_what_failed() -> None:
     assert "**missed**" in page
     assert "**listing**" in page
     assert "**fold** could not be measured: Failed: it did" in page
+
+
+def test_every_reason_belongs_to_a_topic() -> None:
+    with open(report.REASONS) as file:
+        assert {key.partition("/")[0] for key in json.load(file)} <= set(TOPICS)
+
+
+def test_checkpoints_with_files_are_folded_as_those_of_a_training_are() -> None:
+    with opened() as scene:
+        repo = scene.repository("checkpoints")
+        journal = checkpoints._journal(scene, 40, files=True)
+        took = json.loads(process(program("fold_run.py", journal, "10"), repo, scene.env).output)["took"]
+        ref = scene.git(repo, "for-each-ref", "--format=%(refname)", "refs/track/runs").decode().strip()
+        assert len(took) == 10
+        assert len(scene.git(repo, "log", "--format=%h", "--grep=checkpoint at", ref).splitlines()) == 40
+        assert json.loads(scene.git(repo, "show", f"{ref}:summary.json"))["artifacts"]["count"] == 40
 
 
 def test_every_topic_can_be_loaded() -> None:
