@@ -6,7 +6,7 @@ from typing import Any
 from gittrack import errors
 from gittrack.core import layout
 from gittrack.git.command import failure
-from gittrack.runs import documents, live, logs, operations
+from gittrack.runs import documents, live, logs, operations, undo_files
 from gittrack.runs.findings import ERROR, INFO, OK, WARNING, Finding, Patient
 from gittrack.runs.index import Index, open_in_memory, open_index
 from gittrack.runs.row import Row, encode
@@ -137,7 +137,8 @@ def live_runs(patient: Patient) -> Iterator[Finding]:
 
 def operation_log(patient: Patient) -> Iterator[Finding]:
     every = operations.log(patient.repo)
-    for one in [one for one in every if one.outcome == operations.INTERRUPTED][-SHOWN:]:
+    half = [one for one in every if one.outcome == operations.INTERRUPTED]
+    for one in [one for one in half if one.changes or undo_files.has_begun(patient.repo.paths, one)][-SHOWN:]:
         what = f"operation {one.id} (`{operations.describe(one)}`) was interrupted"
         why = "its refs did not all move" if one.changes else "its files are whole, `git track undo` takes it back"
         yield Finding(INFO, f"{what}: {why}", "git track log")

@@ -90,9 +90,9 @@ def begin(paths: Paths, command: str, now: float, *, who: str = "", undoes: str 
     return op_id
 
 
-def end(paths: Paths, op_id: str) -> None:
-    """The files have been changed."""
-    _outcome(paths, op_id, DONE)
+def end(paths: Paths, op_id: str, outcome: str) -> None:
+    """All files have been changed, or none."""
+    _outcome(paths, op_id, outcome)
 
 
 def log(repo: Repository) -> list[Operation]:

@@ -51,6 +51,7 @@ class Saved:
         self.operation = operation
         self.folder = kept_folder(paths, operation)
         self._number = 0
+        self.changes = 0
         os.makedirs(self.folder, exist_ok=True)
         self._manifest = open(os.path.join(self.folder, MANIFEST), "ab", buffering=0)  # noqa: SIM115 - see close
         with contextlib.suppress(OSError):  # no flock on this file system
@@ -72,6 +73,7 @@ class Saved:
         return saved, was
 
     def say(self, change: Change) -> None:
+        self.changes += 1
         self._line(change._asdict())
 
     def made(self, folder: str) -> None:
@@ -157,11 +159,12 @@ def replacing(paths: Paths, root: str, command: str, who: str, undoes: str | Non
     """The folder `root`, to be changed in one operation that can be undone. Raises CannotWrite."""
     operation = operations.begin(paths, command, time.time(), who=who, undoes=undoes)
     forget(paths, time.time() - operations.EXPIRY)
-    target = None
+    target = saved = outcome = None
     try:
-        target = Target(root, Saved(paths, operation, root))
+        saved = Saved(paths, operation, root)
+        target = Target(root, saved)
         yield target
-        operations.end(paths, operation)
+        outcome = operations.DONE
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         todo = "free some space there" if full else "see that it is a folder, stays one, and that you may write there"
@@ -170,6 +173,10 @@ def replacing(paths: Paths, root: str, command: str, who: str, undoes: str | Non
     finally:
         if target is not None:
             target.close()
+        if outcome is None and (saved is None or not saved.changes):
+            outcome = operations.FAILED
+        if outcome is not None:  # else it is half done, as if it had been killed
+            operations.end(paths, operation, outcome)
 
 
 def forget(paths: Paths, before: float) -> int:

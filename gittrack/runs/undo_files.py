@@ -23,7 +23,8 @@ LISTED = 8
 
 def has_begun(paths: Paths, operation: Operation) -> bool:
     """Whether an operation that has not ended has changed files: the manifest tells."""
-    return not operation.changes and placing.manifest(paths, operation.id) is not None
+    found = placing.manifest(paths, operation.id) if operation.outcome == operations.INTERRUPTED else None
+    return found is not None and bool(found[1])
 
 
 def undo(paths: Paths, operation: Operation, author: Author, every: Sequence[Operation] = ()) -> str | None:

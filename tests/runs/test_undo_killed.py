@@ -8,6 +8,7 @@ from pathlib import Path
 import builder
 import pytest
 
+from gittrack import errors
 from gittrack.runs import operations, placing
 from gittrack.runs.annotations import Author
 from gittrack.runs.undo import undo
@@ -89,7 +90,7 @@ def test_what_somebody_has_changed_after_the_kill_is_left_to_him(store, repo, ou
     killed(repo, 3)
     (out / FILES[5]).write_text("mine")
     (out / FILES[1]).write_text("mine, too")
-    with pytest.raises(placing.errors.WouldOverwrite) as caught:
+    with pytest.raises(errors.WouldOverwrite) as caught:
         undo(store, ME)
     assert FILES[5] in caught.value.message and FILES[1] in caught.value.message
     assert found(out)[FILES[5]] == "mine"
@@ -104,3 +105,28 @@ def test_an_operation_that_was_killed_before_it_did_anything_stands_in_nobodys_w
 def test_what_was_killed_is_listed_as_interrupted(store, repo, out):
     killed(repo, 2)
     assert [one.outcome for one in operations.log(store)] == ["done", "interrupted"]
+
+
+def test_a_checkout_that_failed_before_it_did_anything_is_no_operation_to_undo(store, out, tmp_path):
+    with (
+        pytest.raises(errors.MissingContent),
+        placing.replacing(store.paths, str(out), "git track checkout", "Ann"),
+    ):
+        raise errors.MissingContent("nowhere", "look")
+    assert [one.outcome for one in operations.log(store)] == ["done", "failed"]
+    undo(store, ME)
+    assert found(out) == OLD
+
+
+def test_one_that_failed_half_way_can_be_undone(store, out):
+    with (
+        pytest.raises(errors.MissingContent),
+        placing.replacing(store.paths, str(out), "git track checkout", "Ann") as target,
+    ):
+        made = Path(target.staging, "made")
+        made.write_text("newer")
+        target.put(str(made), FILES[0], replace=True)
+        raise errors.MissingContent("nowhere", "look")
+    assert found(out)[FILES[0]] == "newer"
+    undo(store, ME)
+    assert found(out) == NEW
