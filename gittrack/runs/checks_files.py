@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -134,5 +135,7 @@ def _run(kept: Kept) -> str:
 
 
 def _names(found: Sequence[Artifact]) -> str:
-    shown = ", ".join(ascii(one.path)[1:-1] for one in found[:NAMED])
-    return f"{shown} and {len(found) - NAMED} more" if len(found) > NAMED else shown
+    """Each path once: checkpoints mostly have the same ones."""
+    times = Counter(ascii(one.path)[1:-1] for one in found)
+    shown = ", ".join(f"{path} ({count} times)" if count > 1 else path for path, count in [*times.items()][:NAMED])
+    return f"{shown} and {len(times) - NAMED} more" if len(times) > NAMED else shown

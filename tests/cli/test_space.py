@@ -59,7 +59,7 @@ def test_keep_in_gittrack_yaml_is_applied_by_gc_and_metrics_stay(runs, call, sto
     [parcels] = found["keep"].values()
     assert parcels == [stored.parcel(1, 10), stored.parcel(1, 30)], "two has no metric: which is best cannot be known"
     assert there(store, 30)
-    assert "keep: lets go of the files of 2 checkpoints of 1 runs" in call("gc", "--grace", "0")
+    assert "keep: lets go of the files of 2 checkpoints in 1 run\n" in call("gc", "--grace", "0")
     assert [there(store, step) for step in (10, 20, 30, 40, 1)] == [True, True, False, True, True]
     assert "0.4" in call("show", "one@30")
     assert json.loads(call("gc", "--json"))["keep"] == {}

@@ -89,6 +89,16 @@ def test_large_files_that_are_not_here_are_pulled_or_lost(store, run, git):
     assert [one.level for one in troubles(store)] == [WARNING]
 
 
+def test_a_path_that_many_checkpoints_have_is_named_once(store):
+    run = keeping.Run(store.paths)
+    for number in range(1, 6):
+        run.keep(number, {"model.pt": b"%d" % number + BIG, "sub/vocabulary.bin": BIG}, "store")
+    folding.fold_dead(store, 2000.0)
+    os.rename(os.path.join(store.paths.common_dir, "track/objects"), os.path.join(store.paths.common_dir, "away"))
+    (finding,) = troubles(store)
+    assert "model.pt (5 times), sub/vocabulary.bin (5 times) of run" in finding.text
+
+
 def test_files_that_were_given_up_are_not_missed(store, run):
     subprocess.run(["rm", "-r", os.path.join(store.paths.common_dir, "track/objects")], check=True)
     assert len(troubles(store)) == 1
