@@ -111,7 +111,8 @@ def _told_shared(url: str, plan: "Shared") -> str:
 
 def _told(found: "Plan", going: dict[str, list[str]], grace: str, replaced: int) -> str:
     count = sum(map(len, going.values()))
-    lines = [f"keep: lets go of the files of {count} checkpoints of {len(going)} runs"] if going else []
+    runs = f"{len(going)} run{'s' * (len(going) != 1)}"
+    lines = [f"keep: lets go of the files of {count} checkpoints in {runs}"] if going else []
     lines.append(f"{size(found.freed):>10}  in {len(found.sweep)} pieces: no run needs them")
     if found.young:
         lines.append(
@@ -124,7 +125,7 @@ def _told(found: "Plan", going: dict[str, list[str]], grace: str, replaced: int)
 
 
 def du(
-    number: Annotated[int, typer.Option("-n", "--number", min=0, help="At most so many runs.")] = 20,
+    number: Annotated[int, typer.Option("-n", "--number", min=0, metavar="N", help="At most so many runs.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, of all runs.")] = False,
 ) -> None:
     """Show what runs take on this disk.
