@@ -214,7 +214,7 @@ def test_a_file_made_by_hand_as_torch_makes_it_is_read():
         io.BytesIO(b""),
         io.BytesIO(b"\x80\x04K\x01."),
     ],
-    ids=lambda file: file.getvalue()[60:90].hex() or "empty",
+    ids=range(18),
 )
 def test_broken_and_hostile_files_are_refused_in_words(file):
     with pytest.raises(Unsupported) as caught:
