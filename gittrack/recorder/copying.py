@@ -97,11 +97,16 @@ def _make(target: bytes, name: str, note: Note) -> bool:
     try:
         os.makedirs(target, exist_ok=True)
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        note(name, TOO_LONG)
+        note_too_long(error, name, note)
         return False
     return True
+
+
+def note_too_long(error: OSError, name: str, note: Note) -> None:
+    """Of what was to be written: a path that is too long is the file's fault, anything else the place's."""
+    if error.errno != errno.ENAMETOOLONG:
+        raise error
+    note(name, TOO_LONG)
 
 
 def _copy_entry(source: bytes, target: bytes, name: str, entry: os.DirEntry[bytes], note: Note) -> None:
@@ -116,8 +121,11 @@ def _copy_entry(source: bytes, target: bytes, name: str, entry: os.DirEntry[byte
         return
     if where is None:
         note(name, _OTHER)
-    else:
+        return
+    try:
         os.symlink(where, target)
+    except OSError as error:
+        note_too_long(error, name, note)
 
 
 def _copy_file(source: bytes, target: bytes, name: str, note: Note) -> None:
@@ -132,9 +140,7 @@ def _copy_file(source: bytes, target: bytes, name: str, note: Note) -> None:
         _remove(target)
         note(name, f"cannot be read ({error}) and was left out")
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        note(name, TOO_LONG)
+        note_too_long(error, name, note)
     finally:
         os.close(fd)
 

@@ -169,6 +169,19 @@ os.chmod("out/folder", 0o700)
     assert "out/shut cannot be read" in done.stderr and "out/folder cannot be read" in done.stderr
 
 
+def test_a_link_whose_place_has_too_long_a_path_is_left_out_alone(run: ActiveRun, run_dir: Path, gently: None) -> None:
+    """It has a path in the training's folder, and the copy lies deeper."""
+    below = len(f"{run_dir}/parcels/{'0' * 13}-{os.getpid()}-0000.new/")
+    deep = "out/" + "/".join(["d" * 99] * 50)[: 4090 - below - len("out/")].rstrip("/")
+    os.makedirs(deep)
+    os.symlink("elsewhere", f"{deep}/{'l' * 20}")
+    Path("out/good").write_text("good")
+    run.checkpoint(1, path="out")
+    assert held(parcel(run_dir, events(run_dir, "checkpoint")[0])) == {"out/good": b"good"}
+    (warning,) = warnings(run_dir)
+    assert warning.startswith(f"checkpoint: {deep[:1900]}")
+
+
 def test_after_the_end_nothing_is_copied(run: ActiveRun, run_dir: Path, gently: None, capsys: Any) -> None:
     Path("model.pt").write_text("1")
     run.checkpoint(1, path="model.pt")
