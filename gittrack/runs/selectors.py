@@ -41,7 +41,7 @@ def resolve(
         if found is not None:
             row = index.row(found)
             if row is not None:
-                return Target(found, _step(row, reading.point), row)
+                return Target(found, _step(index, row, reading.point), row)
     raise problem or _not_found(text, runs)
 
 
@@ -112,10 +112,13 @@ def _how(metric: str) -> str:
     return f"put `goals: {{{metric}: minimize}}` (or maximize) into gittrack.yaml"
 
 
-def _step(row: Row, point: str | int | None) -> int | None:
+def _step(index: Index, row: Row, point: str | int | None) -> int | None:
     if point is None or isinstance(point, int):
         return point
     checkpoint: Mapping[str, Any] | None = row.best_checkpoint if point == "best" else row.latest_checkpoint
+    if row.live:  # what is committed is some time old
+        now: Mapping[str, Any] = lazy("gittrack.runs.live_checkpoints").so_far(index.paths, row.id)
+        checkpoint = now[point] or checkpoint
     step = (checkpoint or {}).get("step")
     if step is None:
         short = row.id[: layout.SHORT]
