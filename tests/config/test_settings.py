@@ -225,5 +225,11 @@ def test_the_page_on_configuration_has_every_setting_with_its_default() -> None:
         assert name in PAGE.read_text()
 
 
+def test_the_example_of_the_page_is_read_as_it_stands(places: Places) -> None:
+    settings = read(places, re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), flags=re.S)[0])
+    assert settings.store == ("s3://our-models/iris",) and settings.keep == {"best": 3, "latest": 1, "every": 10}
+    assert settings.redact.patterns and settings.goals == {"loss": "minimize", "val/acc": "maximize"}
+
+
 def test_the_environment_is_read_in_one_place() -> None:
     assert environment.current() == dict(os.environ)
