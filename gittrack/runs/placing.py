@@ -95,8 +95,12 @@ class Target:
         self._saved = saved
         os.makedirs(root, exist_ok=True)
         self._root = os.open(root, _FOLDER)
-        _sweep(root)
-        self.staging, self._staging = _stage(root)
+        try:
+            _sweep(root)
+            self.staging, self._staging = _stage(root)
+        except BaseException:
+            os.close(self._root)
+            raise
 
     def put(self, source: str, path: str, replace: bool) -> None:
         """Move the finished file `source`, below `staging`, to `path`. Raises WouldOverwrite."""
@@ -151,7 +155,6 @@ class Target:
         os.close(self._root)
         shutil.rmtree(self.staging, ignore_errors=True)
         os.close(self._staging)
-        self._saved.close()
 
 
 @contextlib.contextmanager
@@ -171,8 +174,9 @@ def replacing(paths: Paths, root: str, command: str, who: str, undoes: str | Non
         hint = f"{todo}, and run the command again: what is done already is whole, and stays"
         raise errors.CannotWrite(f"cannot write below {root}: {error.strerror}", hint) from error
     finally:
-        if target is not None:
-            target.close()
+        for opened in (target, saved):
+            if opened is not None:
+                opened.close()
         if outcome is None and (saved is None or not saved.changes):
             outcome = operations.FAILED
         if outcome is not None:  # else it is half done, as if it had been killed

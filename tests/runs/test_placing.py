@@ -217,3 +217,10 @@ def test_what_a_killed_checkout_leaves_in_the_work_tree_is_no_file_to_git(store,
     with placing.replacing(store.paths, str(repo), "git track checkout", "Ann") as target:
         make(target, "half a model")
         assert git("status", "--porcelain", "--untracked-files=all") == ""
+
+
+def test_a_folder_in_which_nothing_can_be_made_leaves_nothing_open(store: Repository) -> None:
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(errors.CannotWrite, match="/proc"), placing.replacing(store.paths, "/proc", "checkout", "Ann"):
+        raise AssertionError
+    assert os.listdir("/proc/self/fd") == before
