@@ -11,7 +11,7 @@ import typer
 
 from gittrack import errors
 from gittrack.cli import render
-from gittrack.cli.asking import find, fresh
+from gittrack.cli.asking import find, find_file, fresh
 from gittrack.cli.context import output_colour
 from gittrack.compare import card
 from gittrack.compare.listing import time_text
@@ -22,7 +22,6 @@ from gittrack.runs import reader
 
 if TYPE_CHECKING:
     from gittrack.runs.artifacts import Artifact
-    from gittrack.runs.selectors import Target
 
 
 def artifacts(
@@ -98,7 +97,7 @@ def cat(
       git track cat 7c21f@3:weights.json
       git track cat 7c21f:train.py
     """
-    target, path = _split(file)
+    target, path = find_file(file)
     repo = fresh().repository
     record = reader.read(repo, target.id)
     kept: Any = lazy("gittrack.runs.artifacts")
@@ -120,33 +119,6 @@ def cat(
             raise choosing.nothing(f"the code of {record.id[:SHORT]}", path, names)
         raise choosing.missing(repo, record, path, target.step)
     return _print(iter([data]))
-
-
-def _split(text: str) -> "tuple[Target, str]":
-    """Selectors and paths may both hold colons: it is the first with a run before it and its file after it."""
-    if ":" not in text:
-        raise errors.UsageError(f"{text} names no file", "write RUN:PATH, for example latest:model.pt")
-    places = [at for at, char in enumerate(text) if char == ":" and at]
-    first: tuple[Target, str] | None = None
-    problem: errors.GittrackError | None = None
-    for at in places:
-        try:
-            target, path = find(text[:at], deleted=True), text[at + 1 :]
-        except errors.GittrackError as error:
-            problem = problem or error
-            continue
-        if _has(target, path):
-            return target, path
-        first = first or (target, path)
-    if first is None:
-        raise problem or errors.UsageError(f"{text} names no run", "write RUN:PATH, for example latest:model.pt")
-    return first
-
-
-def _has(target: "Target", path: str) -> bool:
-    repo = fresh().repository
-    record = reader.read(repo, target.id)
-    return any(one.path == path for one in lazy("gittrack.runs.artifacts").artifacts(repo, record))
 
 
 def _print(pieces: Iterator[bytes]) -> None:

@@ -83,3 +83,31 @@ def find_all(texts: Sequence[str], deleted: bool = False) -> "list[Target]":
     selectors = lazy("gittrack.runs.selectors")
     found: list[Target] = selectors.resolve_all(place.index, texts, time.time(), goals=goals, deleted=deleted)
     return found
+
+
+def find_file(text: str) -> "tuple[Target, str]":
+    """What RUN:PATH means. Selectors and paths may both hold colons: it is the first with a run before it and its file
+    after it."""
+    if ":" not in text:
+        raise errors.UsageError(f"{text} names no file", "write RUN:PATH, for example latest:model.pt")
+    places = [at for at, char in enumerate(text) if char == ":" and at]
+    first: tuple[Target, str] | None = None
+    problem: errors.GittrackError | None = None
+    for at in places:
+        try:
+            target, path = find(text[:at], deleted=True), text[at + 1 :]
+        except errors.GittrackError as error:
+            problem = problem or error
+            continue
+        if _has(target, path):
+            return target, path
+        first = first or (target, path)
+    if first is None:
+        raise problem or errors.UsageError(f"{text} names no run", "write RUN:PATH, for example latest:model.pt")
+    return first
+
+
+def _has(target: "Target", path: str) -> bool:
+    repo = fresh().repository
+    record = lazy("gittrack.runs.reader").read(repo, target.id)
+    return any(one.path == path for one in lazy("gittrack.runs.artifacts").artifacts(repo, record))

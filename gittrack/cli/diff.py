@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gittrack.cli import render, render_page
-from gittrack.cli.asking import find_all, fresh
+from gittrack.cli.asking import find, find_all, find_file, fresh
 from gittrack.compare import card
 from gittrack.compare import diff as diffs
 from gittrack.compare.text import line
 from gittrack.core import layout
 from gittrack.core.model import Record
-from gittrack.errors import GitFailed, UsageError
+from gittrack.errors import GitFailed, GittrackError, UsageError
 from gittrack.lazy import lazy
 from gittrack.runs import reader
 
 if TYPE_CHECKING:
     from gittrack.cli.context import Workplace
-    from gittrack.runs.selectors import Target
+    from gittrack.compare.weight_files import Side
 
 
 def diff(
@@ -35,6 +35,9 @@ def diff(
     weights: Annotated[
         bool, typer.Option("--weights", help="Compare the tensors of A[@STEP] and B[@STEP], and nothing else.")
     ] = False,
+    in_order: Annotated[
+        bool, typer.Option("--in-order", help="With --weights, tensors as they stand in the file, not by change.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; of the code, the files that differ.")] = False,
 ) -> None:
     """Show what differs between two runs, code included.
@@ -43,20 +46,22 @@ def diff(
     snapshots, with the pager and the colours that git diff has here. B is the latest run when not given.
 
     With --weights the tensors of two torch or safetensors files are compared, one after the other: the norm of the
-    difference, that over the norm before, and the cosine of the angle between both. Without @STEP it is the file that
-    was kept last. Nothing in the files is executed.
+    difference, that over the norm before, and the cosine of the angle between both; those that changed most come first,
+    an optimizer's state after the model. Without @STEP it is the file of the latest checkpoint, else the last one that
+    holds weights. A:FILE and B:FILE name the files. Nothing in them is executed.
 
     Examples:
       git track diff best latest
-      git track diff latest@100 latest@best --weights
+      git track diff 7c21f@best 9e0aa@best --weights
+      git track diff 7c21f@10:model.pt 9e0aa:best.pt --weights
       git track diff 7c21f 9e0aa --stat
       git track diff latest~1 latest --code -- train.py
     """
-    targets = find_all([first, second], deleted=True)
     place = fresh()
-    before, after = (reader.read(place.repository, target.id) for target in targets)
     if weights:
-        return _weights(place, targets, [before, after], paths or [], as_json)
+        return _weights(place, [first, second], paths or [], in_order, as_json)
+    targets = find_all([first, second], deleted=True)
+    before, after = (reader.read(place.repository, target.id) for target in targets)
     files = [{}, {}] if code else [reader.environment(place.repository, record) for record in (before, after)]
     found = diffs.between(before, after, *files)
     if as_json:
@@ -75,31 +80,41 @@ def diff(
     return None
 
 
-def _weights(
-    place: "Workplace", targets: "list[Target]", records: list[Record], paths: list[str], as_json: bool
-) -> None:
+def _side(place: "Workplace", text: str, path: str | None) -> "Side":
+    """A run or a checkpoint of it, perhaps with a file behind it."""
+    try:
+        target = find(text, deleted=True)
+    except GittrackError:
+        if ":" not in text:
+            raise
+        target, path = find_file(text)
+    record = reader.read(place.repository, target.id)
+    found: Side = lazy("gittrack.compare.weight_files").Side(record, target.step, path)
+    return found
+
+
+def _weights(place: "Workplace", texts: list[str], paths: list[str], in_order: bool, as_json: bool) -> None:
     if len(paths) > 1:
         raise UsageError("one file of each run is compared at a time", "git track diff A B --weights -- FILE")
-    comparing, kept = lazy("gittrack.compare.weights"), lazy("gittrack.runs.artifacts")
-    files = [
-        kept.artifacts(place.repository, record)
-        if target.step is None
-        else kept.of_checkpoint(place.repository, record, target.step)
-        for target, record in zip(targets, records, strict=True)
-    ]
-    chosen = lazy("gittrack.compare.weight_files").pair(*files, paths[0] if paths else None)
+    comparing, kept, choice = map(
+        lazy, ("gittrack.compare.weights", "gittrack.runs.artifacts", "gittrack.compare.weight_files")
+    )
+    wanted = paths[0] if paths else None
+    sides = [_side(place, text, wanted) for text in texts]
+    records = [side.record for side in sides]
+    chosen = choice.chosen(place.repository, *sides)
     names = [f"{record.id[: layout.SHORT]}:{line(one.path)}" for record, one in zip(records, chosen, strict=True)]
     elsewhere = lazy("gittrack.runs.stores").contents(place.repository, place.settings)
     with contextlib.ExitStack() as opened:
         sources = [kept.source(place.repository, record, elsewhere) for record in records]
         handles = [opened.enter_context(s.open(one)) for s, one in zip(sources, chosen, strict=True)]
-        found = comparing.between(*handles, *names)
+        found = comparing.between(*handles, *names, in_order)
     if as_json:
-        sides = [
+        said = [
             {"run": record.id, "path": one.path, "step": one.step, "sha256": one.sha256}
             for record, one in zip(records, chosen, strict=True)
         ]
-        return render.write(card.pretty({"from": sides[0], "to": sides[1], **comparing.document(found)}))
+        return render.write(card.pretty({"from": said[0], "to": said[1], **comparing.document(found)}))
     with render_page.paged(place.git, "diff") as out:
         shown = [f"{name} (step {one.step})" for name, one in zip(names, chosen, strict=True)]
         render_page.put(out, render_page.title(f"weights from {' → '.join(shown)}"))

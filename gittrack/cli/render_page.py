@@ -32,7 +32,9 @@ def part(found: Part, state: str = "") -> str:
         pieces.append(f"{INDENT if found.heading else ''}{left}{shown}\n")
     if found.rows:
         columns = [
-            render.Column(name, [row[n] for row in found.rows], n in found.right, keep=5)
+            render.Column(
+                name, [row[n] for row in found.rows], n in found.right, keep=found.keep[n] if found.keep else 5
+            )
             for n, name in enumerate(found.titles)
         ]
         room = render.terminal_width()

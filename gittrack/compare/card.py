@@ -32,6 +32,7 @@ class Part(NamedTuple):
     titles: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
     right: Sequence[int] = ()  # columns that hold numbers
+    keep: Sequence[int] = ()  # of each column, how willingly it goes on a narrow terminal: see render.Column
 
 
 def parts(

@@ -5,6 +5,7 @@ memory. Sums are in float64.
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
@@ -14,6 +15,10 @@ from gittrack.compare import card, safetensors_file, torch_file
 from gittrack.compare.tensors import COMPLEX, UNCOUNTED, Tensor, numbers, pieces
 from gittrack.compare.text import MISSING, cell, number
 from gittrack.errors import Unsupported
+
+_OPTIMIZER = re.compile(
+    r"(?:^|[._])optim(?:izer)?s?(?:_states?|_state_dict)?(?:[._]|$)|(?:^|\.)opt\.|(?:^|\.)(?:exp_avg|momentum_buffer)"
+)
 
 
 class Change(NamedTuple):
@@ -72,8 +77,8 @@ def _named(found: Iterable[Tensor]) -> dict[str, Tensor]:
     return named
 
 
-def between(first: BinaryIO, second: BinaryIO, first_name: str, second_name: str) -> Weights:
-    """Compare the tensors of two open files. Raises Unsupported."""
+def between(first: BinaryIO, second: BinaryIO, first_name: str, second_name: str, in_order: bool = False) -> Weights:
+    """Compare the tensors of two open files. `in_order`: changes come as in the first file. Raises Unsupported."""
     before, after = tensors(first, first_name), tensors(second, second_name)
     changes, squares, unchanged = [], 0.0, 0
     for name, old in before.items():
@@ -88,17 +93,20 @@ def between(first: BinaryIO, second: BinaryIO, first_name: str, second_name: str
             changes.append(change)
             squares += change.norm**2 if change.norm is not None else 0.0
     changes += [Change(name, None, new) for name, new in after.items() if name not in before]
-    changes.sort(key=_rank)
+    if not in_order:
+        changes.sort(key=_rank)
     return Weights(changes, unchanged, len(before), len(after), math.sqrt(squares))
 
 
-def _rank(change: Change) -> tuple[int, float, str]:
-    """The greatest first: not a number, another shape, then by relative change; what is not in both at the end."""
+def _rank(change: Change) -> tuple[bool, int, float, str]:
+    """The model first, then the optimizer's state. In both the greatest first: not a number, another shape, then by
+    relative change; what is not in both at the end."""
+    of_optimizer = _OPTIMIZER.search(change.name) is not None
     if change.what != "changed":
-        return (2, 0.0, change.name) if change.what == "added" else (3, 0.0, change.name)
+        return of_optimizer, 2 if change.what == "added" else 3, 0.0, change.name
     if change.relative is None or change.relative != change.relative:
-        return 0, 0.0, change.name
-    return 1, -change.relative, change.name
+        return of_optimizer, 0, 0.0, change.name
+    return of_optimizer, 1, -change.relative, change.name
 
 
 def _change(first: BinaryIO, second: BinaryIO, name: str, old: Tensor, new: Tensor) -> Change | None:
@@ -141,15 +149,18 @@ def _measures(delta: float, before: float, after: float, product: float) -> tupl
     return norm, relative, max(-1.0, min(1.0, product / both)) if both and both == both else None
 
 
+_KEEP = (9, 2, 4, 3, 8, 6, 7)  # of the columns: names are never cut, since what tells them apart is anywhere in them
+
+
 def part(found: Weights) -> list[card.Part]:
     """The page of `git track diff --weights`."""
     rows = [
         (cell(change.name), change.what, _shown(change, _shape), _shown(change, lambda one: one.dtype),
-         _number(change.relative), _number(change.norm), _number(change.cosine, 7))
+         _number(change.relative), _number(change.norm), _cosine(change.cosine))
         for change in found.changes
     ]  # fmt: skip
     titles = ("tensor", "", "shape", "type", "relative", "norm", "cosine")
-    return [card.Part("", [("", summary(found))]), card.Part("", titles=titles, rows=rows, right=(4, 5, 6))]
+    return [card.Part("", [("", summary(found))]), card.Part("", titles=titles, rows=rows, right=(4, 5, 6), keep=_KEEP)]
 
 
 def summary(found: Weights) -> str:
@@ -167,8 +178,12 @@ def _shown(change: Change, text: Any) -> str:
     return " → ".join(texts)
 
 
-def _number(value: float | None, digits: int = 5) -> str:
-    return MISSING if value is None else f"{value:.{digits}g}"
+def _number(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.5g}"
+
+
+def _cosine(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.7f}"
 
 
 def document(found: Weights) -> dict[str, Any]:

@@ -41,7 +41,8 @@ def find(repo: Repository, record: Record, path: str, step: int | None = None) -
     every = artifacts.artifacts(repo, record)
     named = [one for one in every if one.path == path and step in (None, one.step)]
     of_checkpoint = [one for one in named if one.kind == CHECKPOINT] if step is not None else []
-    return (of_checkpoint or named or [None])[-1]
+    found = of_checkpoint or named
+    return found[-1] if found else None
 
 
 def missing(repo: Repository, record: Record, path: str, step: int | None = None) -> errors.GittrackError:

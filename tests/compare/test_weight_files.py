@@ -10,5 +10,5 @@ def file(path):
 
 def test_an_ending_in_capitals_says_the_same():
     files = [file("notes.txt"), file("MODEL.PT")]
-    assert weight_files.pair(files, files, None) == (files[1], files[1])
+    assert weight_files.pair(files, files) == (files[1], files[1])
     assert weight_files.holds_weights("a/b.SafeTensors") and not weight_files.holds_weights("pt")
