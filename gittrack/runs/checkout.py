@@ -11,7 +11,7 @@ from gittrack.core.model import Record
 from gittrack.git import export, objects
 from gittrack.git.export import Listed
 from gittrack.git.repository import Repository
-from gittrack.runs import artifacts, checkout_plan, choosing, placing
+from gittrack.runs import artifacts, checkout_plan, choosing, live, placing
 from gittrack.runs.artifacts import Artifact
 from gittrack.runs.checkout_plan import (
     ARTIFACT,
@@ -98,6 +98,8 @@ def _found(repo: Repository, record: Record, wish: Wish, notes: list[str]) -> Se
     short = record.id[: layout.SHORT]
     if not found and not wish.code:
         hint = "a run keeps them with run.checkpoint(path=…) and run.log_artifact(…)"
+        if live.parcels(live.folder(repo.paths, record.id)):
+            hint = "files that the run has handed over are still being stored: run the command again in a moment"
         what = (
             f"run {short} has no files" if wish.point is None else f"the checkpoint {short}@{wish.point} has no files"
         )

@@ -3,11 +3,13 @@
 import os
 
 import builder
+import keeping
 import pytest
 import stored
 from checked_out import tree
 
 from gittrack import errors
+from gittrack.recorder import files
 from gittrack.runs import placing
 from gittrack.store.local import open_local
 
@@ -95,3 +97,13 @@ def test_a_folder_that_becomes_a_link_during_a_checkout_gets_nothing_through_it(
         out.symlink_to(outside)
         target.put(made, "model.pt", replace=True)
     assert list(outside.iterdir()) == []
+
+
+def test_files_that_are_still_being_stored_are_said_to_be_so(store, call, tmp_path):
+    run = keeping.Run(store.paths)
+    lock = files.create(run.directory, "1700000000001-1-abcd.jsonl")  # it is going on
+    run.write(keeping.checkpoint(1, 1))
+    run.hand_over(1, {"model.pt": b"weights"})
+    call("checkout", f"{keeping.ID}@latest", "--artifacts", "-o", str(tmp_path / "out"), code=66)
+    assert "still being stored" in call.err
+    assert lock
