@@ -82,16 +82,16 @@ def test_a_time_cut_ends_before_a_checkpoint_that_waits_until_it_has_waited_for_
     run.hand_over(1, {"f": b"x"})
     for now in (1001.0, 1062.0, 1130.0):
         folder.advance(now)
-    assert [cut.reason for cut in folder._cutter.cuts] == ["start", "time"]
+    assert [cut.reason for cut in live.read_cuts(run.directory)] == ["start", "time"]
     assert codec.loads(git("show", REF + ":summary.json"))["metrics"]["loss"]["last_step"] == 1
     folder.advance(1302.0)
-    assert [cut.reason for cut in folder._cutter.cuts] == ["start", "time", "time"]
+    assert [cut.reason for cut in live.read_cuts(run.directory)] == ["start", "time", "time"]
     assert codec.loads(git("show", REF + ":summary.json"))["checkpoints"]["count"] == 1
     run.keep(1, {"f": b"x"})
     run.write(keeping.checkpoint(4, 2))
     run.keep(2, {"g": b"y"})
     folder.advance(1303.0)
-    assert [cut.reason for cut in folder._cutter.cuts] == ["start", "time", "time", "checkpoint"]
+    assert [cut.reason for cut in live.read_cuts(run.directory)] == ["start", "time", "time", "checkpoint"]
     assert listed(git) == ["files/000/00/00/f", "files/000/00/01/g"]
 
 
