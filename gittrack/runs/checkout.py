@@ -32,7 +32,6 @@ from gittrack.store.content import Content
 
 Progress = Callable[[int], None]  # bytes done since the last call
 
-LISTED = 8
 _PIECE = 1024 * 1024
 _SEARCHED = 2000  # paths among which one is looked for that is like a mistyped one
 
@@ -160,14 +159,14 @@ def refuse(found: Checkout, force: bool) -> None:
     """Raise WouldOverwrite for what stands in the way."""
     blocked = found.plan.of(IN_THE_WAY)
     if blocked:
-        lines = _lines([f"{one.item.path}: {one.reason}" for one in blocked])
+        lines = checkout_plan.few([f"{one.item.path}: {one.reason}" for one in blocked])
         raise errors.WouldOverwrite(
             f"nothing was restored, since this is in the way in {found.root}:\n{lines}",
             "move it away, choose files with --path, or restore into another folder with -o DIR",
         )
     differing = found.plan.of(DIFFERS)
     if differing and not force:
-        lines = _lines([one.item.path for one in differing])
+        lines = checkout_plan.few([one.item.path for one in differing])
         raise errors.WouldOverwrite(
             f"{_files(len(differing))} in {found.root} would be overwritten, so nothing was restored:\n{lines}",
             "--force (in Python, force=True) overwrites, and `git track undo` brings back what was there; "
@@ -180,7 +179,7 @@ def refused(found: Checkout) -> errors.Refused | None:
     left = found.plan.of(REFUSED)
     if not left:
         return None
-    lines = _lines([f"{one.item.path}: {one.reason}" for one in left])
+    lines = checkout_plan.few([f"{one.item.path}: {one.reason}" for one in left])
     return errors.Refused(
         f"{_files(len(left))} of the record could not be restored:\n{lines}",
         "`git track cat RUN:PATH > FILE` writes the content of one to a file that you name",
@@ -245,7 +244,7 @@ def _code(repo: Repository, record: Record, notes: list[str], required: bool) ->
     listed = export.listing(repo.git, snapshot)
     modules = [one.path for one in listed if one.mode == export.SUBMODULE]
     if modules:
-        notes.append(f"submodules are left as they are: {', '.join(modules[:LISTED])}")
+        notes.append(f"submodules are left as they are: {', '.join(modules[: checkout_plan.LISTED])}")
     return [one for one in listed if one.mode != export.SUBMODULE]
 
 
@@ -295,8 +294,3 @@ def _verify(repo: Repository, files: Sequence[Listed]) -> None:
         kind, data = repo.read(one.oid)
         if objects.make(kind, data, repo.algorithm).oid != one.oid:
             raise errors.CorruptContent(f"{one.path} is damaged: object {one.oid} has other bytes", "run `git fsck`")
-
-
-def _lines(texts: Sequence[str]) -> str:
-    shown = [f"  {text}" for text in texts[:LISTED]]
-    return "\n".join([*shown, *([f"  and {len(texts) - LISTED} more"] if len(texts) > LISTED else [])])

@@ -16,6 +16,7 @@ ABSENT, FILE, LINK, FOLDER, OTHER = "absent", "file", "link", "folder", "other"
 CODE, ARTIFACT = "code", "artifact"
 
 FILE_MODE, EXECUTABLE_MODE, LINK_MODE = "100644", "100755", "120000"
+LISTED = 8  # files that a message names
 LONGEST_NAME = 255  # bytes of one part of a path, on every file system that this runs on
 LONGEST_PATH = 4095
 LONGEST_LINK = 4096
@@ -181,3 +182,9 @@ def chosen(items: Sequence[Item], prefix: str, wanted: Sequence[str]) -> tuple[l
         if found:
             kept.append(item)
     return kept, [name for name in wanted if posixpath.normpath(name) not in hit]
+
+
+def few(texts: Sequence[str]) -> str:
+    """The first ones as lines of a message, and how many more there are."""
+    more = len(texts) - LISTED
+    return "\n".join([f"  {text}" for text in texts[:LISTED]] + ([f"  and {more} more"] if more > 0 else []))

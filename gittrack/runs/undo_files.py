@@ -15,10 +15,9 @@ from gittrack import errors
 from gittrack.git.discover import Paths
 from gittrack.runs import operations, placing
 from gittrack.runs.annotations import Author
+from gittrack.runs.checkout_plan import few
 from gittrack.runs.operations import Operation
 from gittrack.runs.placing import Change
-
-LISTED = 8
 
 
 def has_begun(paths: Paths, operation: Operation) -> bool:
@@ -121,9 +120,7 @@ def _is_back(change: Change, root: str) -> bool:
 
 def _refuse(operation: Operation, changed: Sequence[str], root: str) -> None:
     if changed:
-        shown = "\n".join(f"  {path}" for path in changed[:LISTED])
-        more = f"\n  and {len(changed) - LISTED} more" if len(changed) > LISTED else ""
         raise errors.WouldOverwrite(
-            f"cannot undo `{operations.describe(operation)}`: changed since, in {root}:\n{shown}{more}",
+            f"cannot undo `{operations.describe(operation)}`: changed since, in {root}:\n{few(changed)}",
             "move them away and undo again, to have both",
         )

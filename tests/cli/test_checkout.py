@@ -5,7 +5,7 @@ import json
 import pytest
 from checked_out import tree
 
-from gittrack.runs import checkout
+from gittrack.runs import checkout_plan
 
 SCRIPT = """
 import os, gittrack
@@ -231,6 +231,7 @@ def test_a_run_without_files_says_how_they_come_to_be(repo, track, tmp_path):
 
 
 def test_the_lines_that_are_shown_of_many_files_are_few():
-    text = checkout._lines([str(number) for number in range(100)])
-    assert text.count("\n") == checkout.LISTED
+    text = checkout_plan.few([str(number) for number in range(100)])
+    assert text.count("\n") == checkout_plan.LISTED
+    assert checkout_plan.few(["a", "b"]) == "  a\n  b"
     assert text.endswith("and 92 more")
