@@ -14,6 +14,7 @@ import keeping
 import pytest
 from common import TRACK, wait_until
 from test_files_of_runs import SAVES, check, kept, model, processes, read, refs
+from test_real_terminal import Terminal
 
 from gittrack.record import uploads
 from gittrack.record.uploading import Uploading
@@ -144,3 +145,26 @@ def test_a_run_that_is_gone_has_nothing_left_to_be_uploaded(repo: Path, git: Git
     git("update-ref", "-d", refs(git)[0])
     subprocess.run([TRACK, "recover"], cwd=repo, check=True, capture_output=True)
     wait_until(lambda: uploading(repo) == [])
+
+
+@pytest.mark.parametrize("how", STARTS)
+def test_the_second_interrupt_leaves_and_says_what_is_not_uploaded_yet(
+    repo: Path, git: Git, store: Path, how: str
+) -> None:
+    git("config", "track.uploadRate", "200kB/s")
+    (repo / "train.py").write_text(SAVES)
+    screen = Terminal([*STARTS[how], sys.executable, "train.py", "2"], repo)
+    screen.expect(b"uploading files")
+    screen.type(b"\x03")
+    screen.expect(b"the run is recorded; its files are being uploaded")
+    screen.type(b"\x03")
+    screen.expect(b"of files are not uploaded yet")
+    screen.expect(b"`git track store push` finishes it")
+    assert screen.end() == 0
+    os.close(screen.screen)
+    check(repo, git, refs(git)[0], 2)
+    for process in processes("record.uploading", repo):
+        process.kill()
+    git("config", "--unset", "track.uploadRate")
+    subprocess.run([TRACK, "store", "push"], cwd=repo, check=True)
+    check_uploaded(git, store, 2)
