@@ -99,8 +99,11 @@ def _push(call: Call, ids: list[str] | None, create: bool, join: bool, again: bo
     with bar(call, "pushing", len(found) + len(place.settings.store) - len(stores.urls(place.settings))) as progress:
         try:
             stores.upload(place.repository, place.settings, call.files, progress, call.jobs, join, done)
-            done |= stores.through_git(place.repository, place.settings, call.files, progress, again=again)
         except (errors.StoreFailed, errors.CannotWrite) as error:
+            failures.append(error)
+        try:
+            done |= stores.through_git(place.repository, place.settings, call.files, progress, again=again)
+        except errors.GittrackError as error:  # its remote may have no git-lfs, which is no trouble of the stores'
             failures.append(error)
     if not failures:
         lazy("gittrack.record.uploads").forget(place.paths, ids)

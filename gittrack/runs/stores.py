@@ -129,7 +129,17 @@ def download(
 ) -> Report:
     """Bring files into this clone. Raises StoreFailed."""
     found = _to_read(repo, settings)
-    return send([together(found)] if found else [], local(repo), files, workers, progress)
+    report = send([together(found)] if found else [], local(repo), files, workers, progress)
+    left = [*report.missing, *report.damaged]
+    if not left or not embedded.is_shared(settings.store):
+        return report
+    try:
+        (more,) = through_git(repo, settings, left, fetching=True).values()
+    except errors.MissingContent:  # what has come all the same is here
+        came = [file for file in left if local(repo).has(*file)]
+        more = Report(len(came), sum(file.size for file in came), len(came), sum(file.size for file in came))
+        return report.plus(more)._replace(missing=tuple(file for file in left if file not in came), damaged=())
+    return report.plus(more)._replace(missing=(), damaged=())
 
 
 def through_git(

@@ -21,6 +21,7 @@ from gittrack.store.local import open_local
 
 Keep = Callable[..., tuple[str, int]]
 Git = Callable[..., str]
+Track = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
@@ -183,6 +184,25 @@ def test_a_checkout_fetches_all_that_is_missing_at_once(
     track("checkout", "latest", "--artifacts", "-o", str(tmp_path / "out"))
     assert len(list((tmp_path / "out").rglob("*.pt"))) == 5
     assert (tmp_path / "count").read_text().count("x") == 2  # what there is, and the bytes
+
+
+def test_of_a_store_and_git_lfs_each_gets_the_files_and_gives_what_the_other_lacks(
+    repo: Path, git: Git, bare: Path, plain: Repository, track: Track, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    (repo / ".gitignore").write_text("*.pt\n")
+    (repo / "gittrack.yaml").write_text(f"store: ['{store.as_uri()}', lfs]\n")
+    git("add", ".")
+    git("commit", "-q", "-m", "Settings", GIT_COMMITTER_DATE="2020-01-01T00:00:00Z")
+    subprocess.run([sys.executable, "-c", MANY], cwd=repo, check=True)
+    track("store", "push", "--create", code=None)  # whatever the run has uploaded by itself
+    failed = track("store", "push", code=77)
+    assert "has no git-lfs" in failed.stderr and "5 were there" in failed.stdout
+    git("remote", "set-url", "origin", f"file://{bare}")
+    assert "origin: copied 5 files" in track("store", "push").stdout
+    shutil.rmtree(repo / ".git" / "track" / "objects")
+    shutil.rmtree(store / "chunks")
+    assert "this clone: copied 5 files" in track("store", "pull").stdout
 
 
 def test_with_git_lfs_no_data_refs_are_made(
