@@ -105,7 +105,7 @@ class Content:
         """The keys of all that the file needs, its chunk list last."""
         chunks = self.chunks(sha256, size)
         keys = list(dict.fromkeys(chunk_key(chunk.sha256) for chunk in chunks))
-        return keys if _is_single(chunks, sha256) else [*keys, list_key(sha256)]
+        return keys if is_single(chunks, sha256) else [*keys, list_key(sha256)]
 
     def named(self, sha256: str) -> list[str]:
         """The keys that are here of all that a file of this digest may need, however large somebody says that it is.
@@ -239,5 +239,6 @@ def missing(sha256: str, place: str) -> errors.MissingContent:
     return errors.MissingContent(f"the artifact {sha256} is not in {place}", hint)
 
 
-def _is_single(chunks: list[Chunk], sha256: str) -> bool:
+def is_single(chunks: list[Chunk], sha256: str) -> bool:
+    """Whether a file of these chunks needs no list of them."""
     return [chunk.sha256 for chunk in chunks] in ([], [sha256])

@@ -16,7 +16,7 @@ from gittrack import errors
 from gittrack.store import chunklist
 from gittrack.store.base import Store
 from gittrack.store.chunklist import Chunk
-from gittrack.store.content import FILES, Content, Progress, chunk_key, list_key
+from gittrack.store.content import FILES, Content, Progress, chunk_key, is_single, list_key
 from gittrack.store.verify import damaged, is_right
 
 WORKERS = 12
@@ -155,8 +155,7 @@ def _parts(source: Content, target: Content, file: File) -> Parts:
         if target.has(file.sha256, file.size):
             return Parts(file, state="there")
         return Parts(file, state="missing" if isinstance(error, errors.MissingContent) else "damaged")
-    single = [chunk.sha256 for chunk in chunks] in ([], [file.sha256])
-    return Parts(file, tuple(chunks), not single)
+    return Parts(file, tuple(chunks), not is_single(chunks, file.sha256))
 
 
 def _needed(pool: ThreadPoolExecutor, present: "_Present", parts: list[Parts]) -> dict[str, int]:
