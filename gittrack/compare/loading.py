@@ -7,6 +7,7 @@ that switch is not for callers to turn, so a file that needs more is refused, wi
 import io
 import os
 import pickle
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
@@ -15,6 +16,8 @@ from gittrack.compare.weight_files import SAFETENSORS
 from gittrack.errors import GittrackError, Unsupported, UsageError
 from gittrack.lazy import lazy
 
+_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ZIP = b"PK\x03\x04"
 
 
@@ -64,7 +67,9 @@ def _read(name: str, load: Callable[[], Any]) -> Any:
     except (GittrackError, OSError, MemoryError):
         raise
     except pickle.UnpicklingError as error:
-        what = f"{name} holds more than tensors, and to open it may run its code: {_first(error)}"
+        named = _GLOBAL.search(str(error))
+        of = f" (objects of {named[1]})" if named else ""
+        what = f"{name} holds more than tensors and plain containers{of}, and to open it may run code"
         raise Unsupported(what, _own_way(name)) from error
     except Exception as error:  # bytes from anybody: readers stumble over them in any way
         if "TorchScript" in str(error):
@@ -74,7 +79,7 @@ def _read(name: str, load: Callable[[], Any]) -> Any:
 
 
 def _first(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+    return _COLOUR.sub("", str(error)).strip().partition("\n")[0] or type(error).__name__
 
 
 def _own_way(name: str) -> str:

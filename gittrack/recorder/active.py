@@ -119,11 +119,16 @@ class ActiveRun:
         """Mark a moment that is kept: its step and metrics, and files.
 
         `path` is a file or folder, or a list of them; `state` is saved by `torch.save` as `checkpoint.pt`. When this
-        returns, the files may be changed or deleted. `primary_metric` is (name, "minimize" or "maximize").
+        returns, the files may be changed or deleted. `primary_metric` is (name, "minimize" or "maximize"). Without
+        `step` it is the last one that `log` or a checkpoint had; where none had one, checkpoints are counted.
         """
-        if path is None and isinstance(step, (str, os.PathLike)):  # checkpoint("model.pt")
+        if path is None and isinstance(step, (str, os.PathLike)) and os.path.lexists(step):  # checkpoint("model.pt")
             path, step = step, None
-        logged.checkpoint(self._journal, step, metrics, _primary(primary_metric), path, state)
+        if isinstance(step, (str, os.PathLike)):
+            wrong = f"checkpoint: {step!r:.80} is neither a whole number, which `step` is, nor a file that is there"
+            logged.wrong(self._journal, f"{wrong}: the step was worked out")
+            step = None
+        logged.checkpoint(self._journal, step, metrics, self._primary(primary_metric), path, state)
 
     def resume_checkpoint(self) -> Any:
         """The checkpoint to go on from: the last one, or the chosen one, of the run that this one continues.
@@ -194,6 +199,15 @@ class ActiveRun:
     def _rows(self) -> list[tuple[str, object]]:
         return [*plain_params(self.params).items()]
 
+    def _primary(self, chosen: Any) -> tuple[str, str] | None:
+        is_pair = isinstance(chosen, (tuple, list)) and len(chosen) == 2
+        if is_pair and isinstance(chosen[0], str) and chosen[1] in _GOALS:
+            return chosen[0], chosen[1]
+        if chosen is not None:
+            wrong = f'primary_metric is (name, "minimize" or "maximize"), not {chosen!r:.80}: it was left out'
+            logged.wrong(self._journal, wrong)
+        return None
+
     def _record_params(self, values: Mapping[Any, Any]) -> None:
         if self._journal.closed:
             complain("params late", "the run is finished; parameters that are set now are not recorded")
@@ -251,15 +265,6 @@ def _set(variables: dict[str, str | None]) -> None:
 def current() -> ActiveRun | None:
     """The run that this process is recording: the one begun or joined last."""
     return _open[-1] if _open else None
-
-
-def _primary(chosen: Any) -> tuple[str, str] | None:
-    if chosen is None:
-        return None
-    if isinstance(chosen, (tuple, list)) and len(chosen) == 2 and isinstance(chosen[0], str) and chosen[1] in _GOALS:
-        return chosen[0], chosen[1]
-    complain("primary", f'primary_metric is (name, "minimize" or "maximize"), not {chosen!r:.80}: it was left out')
-    return None
 
 
 def _verdict(error: BaseException | None) -> tuple[str, str | None, str | None]:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_NEVER = (0.0, -1)
+
+
 class Journal:
     """Writes the events of this process of the run in `run_dir`.
 
@@ -42,6 +45,7 @@ class Journal:
         self._zero = 0.0
         self._series = Series()
         self._known = self._series.known
+        self._said = self._counted = _NEVER  # when a checkpoint had a step, and which; of its own, or counted
         self._torn = False
         self._lost = 0
         self.closed = False
@@ -84,10 +88,13 @@ class Journal:
         try:
             values = clean(metrics or {})
             number = None if step is None else integral(step)
-            if number is None:
-                number = self._count(values)
             t, w = self._now()
-            before = self._series.line(values, number, t, w, monotonic()) if values else ""
+            now = monotonic()
+            if number is None:
+                number = self._count(now)
+            else:
+                self._said = now, number
+            before = self._series.line(values, number, t, w, now) if values else ""
             place = f'"r":{self._series.rank},' if self._series.rank else ""
             chosen = encode(list(primary)) if primary else "null"
             inner = ",".join([f"{quote(name)}:{value!s}" for name, value in values.items()])
@@ -117,7 +124,8 @@ class Journal:
 
     def last_step(self) -> int | None:
         """The step that was logged last by this process."""
-        return self._series.last_step()
+        last = self._series.last()
+        return last[1] if last else None
 
     def open(self) -> None:
         """Make the file now. Raises OSError: for who starts a run and can still say no."""
@@ -146,11 +154,14 @@ class Journal:
         except Exception as error:  # noqa: BLE001 - as in `checkpoint`
             complain("log", f"metrics were not recorded: {error}", error)
 
-    def _count(self, values: dict[str, Any]) -> int:
-        """The step of a checkpoint that names none: that of its metrics, else the step reached."""
-        if values:
-            return max(self._series.by_step(values))
-        return self._series.last_step() or 0
+    def _count(self, now: float) -> int:
+        """The step of a checkpoint that names none: the last one that was said, by `log` or a checkpoint; where none
+        ever was, checkpoints are counted."""
+        last = max(self._series.last() or _NEVER, self._said)
+        if last[0] > self._counted[0]:
+            return last[1]
+        self._counted = now, self._counted[1] + 1
+        return self._counted[1]
 
     def _now(self) -> tuple[float, float]:
         if self._file is None:

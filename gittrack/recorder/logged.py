@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 STATE = "checkpoint.pt"
 _LONGEST = 2_000
+_SHOWN = 3
 _PICTURES = (".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")  # what Pillow writes by the name
 _DRAWINGS = (".svg", ".pdf", ".eps", ".ps")  # and matplotlib
 _NAMES = {"checkpoint": "checkpoint", "file": "log_artifact"}  # as the user calls them
@@ -77,8 +78,7 @@ def file(journal: Journal, path: Any, name: Any, kind: str = "file", step: Any =
     """Record a file or folder as an artifact."""
     paths = _paths(path)
     if paths is None or len(paths) != 1 or not (name is None or _is_name(name)):
-        wrong = f"log_artifact takes a path and a name, not {path!r:.80}, {name!r:.80}"
-        return complain("log_artifact", wrong)
+        return wrong(journal, f"log_artifact takes a path and a name, not {path!r:.80}, {name!r:.80}")
     given = paths[0]
 
     def fill(parcel: Parcel) -> None:
@@ -116,6 +116,8 @@ def image(journal: Journal, picture: Any, name: Any, step: Any) -> None:
 
     def fill(parcel: Parcel) -> str | None:
         full = _with(name, suffix, others)
+        if full != name and name.lower().endswith(_PICTURES):
+            parcel.note(name, f"is kept as {full}: that is what it holds")
         if is_file:
             parcel.add_as(picture, full)
             return None
@@ -177,8 +179,7 @@ def _named(
     journal: Journal, call: str, kind: str, name: Any, ending: tuple[str, tuple[str, ...]], step: Any, fill: Fill
 ) -> None:
     if not _is_name(name):
-        wrong = f"{call} takes a name, such as 'samples/first', not {name!r:.80}"
-        return complain(call, wrong)
+        return wrong(journal, f"{call} takes a name, such as 'samples/first', not {name!r:.80}")
     return _log(journal, call, kind, _with(name, *ending), step, fill)
 
 
@@ -216,12 +217,19 @@ def _settle(journal: Journal, call: str, parcel: Parcel | None, done: bool, erro
     if parcel is not None and not done:
         parcel.discard()
     if error is None:
-        return
+        return None
     reason = str(error.strerror if isinstance(error, OSError) and error.strerror else error) or type(error).__name__
     if not isinstance(error, WrongUse):
         reason = f"the files could not be saved: {reason}. The training goes on."
     told = clean_text(reason if reason.startswith("log_") else f"{call}: {reason}")[:_LONGEST]
-    if not journal.closed and not isinstance(error, RunOver) and is_new(told):
+    if isinstance(error, RunOver):
+        return complain(told, told, error)
+    return wrong(journal, told, error)
+
+
+def wrong(journal: Journal, told: str, error: Exception | None = None) -> None:
+    """Say what was wrong, once, here and in the record."""
+    if not journal.closed and is_new(told):
         journal.event("warning", text=told)
     complain(told, told, error)
 
@@ -240,7 +248,24 @@ def _save_state(state: Any, parcel: Parcel) -> str | None:
         if isinstance(error, OSError) or "PytorchStreamWriter" in str(error):  # as with a full disk: nothing fits now
             raise
         return f"torch.save failed on the state: {type(error).__name__}: {error}"
-    return None
+    return _whole_objects(state)
+
+
+def _whole_objects(state: Any) -> str | None:
+    """What of a state is a whole model or optimizer, told by its mark: its file needs the code of its class, so that
+    `load()`, which runs none, will refuse it. Nothing is loaded to find out."""
+    parts = [*state.items()] if isinstance(state, dict) else [*enumerate(state)] if _is_list(state) else []
+    names = [f"state[{name!r:.80}]" for name, part in parts if hasattr(part, "state_dict")]
+    if hasattr(state, "state_dict"):
+        names = ["state"]
+    if not names:
+        return None
+    few = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    return f"{few}: whole objects are kept, but load() opens tensors only: give {names[0]}.state_dict()"
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
 
 
 def _paths(given: Any) -> list[str | os.PathLike[str]] | None:

@@ -7,11 +7,10 @@ Who stores the files later takes them from there (docs/format.md §4).
 
 from __future__ import annotations
 
-import errno
 import os
 from time import time
 
-from .copying import TOO_LONG, copy, identity
+from .copying import copy, identity, note_too_long
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,11 +46,11 @@ class Parcel:
 
     def add_as(self, path: str | os.PathLike[str], name: str) -> None:
         """Copy one file or folder under a name of its own. As `add`."""
-        self._copy(os.path.abspath(os.fsencode(path)), self._reserve(_safe(name)), os.fspath(path))
+        self._copy(os.path.abspath(os.fsencode(path)), self._reserve(self._safe(name)), os.fspath(path))
 
     def file(self, name: str) -> str:
         """Where to write a file that is to be called `name`."""
-        return os.fsdecode(self._at(self._reserve(_safe(name))))
+        return os.fsdecode(self._at(self._reserve(self._safe(name))))
 
     def drop(self, path: str) -> None:
         """Take back a file that was begun by `file`."""
@@ -95,6 +94,13 @@ class Parcel:
                 return
         _remove(doomed)
 
+    def _safe(self, name: str) -> bytes:
+        """`name` as a path in the run; it is noted when that is another one."""
+        safe = _safe(name)
+        if safe != encoded(name.replace("//", "/").replace("/./", "/").removeprefix("./")):
+            self.note(name, f"is kept as {os.fsdecode(safe)}")
+        return safe
+
     def _reserve(self, name: bytes) -> bytes:
         """`name`, or one like it when that is taken in this parcel."""
         stem, extension = os.path.splitext(name)
@@ -112,9 +118,7 @@ class Parcel:
         try:
             target = self._at(name)
         except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
-                raise
-            return self.note(called, TOO_LONG)
+            return note_too_long(error, called, self.note)
         return copy(source, target, called, self.note, self._ours)
 
     def _at(self, name: bytes) -> bytes:

@@ -63,11 +63,11 @@ class Series:
             last.append(self._settled[name])
         return max(last)[1] + 1 if last else 0
 
-    def last_step(self) -> int | None:
-        """The step of the line that was written last, of whatever metric."""
+    def last(self) -> tuple[float, int] | None:
+        """When a line was written last, of whatever metric, and its step."""
         last = [(entry.when, entry.step) for entry in self.known.values() if entry.when]
         last += self._settled.values()
-        return max(last)[1] if last else None
+        return max(last) if last else None
 
     def by_step(self, values: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
         """Metrics without a step count each for itself: those at the same count go together."""

@@ -219,7 +219,7 @@ def test_ranks_above_0_are_told_apart(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_checkpoint_stands_after_the_line_of_its_metrics(journal: Journal, tmp_path: Path) -> None:
     assert journal.checkpoint(10, {"loss": math.nan, "acc": 0.5}, ("loss", "minimize")) == 10
     assert journal.checkpoint(None, None, None) == 10
-    assert journal.checkpoint(None, {"acc": 1}, None) == 11
+    assert journal.checkpoint(None, {"acc": 1}, None) == 10
     lines = events(tmp_path)[1:]
     assert lines[0]["m"] == lines[1]["m"] == {"loss": {"$": "nan"}, "acc": 0.5} and "e" not in lines[0]
     assert (lines[1]["e"], lines[1]["primary"], lines[1]["s"]) == ("checkpoint", ["loss", "minimize"], 10)

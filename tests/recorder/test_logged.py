@@ -55,7 +55,7 @@ def test_a_name_that_is_no_text_is_written_as_bytes(run: ActiveRun, run_dir: Pat
     ("name", "path"),
     [("/etc/passwd", "etc/passwd"), ("../../x", "x"), ("a/./b//c", "a/b/c"), ("a\0b", "a_b"), ("n" * 300, "n" * 255)],
 )
-def test_a_name_cannot_leave_the_run(run: ActiveRun, run_dir: Path, name: str, path: str) -> None:
+def test_a_name_cannot_leave_the_run(run: ActiveRun, run_dir: Path, gently: None, name: str, path: str) -> None:
     run.log_text("hello", name)
     line, file = artifact(run_dir)
     assert str(file.relative_to(parcel(run_dir, line))) == path and file.read_text() == "hello"

@@ -33,7 +33,7 @@ def test_the_path_may_come_first_and_the_old_order_stays(run: ActiveRun, run_dir
     run.checkpoint(3, {"loss": 0.5}, ("loss", "minimize"))
     lines = events(run_dir, "checkpoint")
     assert ["parcel" in line for line in lines] == [True, True, False]
-    assert [line["s"] for line in lines] == [0, 0, 3] and [*lines[2]] == ["e", "m", "primary", "s", "t", "w"]
+    assert [line["s"] for line in lines] == [0, 1, 3] and [*lines[2]] == ["e", "m", "primary", "s", "t", "w"]
 
 
 def test_a_folder_is_kept_with_modes_links_and_any_name(run: ActiveRun, run_dir: Path, gently: None) -> None:
