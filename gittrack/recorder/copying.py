@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _FICLONE = 0x40049409
 _STEP = 1 << 26  # between two system calls signals are handled
 _PIECE = 1 << 20
-TOO_LONG = "has too long a name to be kept"
+_TOO_LONG = "has too long a name to be kept"
 _GONE = "vanished while it was being saved, and was left out"
 _OTHER = "is no file or folder and was left out"
 _CHANGED = "changed while it was being saved, and is kept as it was read"
@@ -106,7 +106,7 @@ def note_too_long(error: OSError, name: str, note: Note) -> None:
     """Of what was to be written: a path that is too long is the file's fault, anything else the place's."""
     if error.errno != errno.ENAMETOOLONG:
         raise error
-    note(name, TOO_LONG)
+    note(name, _TOO_LONG)
 
 
 def _copy_entry(source: bytes, target: bytes, name: str, entry: os.DirEntry[bytes], note: Note) -> None:
