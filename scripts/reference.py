@@ -66,6 +66,11 @@ def errors_markdown() -> str:
     ]) + "\n"  # fmt: skip
 
 
+def _codes() -> str:
+    codes = [cls.exit_code for cls in _subclasses(errors.GittrackError) if cls.exit_code > errors.UsageError.exit_code]
+    return f"{min(codes)} to {max(codes)}"
+
+
 def _subclasses(cls: type[errors.GittrackError]) -> list[type[errors.GittrackError]]:
     found = [one for sub in cls.__subclasses__() for one in (sub, *_subclasses(sub))]
     return [one for one in found if one.__module__ == errors.__name__]  # others are a layer's own business
@@ -99,8 +104,8 @@ def manual_roff() -> str:
             lines += _command_roff(pages.read(name))
     lines += [".SH EXAMPLES", ".nf", *(f"{_roff(call)}" for call, _ in pages.EXAMPLES), ".fi"]
     lines += [".SH EXIT STATUS", *_paragraphs(
-        "0 when done; `run` exits with the code of its command; errors of gittrack have codes from 65 to 78, one per "
-        "kind, and 2 for wrong usage. Every error says what to do next.")]  # fmt: skip
+        f"0 when done; `run` exits with the code of its command; errors of gittrack have codes from {_codes()}, "
+        "one per kind, and 2 for wrong usage. Every error says what to do next.")]  # fmt: skip
     lines += [".SH SEE ALSO", ".BR git (1),", ".BR gitglossary (7)"]
     return "\n".join(lines) + "\n"
 
