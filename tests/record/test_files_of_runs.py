@@ -271,10 +271,11 @@ def test_the_helper_of_a_long_run_commits_checkpoints_with_their_files(repo: Pat
 
 
 def test_a_process_in_the_background_hands_files_over_when_the_command_has_ended(repo: Path, git: Git) -> None:
-    (repo / "train.py").write_text(SAVES)
-    script = f"(sleep 0.5; {sys.executable} train.py 3) & echo started"
-    began = time.monotonic()
+    waits = "open('joined', 'w')\nwhile not os.path.exists('over'):\n    time.sleep(0.01)\n"
+    (repo / "train.py").write_text(SAVES.replace("for step in", waits + "for step in"))
+    script = f"{sys.executable} train.py 3 & while [ ! -e joined ] && kill -0 $!; do sleep 0.01; done"
     subprocess.run([TRACK, "run", "-q", "sh", "-c", script], cwd=repo, check=True, stdout=subprocess.DEVNULL)
-    assert time.monotonic() - began < 3
+    assert live_runs(repo) != []
+    (repo / "over").touch()
     wait_until(lambda: not live_runs(repo))
     check(repo, git, refs(git)[0], 3)
