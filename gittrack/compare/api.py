@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gittrack.compare.checkpoints import Checkpoint, Checkpoints
-    from gittrack.runs.artifacts import Artifact
+    from gittrack.compare.files import Files
 
 T = TypeVar("T")
 
@@ -84,7 +84,10 @@ def _clock() -> Clock:
 
 
 def goal_of(rows: Sequence[Row], metric: str, place: Place) -> str:
-    """`minimize` or `maximize`, as the runs say, else the settings. Raises UsageError."""
+    """`minimize` or `maximize`, as the runs say, else the settings. Raises UsageError, RunNotFound for a name that no
+    run has."""
+    if not any(metric in row.metrics for row in rows):
+        raise lazy("gittrack.runs.selectors").no_metric(rows, metric)
     said = {row.goals[metric] for row in rows if metric in row.goals}
     said |= {row.primary[1] for row in rows if row.primary and row.primary[0] == metric}
     goal = said.pop() if len(said) == 1 else None if said else place.goals().get(metric)
@@ -327,14 +330,17 @@ class RunView:
         return self.checkpoints.latest()
 
     @property
-    def artifacts(self) -> "list[Artifact]":
-        """All files of the run in the order in which they were kept, each with `.path`, `.size`, `.sha256`, `.step`."""
-        found: list[Artifact] = lazy("gittrack.runs.artifacts").listed(self._place.repository, self.record)
+    def artifacts(self) -> "Files":
+        """All files of the run in the order in which they were kept, each with `.path`, `.size`, `.sha256`, `.step`,
+        and `.open`, `.read`, `.load`, `.checkout`."""
+        every = lazy("gittrack.runs.artifacts").listed(self._place.repository, self.record)
+        found: Files = lazy("gittrack.compare.files").of(lambda: self._place.repository, self.record, every)
         return found
 
-    def open(self, path: str) -> BinaryIO:
-        """The last file of the run that has this path, for reading. Raises RunNotFound, MissingContent."""
-        opened: BinaryIO = _files().open_last(self._place.repository, self.record, path)
+    def open(self, path: str, step: int | None = None) -> BinaryIO:
+        """The last file of the run that has this path, for reading; of a step, when one is given. Raises RunNotFound,
+        MissingContent."""
+        opened: BinaryIO = _files().open_last(self._place.repository, self.record, path, step)
         return opened
 
     @property

@@ -5,11 +5,12 @@ Files come from a record, and a record may come from anybody: nothing here ever 
 
 import contextlib
 import os
-import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
+from gittrack.compare import files
+from gittrack.compare.files import File, Files, Open
 from gittrack.compare.text import cell
 from gittrack.compare.weight_files import holds_weights
 from gittrack.config import environment
@@ -20,13 +21,7 @@ from gittrack.git.discover import discover
 from gittrack.git.repository import Repository
 from gittrack.lazy import lazy
 from gittrack.runs import artifacts as kept
-from gittrack.runs import live, reader
-from gittrack.runs.artifacts import Artifact
-from gittrack.store.content import Content
-
-Open = Callable[[], Repository]
-
-IN_MEMORY = 256 * 1024 * 1024  # bytes of a file up to which it is loaded from memory
+from gittrack.runs import choosing, live, reader
 
 
 class Checkpoint:
@@ -40,19 +35,20 @@ class Checkpoint:
         self._repository = repository
         self._record = record
         self._parcel = found.parcel
-        self._files: list[Artifact] | None = None
+        self._files: Files | None = None
 
     @property
-    def files(self) -> list[Artifact]:
-        """Its files, each with `.path`, `.size`, `.sha256`, `.mode`."""
+    def files(self) -> Files:
+        """Its files, each with `.path`, `.size`, `.sha256`, `.mode`, and `.open`, `.read`, `.load`, `.checkout`."""
         if self._files is None:
             every = kept.artifacts(self._repository(), self._record) if self._parcel else []
-            self._files = [one for one in every if one.parcel == self._parcel]
+            found = [one for one in every if one.parcel == self._parcel]
+            self._files = files.of(self._repository, self._record, found)
         return self._files
 
     def open(self, path: str | None = None) -> BinaryIO:
         """A file of it, for reading; the only one when no path is given. Raises RunNotFound, MissingContent."""
-        return self._source().open(self._file(path))
+        return self._file(path).open()
 
     def load(self, path: str | None = None, **options: Any) -> Any:
         """What a file of it holds: by `torch.load(weights_only=True)` on the CPU, or `safetensors.torch.load`.
@@ -60,46 +56,29 @@ class Checkpoint:
         Without a path, the first file with an ending of these formats. `options` go to torch.load. Code in a file is
         never run: a file that needs it raises Unsupported.
         """
-        file = self._file(path) if path is not None else self._loadable()
-        source = self._source()
-        door = lazy("gittrack.compare.loading")
-        if file.size <= IN_MEMORY:
-            return door.from_bytes(file.path, source.read(file), options)
-        with tempfile.TemporaryDirectory(prefix="gittrack-") as folder:
-            name = os.path.join(folder, "file")
-            source.copy_to(file, name)
-            return door.from_file(file.path, name, options)
+        return (self._file(path) if path is not None else self._loadable()).load(**options)
 
     def checkout(self, directory: str | os.PathLike[str], force: bool = False) -> None:
         """Write its files below `directory`. Raises WouldOverwrite unless `force`; what is replaced can be undone.
 
         Raises Refused, after the others are written, for files whose paths lead out of the directory.
         """
-        work = lazy("gittrack.runs.checkout")
-        repo = self._repository()
-        wish = work.Wish(code=False, directory=os.fspath(directory), files=tuple(self.files), contents=contents(repo))
-        found = work.prepare(repo, self._record, wish)
-        command = f"Checkpoint.checkout({os.fspath(directory)!r})"
-        work.restore(repo, self._record, found, command, "", force, lambda _: None)
-        left = work.refused(found)
-        if left is not None:
-            raise left
+        files.checkout(self._repository(), self._record, self.files, directory, force)
 
-    def _source(self) -> kept.Source:
-        return kept.source(self._repository(), self._record, contents(self._repository()))
-
-    def _file(self, path: str | None) -> Artifact:
+    def _file(self, path: str | None) -> File:
         found = [one for one in self.files if path is None or one.path == path]
         if len(found) == 1 or (found and path is not None):
             return found[-1]
-        names = ", ".join(one.path for one in self.files[:10])
+        names = [one.path for one in self.files]
         if path is None and found:
-            raise UsageError(f"{self!r} has {len(found)} files", f"name one of them: {names}")
+            raise UsageError(f"{self!r} has {len(found)} files", f"name one of them: {choosing.some(names)}")
+        if path is not None and names:
+            raise choosing.nothing(repr(self), path, names)
         what = f"no file {path!r}" if path is not None else "no files"
-        hint = f"it has: {names}" if names else "run.checkpoint(path=…) or run.checkpoint(state=…) keeps files with it"
-        raise RunNotFound(f"{self!r} has {what}", hint)
+        how = "run.checkpoint(path=…) or run.checkpoint(state=…) keeps files with it"
+        raise RunNotFound(f"{self!r} has {what}", how)
 
-    def _loadable(self) -> Artifact:
+    def _loadable(self) -> File:
         for one in self.files:
             if holds_weights(one.path):
                 return one
@@ -166,19 +145,9 @@ def last_of(repo_dir: str, run_id: str) -> Checkpoint | None:
     return next((one for one in reversed(found) if one.files), found[-1] if found else None)
 
 
-def open_last(repo: Repository, record: Record, path: str) -> BinaryIO:
-    """The last file of a run that has this path. Raises RunNotFound."""
-    every = kept.artifacts(repo, record)
-    found = next((one for one in reversed(every) if one.path == path), None)
+def open_last(repo: Repository, record: Record, path: str, step: int | None = None) -> BinaryIO:
+    """The last file of a run that has this path, or that of a step: see `choosing`. Raises RunNotFound."""
+    found = choosing.find(repo, record, path, step)
     if found is None:
-        names = ", ".join(dict.fromkeys(one.path for one in every[-10:])) or "none"
-        raise RunNotFound(f"run {record.id[: layout.SHORT]} has no file {path!r}", f"files that it has: {names}")
-    return kept.source(repo, record, contents(repo)).open(found)
-
-
-def contents(repo: Repository) -> Sequence[Content]:
-    """Where files come from that are not in this clone."""
-    config = lazy("gittrack.git.command").config(repo.git)
-    settings = lazy("gittrack.config.settings").load(repo.paths, environment.current(), config)
-    found: list[Content] = lazy("gittrack.runs.stores").contents(repo, settings)
-    return found
+        raise choosing.missing(repo, record, path, step)
+    return files.File(lambda: repo, record, found).open()

@@ -10,7 +10,7 @@ import builder
 import pytest
 
 import gittrack
-from gittrack.compare import api, checkpoints
+from gittrack.compare import api, checkpoints, files
 from gittrack.errors import RunNotFound, Unsupported, UsageError, WouldOverwrite
 
 SCRIPT = """
@@ -148,7 +148,7 @@ def test_a_file_too_large_for_memory_is_loaded_from_disk(repo, monkeypatch):
     torch = pytest.importorskip("torch")
     made = 'import torch; torch.save({"w": torch.zeros(2_000_000)}, "model.pt")'
     run = record(repo, SAVING.format(made=made, path="model.pt"))
-    monkeypatch.setattr(checkpoints, "IN_MEMORY", 1000)
+    monkeypatch.setattr(files, "IN_MEMORY", 1000)
     assert torch.equal(run.latest().load()["w"], torch.zeros(2_000_000))
 
 
