@@ -89,7 +89,8 @@ def _table(found: Selection, wanted: str | None) -> None:
     short = listing.short_ids(row.id for row in found.rows)
     columns = listing.default_columns(found.rows, now, short) if wanted is None or wanted.startswith("+") else []
     if wanted is not None:
-        columns += [listing.column(found.rows, key, now, short) for key in listing.column_keys(wanted, _known(found))]
+        asked = [listing.column(found.rows, key, now, short) for key in listing.column_keys(wanted, _known(found))]
+        columns = listing.giving_way(columns) + [column._replace(keep=max(column.keep, 8)) for column in asked]
     colour = output_colour()
     shown = [
         render.Column(column.title, column.texts, column.right, style_of(column.key) if colour else None, column.keep)

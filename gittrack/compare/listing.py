@@ -50,6 +50,11 @@ def default_columns(rows: Sequence[Row], now: float, short: int = layout.SHORT) 
     return [column(rows, key, now, short) for key in keys]
 
 
+def giving_way(columns: Sequence[Column]) -> list[Column]:
+    """Columns that nobody asked for: where there is little room they go before those that somebody did."""
+    return [column if column.keep > 8 else column._replace(keep=min(column.keep, 7)) for column in columns]
+
+
 def column_keys(text: str, known: fields.Known) -> list[str]:
     """The keys of `--columns id,params.lr,loss.best`. Raises BadExpression for a name that no run has."""
     keys = [key.strip() for key in text.removeprefix("+").split(",") if key.strip()]
@@ -86,7 +91,9 @@ def column(rows: Sequence[Row], key: str, now: float, short: int = layout.SHORT)
     if _is_metric(rows, key):
         return Column(key, _title(key), list(map(cell, values)), right, keep=6)
     # What few of these runs have is the first to go where there is little room: the others are told apart by the rest.
+    # So does what has one value in all that have it.
     rare = sum(value is None for value in values) * 3 > len(values) * 2
+    rare = rare or len({str(value) for value in values if value is not None}) == 1
     return Column(key, _title(key), [clipped(setting(value)) for value in values], right, keep=1 if rare else 3)
 
 

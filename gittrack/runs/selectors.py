@@ -101,7 +101,7 @@ def _measure(rows: Sequence[Row], metric: str | None, goals: Mapping[str, str]) 
             return next(iter(goals.items()))
         raise errors.UsageError("no run says which metric decides what is best", "say it: best:METRIC; " + _how("loss"))
     if not any(metric in row.metrics for row in rows):
-        raise errors.RunNotFound(f"no run has a metric {metric!r}", _known_metrics(rows, metric))
+        raise no_metric(rows, metric)
     goal = goals.get(metric) or next((row.goals[metric] for row in rows if metric in row.goals), None)
     if goal is None:
         raise errors.UsageError(f"nobody said whether a high or a low {metric} is best", _how(metric))
@@ -160,6 +160,11 @@ def _not_found(text: str, runs: Sequence[_Brief]) -> errors.RunNotFound:
     names = _nearest(text, {run[1] for run in runs if run[1] and not run[3]})
     hint = f"did you mean {' or '.join(names)}?" if names else "`git track ls` lists the runs of this repository"
     return errors.RunNotFound(f"no run is called {text!r} or has an id that begins so", hint)
+
+
+def no_metric(rows: Sequence[Row], metric: str) -> errors.RunNotFound:
+    """The error for a name that none of these runs has."""
+    return errors.RunNotFound(f"no run has a metric {metric!r}", _known_metrics(rows, metric))
 
 
 def _known_metrics(rows: Sequence[Row], metric: str) -> str:

@@ -137,3 +137,9 @@ def test_a_metric_that_is_logged_and_checkpointed_at_a_step_is_there_once(repo, 
     (repo / "twice.py").write_text(script + " run.checkpoint(step=i, metrics={'loss': i})\n")
     track("run", "-q", sys.executable, "twice.py")
     assert gittrack.runs(repo=str(repo))[0].metrics("loss").to_dict() == {0: 0, 1: 1, 2: 2}
+
+
+def test_a_metric_that_no_run_has_is_said_to_be_so(ids):
+    with pytest.raises(RunNotFound, match="no run has a metric 'los'") as caught:
+        gittrack.runs().best("los")
+    assert "loss" in caught.value.hint

@@ -127,3 +127,10 @@ def test_csv_has_whole_values():
     assert first[-3:] == [0.1234567890123, 1.0, 0.5]
     assert second[-3:] == ["", "", ""]
     assert second[title.index("tags")] == "a,b"
+
+
+def test_columns_that_were_asked_for_and_parameters_that_differ_stay_longest():
+    rows = [run(number, params={"lr": number, "same": 1}, user={"name": "u"}, host="h") for number in (1, 2)]
+    automatic = {one.key: one.keep for one in listing.giving_way(listing.default_columns(rows, 0.0))}
+    assert max(keep for key, keep in automatic.items() if key not in ("id", "state")) < 8
+    assert listing.column(rows, "params.same", 0.0).keep < listing.column(rows, "params.lr", 0.0).keep
