@@ -224,10 +224,11 @@ class Source:
 
     def _worst(self, artifact: Artifact, failed: list[errors.GittrackError]) -> errors.GittrackError:
         what = f"{artifact.path!a} of run {self._record.id[: layout.SHORT]}"
-        for error in sorted(failed, key=lambda one: not isinstance(one, errors.CorruptContent)):
-            return type(error)(f"{what} cannot be read: {error.message}", error.hint)
         places = ", ".join(dict.fromkeys(content.store.url for content in self._contents))
         gone = annotations.ever_pruned(logs.operations(self._repo)).get(self._record.id, {}).get(artifact.parcel)
+        damaged = [one for one in failed if isinstance(one, errors.CorruptContent)]
+        for error in damaged or ([] if gone else failed):  # a place that does not answer says less than who let it go
+            return type(error)(f"{what} cannot be read: {error.message}", error.hint)
         if gone is not None:
             return errors.MissingContent(
                 f"{what} was let go of on {codec.format_time(gone.when)[:10]} by {gone.who}; it is not in {places}",
@@ -235,8 +236,14 @@ class Source:
             )
         return errors.MissingContent(
             f"{what} ({artifact.size:,} bytes, sha256 {artifact.sha256}) is not in {places}",
-            "`git track store pull` fetches it, where the run was recorded `git track store push` sends it",
+            f"if nobody has pushed it: run `git track store push` in the clone that recorded it{self._whose()}",
         )
+
+    def _whose(self) -> str:
+        """Where that was, for people who share machines."""
+        facts = self._record.facts
+        name, host = (facts.get("user") or {}).get("name"), facts.get("host")
+        return f" (by {name} on {host})" if name and host else ""
 
 
 def _opened(content: Content, artifact: Artifact) -> BinaryIO:

@@ -137,8 +137,8 @@ def _why(
 def missing(remote: str, absent: Sequence[File]) -> errors.MissingContent:
     """The error for what a remote does not have."""
     more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-    hint = "push them from where they were made: git track store push"
-    return errors.MissingContent(f"{lfs.shown(remote)} does not have the artifact {absent[0][0]}{more}", hint)
+    hint = "nobody has pushed it: run `git track store push` in the clone that recorded the run"
+    return errors.MissingContent(f"{lfs.shown(remote)} does not have the file with sha256 {absent[0][0]}{more}", hint)
 
 
 def wanted(files: Iterable[tuple[str, int]]) -> list[File]:

@@ -115,3 +115,14 @@ def test_a_git_remote_that_is_gone_is_an_error_and_not_one_without_files(repo: P
 def test_without_any_other_place_verify_says_so(repo: Path, track: Track) -> None:
     assert "no git remote to share files through" in track("store", "verify", code=79).stderr
     assert [*rows(track)] == ["this clone"]
+
+
+def test_a_file_that_nobody_has_pushed_is_said_to_be_so(shared: Path, git: Git, track: Track, tmp_path: Path) -> None:
+    other = clone(git, shared, tmp_path)
+    pulled = track("store", "pull", cwd=other, code=80).stderr
+    assert "nobody has pushed it: run `git track store push`" in pulled and "Fetching" not in pulled
+    read = track("cat", "latest:m.pt", cwd=other, code=80).stderr
+    assert "nobody has pushed it" in read and f"on {os.uname().nodename})" in read
+    track("checkout", "latest", "--artifacts", "-o", str(tmp_path / "out"), cwd=other, code=80)
+    track("rm", "latest", "--artifacts", cwd=other)
+    assert "was let go of on" in track("cat", "latest:m.pt", cwd=other, code=80).stderr
