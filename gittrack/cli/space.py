@@ -77,6 +77,10 @@ def gc(
     return render.write(f"removed {size(done.freed + freed)}\n")
 
 
+def _called(name: str | None, deleted: bool) -> str:
+    return " ".join(filter(None, (name, "(deleted)" if deleted else "")))
+
+
 def _ask(yes: bool) -> None:
     if not yes and sys.stdin.isatty() and not typer.confirm("Remove it?", err=True):
         raise errors.UsageError("nothing was removed", "`git track gc --yes` removes without asking")
@@ -141,24 +145,27 @@ def du(
     found: Any = lazy("gittrack.runs.usage").of(place.repository)
     if as_json:
         return render.write(pretty(found.document()))
-    names = {one[0]: one[1] for one in place.index.brief()}
-    runs = found.runs[:number]
+    names = {one[0]: _called(one[1], one[3]) for one in place.index.brief()}
+    here = [one for one in found.runs if one.files]
+    runs = here[:number]
     columns = [
         render.Column("run", [one.run[:SHORT] for one in runs]),
         render.Column("files", [str(one.files) for one in runs], right=True),
         render.Column("size", [size(one.size) for one in runs], right=True),
         render.Column("its own", [size(one.own) for one in runs], right=True),
-        render.Column("name", [cell(names.get(one.run)) for one in runs], keep=5),
+        render.Column("name", [cell(names.get(one.run, "")) for one in runs], keep=5),
     ]
     if runs:
         render.write(render.table(columns, render.terminal_width(), output_colour())[0] + "\n")
-    if len(found.runs) > number:
-        render.say(f"… and {len(found.runs) - number} more; -n shows them")
+    if len(here) > number:
+        render.say(f"… and {len(here) - number} more; -n shows them")
     lines = [
         (found.files, "files of runs, each whole"),
         (found.store, "in the store, where what is equal is there once"),
     ]
     lines += [(found.free, "of it no run needs: `git track gc` frees it, when it is old enough")]
+    away = sum(one.away for one in found.runs)
+    lines += [(away, "of files that are not here: `git track store pull` brings them")] if away else []
     lines += [(found.replaced, "replaced by checkouts: `git track undo` brings it back, for 90 days")]
     lines += [(found.live, "of runs that are going on"), (found.git, "in git: records, small files, snapshots of code")]
     return render.write("".join(f"{size(count):>10}  {what}\n" for count, what in lines if count or "store" in what))

@@ -10,19 +10,21 @@ from gittrack.runs.own_store import own_store
 
 
 class OfRun(NamedTuple):
-    """The large files of one run. `own`: bytes in the store that no other run needs."""
+    """The large files of one run that are here. `own`: bytes in the store that no other run needs. `away`: bytes of
+    files that are not in this clone."""
 
     run: str
     files: int
     size: int
     own: int
+    away: int = 0
 
 
 class Usage(NamedTuple):
     """Sizes in bytes. `runs` by what is their own, the most first."""
 
     runs: list[OfRun]
-    files: int  # all files of runs, each counted whole
+    files: int  # all files of runs that are here, each counted whole
     store: int
     free: int  # in the store, and not needed
     replaced: int  # files that checkouts have replaced, and an undo would bring back
@@ -47,7 +49,9 @@ def of(repo: Repository) -> Usage:
     runs = []
     for run, files in by_run.items():
         own = sum(sizes.get(key, 0) for key in of_run[run] if users[key] == 1)
-        runs.append(OfRun(run, len(files), sum(file.size for file in files), own))
+        here = [file for file in files if keys[file.sha256]]
+        away = sum(file.size for file in files if not keys[file.sha256])
+        runs.append(OfRun(run, len(here), sum(file.size for file in here), own, away))
     runs.sort(key=lambda one: (-one.own, -one.size, one.run))
     used = sum(sizes.get(key, 0) for key in users)
     total, whole = sum(sizes.values()), sum(one.size for one in runs)

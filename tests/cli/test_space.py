@@ -1,6 +1,8 @@
 """`gc`, `du`, `rm --artifacts` and `keep:` from the command line."""
 
+import hashlib
 import json
+from pathlib import Path
 
 import pytest
 import stored
@@ -144,3 +146,15 @@ def test_a_file_that_was_let_go_is_said_to_be_so(runs, call, store):
     assert "was let go of on 20" in call.err and "by Ann Example" in call.err
     call("checkout", "two@50", "--artifacts", "-o", "out", code=80)
     assert "was let go of on 20" in call.err
+
+
+def test_du_counts_what_is_here_and_marks_deleted_runs(runs, call, store):
+    call("rm", "two")
+    assert "two (deleted)" in call("du")
+    (victim,) = (Path(store.paths.common_dir) / "track" / "objects").glob(
+        f"chunks/*/{hashlib.sha256(noise(50, 300_000)).hexdigest()}"
+    )
+    victim.unlink()
+    two = min(json.loads(call("du", "--json"))["runs"], key=lambda one: one["files"])
+    assert (two["files"], two["size"], two["away"]) == (1, 100_000, 300_000)
+    assert "300.0 kB  of files that are not here" in call("du")
