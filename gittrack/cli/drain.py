@@ -50,7 +50,7 @@ class Watch:
         if drain.uploading and error and not self._failed:
             self._failed = True
             self._clear()
-            _say(f"gittrack: {left} of files are not uploaded: {error}; `git track store push` does it\n")
+            _say(f"gittrack: {left} of files are not uploaded: {error}; {_remedy(error)}\n")
 
     def _tell(self, drain: "Drain") -> None:
         """How far it is."""
@@ -68,6 +68,13 @@ class Watch:
         if self._shown and _is_terminal():
             _say(CLEARED)
         self._shown = False
+
+
+def _remedy(error: str) -> str:
+    """What brings the files: where a store is not ours, somebody has to decide first."""
+    if "belongs to another repository" in error:
+        return "give it an address of its own in `store:`, or share it by `git track store push --join`"
+    return "`git track store push` does it"
 
 
 _INTERRUPTED = {

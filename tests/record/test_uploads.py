@@ -168,3 +168,11 @@ def test_the_second_interrupt_leaves_and_says_what_is_not_uploaded_yet(
     git("config", "--unset", "track.uploadRate")
     subprocess.run([TRACK, "store", "push"], cwd=repo, check=True)
     check_uploaded(git, store, 2)
+
+
+def test_a_store_of_another_repository_is_not_said_to_be_a_matter_of_pushing(repo: Path, store: Path) -> None:
+    (repo / "train.py").write_text(SAVES)
+    (store / "gittrack.json").write_text('{"format": 1, "repository": "%s"}' % ("ab" * 20))
+    done = subprocess.run([TRACK, "run", sys.executable, "train.py", "1"], cwd=repo, capture_output=True, text=True)
+    assert "belongs to another repository" in done.stderr and "`git track store push --join`" in done.stderr
+    assert "push` does it" not in done.stderr
