@@ -50,10 +50,12 @@ $(VENV)/bin/python:
 	@scripts/make-venv "$(PYTHON)" $(VENV)
 
 $(VENV)/installed: $(VENV)/bin/python pyproject.toml man/git-track.1
+	@echo 'installing gittrack and what it needs into $(VENV) ...'
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
 $(VENV)/torch: $(VENV)/installed
+	@echo "installing $(TORCH) and scikit-learn into $(VENV): some 200 MB, a minute or two ..."
 	$(BIN)/python -m pip install --quiet $(TORCH_OPTIONS) '$(TORCH)+cpu' 2>/dev/null \
 	  || $(BIN)/python -m pip install --quiet $(TORCH_OPTIONS) '$(TORCH)'
 	$(BIN)/python -m pip install --quiet 'scikit-learn>=1.3'
