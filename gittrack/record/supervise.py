@@ -52,7 +52,7 @@ def run(
     wish: Wish,
     paths: Paths,
     environ: Mapping[str, str],
-    begun: Begun = lambda run, note: None,
+    begun: Begun = lambda *_: None,
     show: Show = lambda _: None,
 ) -> Result:
     """Run and record a command. `begun` hears the run's id, and what the user should know, when the command is about to

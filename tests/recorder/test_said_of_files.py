@@ -8,7 +8,6 @@ import pytest
 
 from gittrack.recorder.active import ActiveRun
 
-
 pytestmark = pytest.mark.usefixtures("gently")
 
 
