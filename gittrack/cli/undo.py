@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -42,8 +42,10 @@ def log(
     """
     if run is None:
         kept = lazy("gittrack.runs.operations")
-        operations = kept.begun(kept.log(here().repository))
-        _print(map(_operation, reversed(operations[max(0, len(operations) - number) :])), as_json)
+        by_id = {one.id: one for one in kept.log(here().repository)}
+        operations = [one for one in kept.begun(by_id.values()) if one.changes or one.outcome != kept.FAILED]
+        shown = reversed(operations[max(0, len(operations) - number) :])
+        _print((_operation(one, by_id) for one in shown), as_json)
     else:
         target = find(run, deleted=True)
         said = lazy("gittrack.runs.annotations").history(fresh().repository, target.id)
@@ -79,7 +81,10 @@ def undo(
     if as_json:
         files = [{"run": run_id, **artifact(one)} for run_id, one in gone]
         return write(pretty({"undone": [one.id for one in undone.operations], "by": undone.by, "gone": files}))
-    return write(f"undone: {line(undone.what)}\n{_gone(gone, len(back))}")
+    kept = lazy("gittrack.runs.operations")
+    by_id = {one.id: one for one in kept.log(place.repository)}
+    what = kept.story(by_id[undone.by], by_id) if undone.by in by_id else f"undone: {undone.what}"
+    return write(f"{line(what)}\n{_gone(gone, len(back))}")
 
 
 def _gone(gone: "list[tuple[str, Artifact]]", count: int) -> str:
@@ -94,12 +99,12 @@ def _gone(gone: "list[tuple[str, Artifact]]", count: int) -> str:
     return "\n".join([head, *shown[:LISTED], *more, hint]) + "\n"
 
 
-def _operation(one: "Operation") -> dict[str, Any]:
+def _operation(one: "Operation", by_id: "Mapping[str, Operation]") -> dict[str, Any]:
     return {
         "id": one.id,
         "when": one.when,
         "who": one.who,
-        "what": lazy("gittrack.runs.operations").describe(one),
+        "what": lazy("gittrack.runs.operations").story(one, by_id),
         "outcome": one.outcome,
         "undoes": one.undoes,
         "refs": [list(change) for change in one.changes],

@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gittrack import errors
@@ -248,3 +248,12 @@ def describe(operation: Operation) -> str:
     ids = [ref.rpartition("/")[2] for ref in refs] or ([operation.group] if operation.group else [])
     shown = [run_id[: layout.SHORT] for run_id in ids[:3]] + ["…"] * (len(ids) > 3)
     return operation.command + (f" ({', '.join(shown)})" if shown else "")
+
+
+def story(operation: Operation, every: Mapping[str, Operation]) -> str:
+    """The same; of an undo what it took back, and of an undo of an undo what is so again. `every`: by id."""
+    first, steps, seen = operation, 0, {operation.id}
+    while first.undoes and first.undoes in every and first.undoes not in seen:
+        first, steps = every[first.undoes], steps + 1
+        seen.add(first.id)
+    return f"{'redone' if steps % 2 == 0 else 'undone'}: {describe(first)}" if steps else describe(operation)

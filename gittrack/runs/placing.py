@@ -163,6 +163,7 @@ def replacing(paths: Paths, root: str, command: str, who: str, undoes: str | Non
     operation = operations.begin(paths, command, time.time(), who=who, undoes=undoes)
     forget(paths, time.time() - operations.EXPIRY)
     target = saved = outcome = None
+    absent = _absent(root)
     try:
         saved = Saved(paths, operation, root)
         target = Target(root, saved)
@@ -181,6 +182,18 @@ def replacing(paths: Paths, root: str, command: str, who: str, undoes: str | Non
             outcome = operations.FAILED
         if outcome is not None:  # else it is half done, as if it had been killed
             operations.end(paths, operation, outcome)
+        for folder in absent if outcome == operations.FAILED else ():  # nothing was done: nothing is left of it
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+
+
+def _absent(root: str) -> list[str]:
+    """The folders that have to be made for `root` to be there, the innermost first."""
+    found = []
+    while root and not os.path.lexists(root):
+        found.append(root)
+        root = os.path.dirname(root)
+    return found
 
 
 def forget(paths: Paths, before: float) -> int:

@@ -14,7 +14,7 @@ from common import TRACK
 from gittrack.core import layout
 from gittrack.git import objects
 from gittrack.git.repository import RefChange
-from gittrack.runs import folding, placing
+from gittrack.runs import folding
 from gittrack.store.local import open_local
 
 HOSTILE = (
@@ -132,8 +132,7 @@ def test_damaged_content_is_never_put_in_place(store, kept, track, tmp_path):
             path.write_bytes(bytes(data))
     out = tmp_path / "out"
     assert "out/model.pt" in track("checkout", keeping.ID, "--artifacts", "-o", str(out), code=81).stderr
-    assert not (out / "out" / "model.pt").exists()
-    assert [path.name for path in out.iterdir() if path.name.startswith(placing.STAGING)] == []
+    assert not out.exists(), "nothing was done, and nothing is left"
 
 
 def test_killed_in_the_middle_it_leaves_whole_files_and_goes_on_when_called_again(store, kept, track, tmp_path):
