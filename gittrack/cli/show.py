@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from gittrack.runs.artifacts import Artifact
     from gittrack.runs.selectors import Target
 
+COUNTED = 20_000  # points
+
 
 def show(
     run: Annotated[str, typer.Argument(metavar="RUN[@STEP]", help="The run, or a checkpoint of it.")] = "latest",
@@ -50,9 +52,22 @@ def show(
     if as_json:
         return render.write(card.pretty(card.whole(target.row, record, environment, files)))
     render.write(render_page.title(f"run {target.id}"))
-    for part in card.parts(target.row, record, environment, time.time(), everything, files):
+    for part in card.parts(target.row, record, environment, time.time(), everything, files, _steps(repo, record)):
         render.write(render_page.part(part, target.row.status))
     return None
+
+
+def _steps(repo: Any, record: Any) -> dict[str, int] | None:
+    """At how many steps each metric was recorded: what is logged and given to a checkpoint, too, has two points at one.
+    None: the run has no checkpoints, or is so long that to count would take a while."""
+    found = record.summary.get("metrics") or {}
+    if not record.summary.get("checkpoints") or sum(one.get("count") or 0 for one in found.values()) > COUNTED:
+        return None
+    steps: dict[str, set[int]] = {}
+    for one in reader.lines(repo, record):
+        for name in one.values:
+            steps.setdefault(name, set()).add(one.step)
+    return {name: len(known) for name, known in steps.items()}
 
 
 def _checkpoint(target: "Target", found: reader.Checkpoint | None, files: "list[Artifact]", as_json: bool) -> None:

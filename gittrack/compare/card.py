@@ -42,9 +42,11 @@ def parts(
     now: float,
     everything: bool = False,
     artifacts: "Sequence[Artifact]" = (),
+    steps: Mapping[str, int] | None = None,
 ) -> list[Part]:
-    """All of the page that there is something to say for. System metrics are there with `everything`."""
-    found = [facts(row, record, now), code(record), params(record), metrics(row, record, everything)]
+    """All of the page that there is something to say for. System metrics are there with `everything`. `steps`: at how
+    many each metric was recorded, where that is known; else its points are counted."""
+    found = [facts(row, record, now), code(record), params(record), metrics(row, record, everything, steps)]
     found += [checkpoints(row), files(row, artifacts), environment_part(environment), left_out(record)]
     found.append(warnings(record))
     return [part for part in found if part.lines or part.rows]
@@ -106,7 +108,7 @@ def params(record: Record) -> Part:
     return Part("parameters", titles=("name", "value", "from"), rows=rows)
 
 
-def metrics(row: Row, record: Record, everything: bool) -> Part:
+def metrics(row: Row, record: Record, everything: bool, steps: Mapping[str, int] | None = None) -> Part:
     found = record.summary.get("metrics") or {}
     names = [name for name in sorted(found) if everything or not name.startswith(SYSTEM)]
     main = row.primary[0] if row.primary else None
@@ -114,7 +116,10 @@ def metrics(row: Row, record: Record, everything: bool) -> Part:
     rows = [_metric(name, found[name], row.goals.get(name)) for name in names]
     if not found and not row.live:
         return Part("metrics", lines=[("none", "`run.log()`, or `metrics: [FILE]` in gittrack.yaml, records them")])
-    return Part("metrics", titles=("name", "last", "best", "min", "max", "points"), rows=rows, right=(1, 2, 3, 4, 5))
+    if steps is not None:
+        rows = [[*texts[:-1], cell(steps.get(name))] for name, texts in zip(names, rows, strict=True)]
+    counted = "points" if steps is None else "steps"
+    return Part("metrics", titles=("name", "last", "best", "min", "max", counted), rows=rows, right=(1, 2, 3, 4, 5))
 
 
 def _metric(name: str, state: Mapping[str, Any], goal: str | None) -> list[str]:

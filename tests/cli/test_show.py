@@ -1,6 +1,7 @@
 """`git track show`: what stands on the page of a run and of a checkpoint."""
 
 import json
+import sys
 
 import builder
 import pytest
@@ -100,3 +101,13 @@ def test_no_run_and_a_damaged_run_are_errors_with_a_next_step(store, call, made)
     call("show", "e" * 20, code=75)
     assert "upgrade" in call.err
     assert "damaged" in call("ls")
+
+
+def test_a_metric_that_is_logged_and_given_to_a_checkpoint_has_as_many_steps_as_there_were(repo, track):
+    script = "import gittrack\nrun = gittrack.init()\nfor step in range(8):\n    run.log({'loss': 1.0}, step=step)\n"
+    script += "    run.checkpoint(step=step, metrics={'loss': 1.0})\nrun.finish()\n"
+    (repo / "train.py").write_text(script)
+    track("run", sys.executable, "train.py")
+    shown = track("show").stdout.splitlines()
+    assert next(line for line in shown if line.split()[:2] == ["name", "last"]).split()[-1] == "steps"
+    assert next(line for line in shown if line.split()[:1] == ["loss"]).split()[-1] == "8"
