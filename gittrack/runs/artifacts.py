@@ -76,7 +76,11 @@ def artifacts(repo: Repository, record: Record) -> list[Artifact]:
 def listed(repo: Repository, record: Record) -> list[Artifact]:
     """The files of a run as people count them: what `torch.save` wrote and a checkpoint has as well is the
     checkpoint's."""
-    found = artifacts(repo, record)
+    return once(artifacts(repo, record))
+
+
+def once(found: Sequence[Artifact]) -> list[Artifact]:
+    """`listed`, of all files of a run."""
     files = [_kept(one) for one in found]
     theirs = twins.of_checkpoints(files, _logged(found))
     return [

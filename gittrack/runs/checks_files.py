@@ -45,7 +45,8 @@ def files(patient: Patient) -> Iterator[Finding]:
             continue
         released = artifacts.released(kept.files, said.now.get(run_id, ()))
         states = let_go.states(repo, run_id, kept.files)
-        removed += sum(state == let_go.GONE and one.parcel not in released
+        counted = {id(one) for one in artifacts.once(kept.files) if one.parcel not in released}
+        removed += sum(state == let_go.GONE and id(one) in counted
                        for state, one in zip(states, kept.files, strict=True))  # fmt: skip
         needed = [one for state, one in zip(states, kept.files, strict=True) if state == let_go.KEPT]
         bad += _small(repo, kept._replace(files=[one for one in kept.files if one.where == parcels.GIT]))

@@ -30,9 +30,11 @@ def test_keep_frees_what_the_usual_training_makes(repo: Path, track: Any) -> Non
     assert "6, 12.0 MB" in track("show").stdout
     before = _du(track)
     assert before > 6 * ONE
-    assert "lets go of the files of 4 checkpoints of 1 runs" in track("gc", "--grace", "0", "--yes").stdout
+    assert "lets go of the files of 4 checkpoints" in track("gc", "--grace", "0", "--yes").stdout
     assert 2 * ONE < _du(track) < 2.1 * ONE, "the latest checkpoint, and what is in none"
     assert json.loads(track("gc", "--grace", "0", "--json").stdout)["keep"] == {}
+    assert "but of 4 files that it let go of, 4 are gone" in track("undo").stdout
+    assert "removed before that was undone: 4 files" in track("doctor").stdout
 
 
 def test_keep_best_frees_it_as_well_and_counts_checkpoints(repo: Path, track: Any) -> None:
