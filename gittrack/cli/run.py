@@ -8,7 +8,7 @@ import typer
 
 from gittrack import errors
 from gittrack.cli import context
-from gittrack.compare.text import size
+from gittrack.compare.text import count, size
 from gittrack.core import codec
 from gittrack.core.layout import SHORT
 from gittrack.lazy import lazy
@@ -214,7 +214,9 @@ def _plan_lines(plan: Any) -> list[str]:
     if not plan.entries:
         lines = [f"The work tree is as committed ({base}): that commit is the snapshot."]
     else:
-        lines = [f"The snapshot ({base}) would differ in {len(plan.entries)} files, {size(plan.size)} to read:"]
+        lines = [
+            f"The snapshot ({base}) would differ in {count(len(plan.entries), 'file')}, {size(plan.size)} to read:"
+        ]
         lines += [f"  {each.kind:<10} {size(each.size):>9}  {each.path}" for each in plan.entries]
     if plan.left_out:
         lines.append("Left out:")

@@ -12,7 +12,7 @@ from gittrack.cli import render
 from gittrack.cli.asking import find_all, fresh
 from gittrack.cli.store_state import Call, bar, each, status, verify
 from gittrack.compare.card import pretty
-from gittrack.compare.text import size
+from gittrack.compare.text import count, size
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
@@ -200,10 +200,10 @@ def _told(call: Call, reports: "dict[str, Report]", failures: Sequence[Exception
         for url, report in reports.items():
             had = f", {report.before:,} were there" if report.before else ""
             new = report.files - report.before
-            sys.stdout.write(f"{url}: {would} {new:,} files, {size(report.sent)}{had}\n")
+            sys.stdout.write(f"{url}: {would} {count(new, 'file')}, {size(report.sent)}{had}\n")
         if lost:
             sys.stdout.write(
-                f"{lost:,} files were not to be found, or damaged; `git track store status` says what is where, "
+                f"{count(lost, 'file')} could not be found, or not whole; `git track store status` says what is where, "
                 "and another clone may have them\n"
             )
     if failures:

@@ -9,7 +9,7 @@ from gittrack.cli import render
 from gittrack.cli.asking import fresh
 from gittrack.cli.progress import Progress
 from gittrack.compare.card import pretty
-from gittrack.compare.text import cell, size
+from gittrack.compare.text import cell, count, size
 from gittrack.core.layout import SHORT
 from gittrack.lazy import lazy
 
@@ -145,7 +145,7 @@ def _advice(rows: list[dict[str, Any]], all_answered: bool) -> list[str]:
     lost = min(row["nowhere"] for row in rows)
     if lost and all_answered:
         where = "neither here nor there" if len(rows) > 1 else "not here, and there is no other place to look in"
-        advice.append(f"{_count(lost)} {'is' if lost == 1 else 'are'} {where}: {_PUSH}")
+        advice.append(f"{count(lost, 'file')} {'is' if lost == 1 else 'are'} {where}: {_PUSH}")
     return advice
 
 
@@ -267,11 +267,7 @@ def _document(before: Any, after: Any, uses: dict[str, Any]) -> dict[str, Any]:
 
 
 def _verdict(one: Any) -> str:
-    said = [f"{_count(one.files)} whole ({size(one.size)})"]
+    said = [f"{count(one.files, 'file')} whole ({size(one.size)})"]
     said += [f"{len(one.damaged):,} damaged"] if one.damaged else []
     said += [f"{len(one.missing):,} missing"] if one.missing else []
     return ", ".join(said)
-
-
-def _count(number: int) -> str:
-    return f"{number:,} file{'s' * (number != 1)}"

@@ -44,6 +44,11 @@ def number(value: float) -> str:
     return f"{value:.5g}"
 
 
+def count(number: int, what: str) -> str:
+    """`1 file`, `2,000 files`."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 def size(count: Any) -> str:
     """Bytes in one unit: `512 B`, `1.5 MB`."""
     if not isinstance(count, (int, float)):

@@ -187,7 +187,8 @@ class ActiveRun:
 
     def __repr__(self) -> str:
         how = ", joined" if self.joined else ""
-        return f"<gittrack run {self.id[:7]} {self.status}{how}: {len(self.params)} parameters>"
+        has = f"{len(self.params)} parameter{'s' * (len(self.params) != 1)}"
+        return f"<gittrack run {self.id[:7]} {self.status}{how}: {has}>"
 
     def _repr_html_(self) -> str:
         rows = "".join([f"<tr><th>{_escape(name)}</th><td>{_escape(value)}</td></tr>" for name, value in self._rows()])

@@ -151,10 +151,10 @@ def test_the_limit_is_a_setting(
     assert "embedded_limit" in track("store", "push", code=79).stderr
     assert data_refs(git, bare) == []
     (repo / "gittrack.yaml").write_text("embedded_limit: 3MB\n")
-    assert "origin: copied 1 files, 2.0 MB" in track("store", "push").stdout
+    assert "origin: copied 1 file, 2.0 MB" in track("store", "push").stdout
     assert len(data_refs(git, bare)) == 2
     shutil.rmtree(repo / ".git" / "track" / "objects")
-    assert "this clone: copied 1 files, 2.0 MB" in track("store", "pull").stdout
+    assert "this clone: copied 1 file, 2.0 MB" in track("store", "pull").stdout
 
 
 MANY = """

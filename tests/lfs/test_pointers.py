@@ -156,14 +156,14 @@ def test_the_command_brings_files_to_the_remote_and_back(
 ) -> None:
     assert "git remote add" in track("store", "push", code=79).stderr
     git("remote", "add", "origin", str(bare))
-    assert "would copy 1 files" in track("store", "push", "--dry-run").stdout
+    assert "would copy 1 file" in track("store", "push", "--dry-run").stdout
     assert not (bare / "lfs").exists()
-    assert "origin: copied 1 files, 3.0 MB" in track("store", "push").stdout
+    assert "origin: copied 1 file, 3.0 MB" in track("store", "push").stdout
     assert "copied 0 files, 0 B, 1 were there" in track("store", "push").stdout
     shutil.rmtree(bare / "lfs")
-    assert "origin: copied 1 files, 3.0 MB" in track("store", "push", "--again").stdout
+    assert "origin: copied 1 file, 3.0 MB" in track("store", "push", "--again").stdout
     shutil.rmtree(repo / ".git" / "track" / "objects")
-    assert "this clone: copied 1 files" in track("store", "pull").stdout
+    assert "this clone: copied 1 file" in track("store", "pull").stdout
     shutil.rmtree(bare)
     assert read(repo, run_ref) == MODEL
 
