@@ -7,7 +7,7 @@ is already in the next.
 
 import contextlib
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -37,6 +37,7 @@ class Needs(NamedTuple):
     files: list[File]
     pruned: list[File]
     since: float | None
+    doubles: Collection[tuple[str, str]] = ()  # runs and parcels of what torch.save wrote and checkpoints have as well
 
     @property
     def digests(self) -> set[str]:
@@ -62,7 +63,17 @@ def of_clone(repo: Repository, going: Mapping[str, Collection[str]] = MappingPro
     pruned: list[File] = []
     for file in dict.fromkeys(one.file for one in said if one.file.sha256):
         (pruned if file.parcel in released.get(file.run, ()) else needed).append(file)
-    return Needs(needed, pruned, since)
+    return Needs(needed, pruned, since, _doubles(said))
+
+
+def _doubles(said: Sequence["_Said"]) -> set[tuple[str, str]]:
+    logged = {one.file[:2] for one in said if not one.file.sha256}
+    checkpoints: dict[str, set[str]] = {}
+    for one in said:
+        if one.file[:2] not in logged:
+            checkpoints.setdefault(one.file.run, set()).add(one.file.parcel)
+    released = _released(said, checkpoints)
+    return {(run, parcel) for run, names in released.items() for parcel in names - checkpoints[run]}
 
 
 def _released(said: Iterable["_Said"], going: Mapping[str, Collection[str]]) -> dict[str, set[str]]:

@@ -43,6 +43,8 @@ def of(repo: Repository) -> Usage:
     keys = {digest: gc.keys_of(content, [digest]) for digest in needed.digests}
     by_run: dict[str, list[needs.File]] = {}
     for file in needed.files:
+        if file[:2] in needed.doubles:
+            continue
         by_run.setdefault(file.run, []).append(file)
     of_run = {run: {key for file in files for key in keys[file.sha256]} for run, files in by_run.items()}
     users = Counter(key for found in of_run.values() for key in found)

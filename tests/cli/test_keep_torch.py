@@ -28,6 +28,8 @@ def test_keep_frees_what_the_usual_training_makes(repo: Path, track: Any) -> Non
     said = track("run", sys.executable, "train.py").stderr
     assert "6 files kept, 12.0 MB" in said, "five of checkpoints, and one that torch.save alone wrote"
     assert "6, 12.0 MB" in track("show").stdout
+    [counted] = json.loads(track("du", "--json").stdout)["runs"]
+    assert counted["files"] == 6 and counted["size"] < 6.1 * ONE
     before = _du(track)
     assert before > 6 * ONE
     assert "lets go of the files of 4 checkpoints" in track("gc", "--grace", "0", "--yes").stdout
