@@ -44,8 +44,8 @@ def checkout(
     The code is the run's snapshot, as git would check it out. The files of RUN@STEP and RUN@best are those of that
     checkpoint, as `git track artifacts RUN@STEP` lists them; those of RUN are the latest: the latest checkpoint's, and
     of each path that was logged the last. Without -o the code goes to the top of the work tree and the files to where
-    the run had them; with -o the same below DIR, and with --artifacts DIR holds the files alone. Branch, index and
-    stash are never touched.
+    the run had them, images, tables and texts that were logged left aside; with -o everything goes below DIR, and with
+    --artifacts DIR holds the files alone. Branch, index and stash are never touched.
 
     Nothing is overwritten without a word: on a terminal it asks, elsewhere it stops with exit code 82 and names the
     files. What --force overwrites, `git track undo` brings back. Nothing is ever deleted. Every file is compared with

@@ -33,6 +33,7 @@ from gittrack.store.content import Content
 Progress = Callable[[int], None]  # bytes done since the last call
 
 _PIECE = 1024 * 1024
+_SHOWN = frozenset({"text", "image", "figure", "table", "histogram"})  # kinds that are made to be looked at
 _SEARCHED = 2000  # paths among which one is looked for that is like a mistyped one
 
 
@@ -93,7 +94,7 @@ def prepare(repo: Repository, record: Record, wish: Wish) -> Checkout:
 def _found(repo: Repository, record: Record, wish: Wish, notes: list[str]) -> Sequence[Artifact]:
     if wish.files is not None or not wish.artifacts:
         return wish.files or []
-    found = wanted(repo, record, wish.point)
+    found = _at_home(wanted(repo, record, wish.point), wish, notes)
     short = record.id[: layout.SHORT]
     if not found and not wish.code:
         hint = "a run keeps them with run.checkpoint(path=…) and run.log_artifact(…)"
@@ -106,6 +107,21 @@ def _found(repo: Repository, record: Record, wish: Wish, notes: list[str]) -> Se
     if wish.point is not None and not found:
         notes.append(f"the checkpoint {wish.point} of run {short} has no files")
     return found
+
+
+def _at_home(found: list[Artifact], wish: Wish, notes: list[str]) -> list[Artifact]:
+    """Without those that never had a place in the work tree, where all of a run is put back there."""
+    if wish.directory is not None or wish.paths or wish.point is not None or not wish.code:
+        return found
+    kept = [one for one in found if one.kind not in _SHOWN]
+    if len(kept) < len(found):
+        what = (
+            "1 logged image, table or text stays"
+            if len(found) - len(kept) == 1
+            else (f"{len(found) - len(kept):,} logged images, tables and texts stay")
+        )
+        notes.append(f"{what} out of the work tree: -o DIR, --artifacts or --path restore them")
+    return kept
 
 
 def wanted(repo: Repository, record: Record, point: int | str | None) -> list[Artifact]:

@@ -1,6 +1,7 @@
 """Files of a run come back as they were, where they were, and take nothing of the user's with them."""
 
 import json
+import sys
 
 import pytest
 from checked_out import tree
@@ -171,6 +172,26 @@ def test_files_go_where_the_run_had_them(repo, git, track, tmp_path):
     assert "table.csv" in tree(tmp_path / "files")
     track("checkout", "latest", "--artifacts", "-p", "out/model.pt", "-o", "rel", cwd=repo / "sub")
     assert sorted(tree(repo / "sub" / "rel")) == ["out/model.pt"]
+
+
+def test_what_was_logged_to_be_looked_at_does_not_litter_the_work_tree(repo, track, tmp_path):
+    (repo / "train.py").write_text("""
+import gittrack
+run = gittrack.init()
+run.log_text("hello", "notes.txt")
+run.log_table([{"a": 1}], "rows")
+open("model.pt", "w").close()
+run.checkpoint(1, path="model.pt")
+""")
+    track("run", "-q", sys.executable, "train.py")
+    (repo / "model.pt").unlink()
+    done = track("checkout", "latest")
+    assert "2 logged images, tables and texts stay out of the work tree: -o DIR" in done.stderr
+    assert (repo / "model.pt").exists() and not {"notes.txt", "rows.csv"} & {one.name for one in repo.iterdir()}
+    track("checkout", "latest", "--path", "notes.txt")
+    assert (repo / "notes.txt").read_text() == "hello"
+    track("checkout", "latest", "-o", str(tmp_path / "out"))
+    assert {"notes.txt", "rows.csv", "model.pt", "train.py"} <= {one.name for one in (tmp_path / "out").iterdir()}
 
 
 def test_a_folder_or_a_link_in_the_way_is_named_and_nothing_is_done_not_even_by_force(trained, track, tmp_path):
