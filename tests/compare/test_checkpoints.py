@@ -24,7 +24,7 @@ for step in range(3):
         file.write('{"step": %d}' % step)
     run.log({"loss": (step - 1) ** 2}, step=step)
     run.checkpoint(step=step, metrics={"loss": (step - 1) ** 2}, primary_metric=("loss", "minimize"), path="out")
-run.checkpoint(step=3, metrics={"loss": 9})
+run.checkpoint(step=3, metrics={"loss": 9, "accuracy": 0.5})
 run.log_artifact("out/config.json", name="last.json")
 """
 
@@ -63,6 +63,8 @@ def test_the_best_the_latest_and_one_of_a_step_are_found(run):
     with pytest.raises(UsageError) as caught:
         run.best("accuracy")
     assert "goals: {accuracy: minimize}" in caught.value.hint
+    with pytest.raises(RunNotFound):
+        run.best("acuracy")
 
 
 def test_files_are_opened_without_being_copied(run):
