@@ -1,6 +1,7 @@
 """What a checkpoint's files cost: for the training, until they are stored, on the disk, and to get them back."""
 
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -8,6 +9,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 
 from benchmarks.harness import LIMIT, Failed, Line, Spread, clocked, in_turns, process
@@ -26,38 +28,47 @@ SHARING = (
 
 def measure_store(scene: Scene) -> Iterator[Line]:
     """Seconds of processor, all threads: the work is done behind the training, on the cores that it leaves."""
-    track, copy = os.path.join(scene.root, "track"), os.path.join(scene.root, "copy")
-    file = _file(scene, CHECKPOINT)
+    stores = scene.folder(
+        "stores"
+    )  # new files for both, none deleted meanwhile: memory that was just freed is cheaper,
+    file = _file(scene, CHECKPOINT)  # and ext4 is slow to make files for seconds after others were deleted
 
     def ours() -> float:
-        shutil.rmtree(track, ignore_errors=True)
-        return _processor(lambda: open_local(track).put_file(file))
+        return _processor(lambda: open_local(tempfile.mkdtemp(dir=stores)).put_file(file))
 
     def floor() -> float:
-        return _processor(lambda: _read_hash_twice_write(file, copy))
+        return _processor(lambda: _read_hash_twice_write(file, os.path.join(tempfile.mkdtemp(dir=stores), "copy")))
 
     least, took = in_turns(7, floor, ours)
     work = "processor time until a new checkpoint file of 256 MB is stored: cut, hashed, written, flushed"
     yield Line("store", work, "one read, two sha256, one write, flushed", least, took, "s", 1.5)
-    os.unlink(copy)
 
     made = [_file(scene, CHECKPOINT + number * PIECE) for number in range(VERSIONS)]
 
     def floors() -> float:
-        return _processor(lambda: [_read_hash_twice_write(path, copy) for path in made]) / VERSIONS
+        folder = tempfile.mkdtemp(dir=stores)
+        return (
+            _processor(lambda: [_read_hash_twice_write(path, f"{folder}/{n}") for n, path in enumerate(made)])
+            / VERSIONS
+        )
 
-    least, without, whole = in_turns(3, floors, lambda: _run(scene, []), lambda: _run(scene, made))
+    names = (f"run-{number}" for number in itertools.count())
+    least, without, whole = in_turns(
+        5, floors, lambda: _run(scene, next(names), []), lambda: _run(scene, next(names), made)
+    )
     work = f"the same of everything: what each of {VERSIONS} such checkpoints adds to a run, copy and commit included"
     each = Spread(tuple((took - without.median) / VERSIONS for took in whole.values))
     yield Line("store/run", work, "one read, two sha256, one write, flushed", least, each, "s", 1.5)
-    os.unlink(copy)
     for path in made[1:]:
         os.unlink(path)
+    shutil.rmtree(stores)
+    for number in range(int(next(names).removeprefix("run-"))):
+        shutil.rmtree(os.path.join(scene.root, f"run-{number}"))
 
 
-def _run(scene: Scene, paths: list[str]) -> float:
-    """Processor time of a run with these checkpoints, and of all of its processes."""
-    repo = scene.repository("one")
+def _run(scene: Scene, name: str, paths: list[str]) -> float:
+    """Processor time of a run with these checkpoints in a new repository, and of all of its processes."""
+    repo = scene.repository(name)
     code = f"import gittrack\nrun = gittrack.init()\nfor path in {paths!r}: run.checkpoint(path=path)"
     argv = program("all_of_it.py", "git", "track", "run", "-q", sys.executable, "-c", code)
     took = float(process(argv, repo, scene.env).output)
