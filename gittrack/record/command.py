@@ -11,7 +11,6 @@ from gittrack import errors
 from gittrack.recorder import opening
 
 BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(opening.__file__)), "bootstrap")
-ARTIFACTS = "GITTRACK_ARTIFACTS"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # what every shell answers
 
 
@@ -58,9 +57,9 @@ def environment(
     """The user's environment plus what makes a process of the command join the run."""
     child = {**environ, opening.RUN_ID: run_id, opening.RUN_DIR: directory}
     if artifacts not in ("", "1"):
-        child[ARTIFACTS] = artifacts
+        child[opening.ARTIFACTS] = artifacts
     elif artifacts:
-        child.pop(ARTIFACTS, None)  # keeping all is what a process does that is told nothing
+        child.pop(opening.ARTIFACTS, None)  # keeping all is what a process does that is told nothing
     paths = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path != BOOTSTRAP]
     if autolog:
         child["PYTHONPATH"] = os.pathsep.join([BOOTSTRAP, *paths] if any(paths) else [BOOTSTRAP])

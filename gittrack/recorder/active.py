@@ -11,7 +11,7 @@ import sys
 
 from . import logged, resume, torch_hook
 from .complain import complain
-from .opening import RUN_DIR, RUN_ID
+from .opening import ARTIFACTS, RUN_DIR, RUN_ID
 from .plain import plain, plain_params
 from .secret_names import clean_text
 
@@ -100,9 +100,7 @@ class ActiveRun:
         self.continues = resume.named() if joined else continues
         said = {RUN_ID: run_id, RUN_DIR: journal.dir, resume.RESUME: continues}
         self._outer = (
-            None
-            if joined
-            else _announce({**said, torch_hook.ARTIFACTS: artifacts} if artifacts not in (None, "1") else said)
+            None if joined else _announce({**said, ARTIFACTS: artifacts} if artifacts not in (None, "1") else said)
         )
         torch_hook.watch()
         _open.append(self)

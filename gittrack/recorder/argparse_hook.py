@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
-from _thread import get_ident
 
 from .complain import complain
 from .opening import open_journal
 from .plain import plain_params
+from .wrapping import is_wrapped, wrapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
 _METHODS = ("parse_args", "parse_known_args", "parse_intermixed_args", "parse_known_intermixed_args")
@@ -28,31 +27,11 @@ def install() -> None:
     parser = sys.modules["argparse"].ArgumentParser
     for name in _METHODS:
         method = parser.__dict__[name]
-        if not hasattr(method, "_gittrack"):
-            setattr(parser, name, _watched(method))
+        if not is_wrapped(method):
+            setattr(parser, name, wrapped(method, _parsing, _record))
 
 
-def _watched(method: Callable[..., Any]) -> Callable[..., Any]:
-    def parse(self: Any, *args: Any, **named: Any) -> Any:
-        thread = get_ident()
-        if thread in _parsing:
-            return method(self, *args, **named)
-        _parsing.add(thread)
-        try:
-            result = method(self, *args, **named)
-        finally:
-            _parsing.discard(thread)
-        _record(result)
-        return result
-
-    for name in ("__module__", "__name__", "__qualname__", "__doc__"):
-        setattr(parse, name, getattr(method, name))
-    parse.__wrapped__ = method  # type: ignore[attr-defined]
-    parse._gittrack = True  # type: ignore[attr-defined]
-    return parse
-
-
-def _record(result: Any) -> None:
+def _record(result: Any, _args: object, _named: object) -> None:
     try:
         run_dir = os.environ.get("GITTRACK_RUN_DIR", "")
         if not run_dir or (_is_tool() and not _is_first(run_dir)):

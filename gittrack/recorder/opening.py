@@ -13,6 +13,7 @@ from .complain import say
 from .journal import Journal, shared
 
 RUN_ID, RUN_DIR = "GITTRACK_RUN_ID", "GITTRACK_RUN_DIR"
+ARTIFACTS = "GITTRACK_ARTIFACTS"
 
 
 def open_journal(quiet: bool = False) -> Journal | None:

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import os
 import sys
-from _thread import get_ident
 from stat import S_ISREG
 
 from . import logged
 from .complain import complain
 from .importing import when_loaded
-from .opening import RUN_DIR, open_journal
+from .opening import ARTIFACTS, RUN_DIR, open_journal
+from .wrapping import is_wrapped, wrapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
-ARTIFACTS = "GITTRACK_ARTIFACTS"
 _OFF, _ON = ("0", "false", "no", "off"), ("", "1", "true", "yes", "on")
 _saving: set[int] = set()
 
@@ -38,34 +36,18 @@ def install() -> None:
     save = getattr(sys.modules["torch"], "save", None)  # another module may have that name
     if _wanted() is None or save is None:
         return
-    if not hasattr(save, "_gittrack"):
-        wrapped = _followed(save)
+    if not is_wrapped(save):
+        watched = wrapped(save, _saving, _saved)
         module = sys.modules.get(save.__module__)
         if getattr(module, "save", None) is save:  # torch.serialization: where pickle looks for it
-            module.save = wrapped  # type: ignore[union-attr]
-        sys.modules["torch"].save = wrapped  # type: ignore[attr-defined]
+            module.save = watched  # type: ignore[union-attr]
+        sys.modules["torch"].save = watched  # type: ignore[attr-defined]
 
 
-def _followed(save: Callable[..., Any]) -> Callable[..., Any]:
-    def torch_save(*args: Any, **named: Any) -> Any:
-        thread = get_ident()
-        if thread in _saving:
-            return save(*args, **named)
-        _saving.add(thread)
-        try:
-            result = save(*args, **named)
-        finally:
-            _saving.discard(thread)
-        target = named.get("f", args[1] if len(args) > 1 else None)
-        if isinstance(target, (str, os.PathLike)):
-            _keep(target)
-        return result
-
-    for name in ("__module__", "__name__", "__qualname__", "__doc__"):
-        setattr(torch_save, name, getattr(save, name))
-    torch_save.__wrapped__ = save  # type: ignore[attr-defined]
-    torch_save._gittrack = True  # type: ignore[attr-defined]
-    return torch_save
+def _saved(_result: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+    target = named.get("f", args[1] if len(args) > 1 else None)
+    if isinstance(target, (str, os.PathLike)):
+        _keep(target)
 
 
 def _keep(target: Any) -> None:
