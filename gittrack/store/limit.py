@@ -2,17 +2,16 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
 
-from gittrack.store.base import Bytes, Entry, Store
+from gittrack.store.base import Bytes, Store
+from gittrack.store.wrapper import WrapperStore
 
 
-class LimitStore:
+class LimitStore(WrapperStore):
     """Each put waits until what was sent before it has had its time."""
 
     def __init__(self, store: Store, rate: int) -> None:
-        self.url = store.url
-        self._store = store
+        super().__init__(store)
         self._rate = rate
         self._lock = threading.Lock()
         self._free = 0.0  # when the line is free again, by the monotonic clock
@@ -24,18 +23,3 @@ class LimitStore:
             self._free = start + length / self._rate
         time.sleep(max(0.0, start - time.monotonic()))
         self._store.put(key, data)
-
-    def get(self, key: str) -> bytes:
-        return self._store.get(key)
-
-    def size(self, key: str) -> int | None:
-        return self._store.size(key)
-
-    def list(self, prefix: str) -> Iterator[Entry]:
-        return self._store.list(prefix)
-
-    def delete(self, keys: Iterable[str]) -> None:
-        self._store.delete(keys)
-
-    def flush(self) -> None:
-        self._store.flush()

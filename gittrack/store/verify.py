@@ -4,19 +4,18 @@ With `read_back`, what was put is read again before it counts as kept: for store
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
 
 from gittrack import errors
-from gittrack.store.base import Bytes, Entry, Store
+from gittrack.store.base import Bytes, Store
 from gittrack.store.content import CHUNKS, FILES
+from gittrack.store.wrapper import WrapperStore
 
 
-class VerifyStore:
+class VerifyStore(WrapperStore):
     """Names of other objects say nothing about their bytes: these pass as they are."""
 
     def __init__(self, store: Store, read_back: bool = False) -> None:
-        self.url = store.url
-        self._store = store
+        super().__init__(store)
         self._read_back = read_back
 
     def put(self, key: str, data: Bytes) -> None:
@@ -30,18 +29,6 @@ class VerifyStore:
         if not is_right(key, data):
             raise damaged(key, self.url)
         return data
-
-    def size(self, key: str) -> int | None:
-        return self._store.size(key)
-
-    def list(self, prefix: str) -> Iterator[Entry]:
-        return self._store.list(prefix)
-
-    def delete(self, keys: Iterable[str]) -> None:
-        self._store.delete(keys)
-
-    def flush(self) -> None:
-        self._store.flush()
 
 
 def is_right(key: str, data: Bytes) -> bool:
