@@ -20,9 +20,6 @@ from gittrack.record import processes, waiting
 from gittrack.recorder import files
 from gittrack.runs import live
 
-LONGEST = 300  # characters of an error
-_LENGTH = 2500  # always so long: it is written over itself
-
 
 class Upload(NamedTuple):
     """Bytes that are not uploaded yet, as far as is known. `error`: why not, when the last try failed."""
@@ -124,6 +121,4 @@ def follow(paths: Paths, run_id: str, show: waiting.Show, since: float, interrup
 
 
 def publish(descriptor: int, upload: Upload) -> None:
-    said = {"error": (upload.error or "")[:LONGEST], "left": upload.left}
-    with contextlib.suppress(OSError):  # a full disk: nobody but those who watch would miss it
-        os.pwrite(descriptor, json.dumps(said).encode().ljust(_LENGTH), 0)
+    waiting.say(descriptor, upload.error, {"left": upload.left})

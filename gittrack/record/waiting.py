@@ -4,8 +4,8 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from gittrack.core import parcels
 from gittrack.runs import live
@@ -13,7 +13,7 @@ from gittrack.runs import live
 FILE, LOCK = "progress", "lock"  # in the folder of parcels
 EVERY = 0.1
 ENOUGH = 2  # interrupts: then nobody waits any more
-LONGEST = 300  # characters of an error
+_LONGEST = 300  # characters of an error
 _LENGTH = 2500  # always so long: it is written over itself
 
 
@@ -62,13 +62,19 @@ class Publisher:
 
     def _write(self) -> None:
         self._next = time.monotonic() + EVERY
-        said = {"done": self._done, "error": (self._error or "")[:LONGEST], "parcel": self._parcel}
-        with contextlib.suppress(OSError):  # a full disk, a removed folder: nobody but those who watch would miss it
+        said = {"done": self._done, "parcel": self._parcel}
+        with contextlib.suppress(OSError):  # a removed folder: nobody but those who watch would miss it
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
-                os.pwrite(descriptor, json.dumps(said).encode().ljust(_LENGTH), 0)
+                say(descriptor, self._error, said)
             finally:
                 os.close(descriptor)
+
+
+def say(descriptor: int, error: str | None, said: Mapping[str, Any]) -> None:
+    """Write over what such a file said before."""
+    with contextlib.suppress(OSError):  # a full disk: nobody but those who watch would miss it
+        os.pwrite(descriptor, json.dumps({**said, "error": (error or "")[:_LONGEST]}).encode().ljust(_LENGTH), 0)
 
 
 _sizes: dict[str, int] = {}  # of the parcels that were looked at: whole ones do not change
