@@ -54,12 +54,7 @@ def begun(repo: Path) -> Iterator[Callable[[str], tuple[Terminal, psutil.Process
 
     yield begin
     for each in opened:
-        try:
-            os.kill(each.pid, signal.SIGKILL)
-            os.waitpid(each.pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            pass
-        os.close(each.screen)
+        each.close()
     for process in storers(repo):
         process.kill()
 

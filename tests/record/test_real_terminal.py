@@ -56,6 +56,15 @@ class Terminal:
                 return os.waitstatus_to_exitcode(status)
         raise AssertionError(f"it did not end; there was {self.text!r}")
 
+    def close(self) -> None:
+        """Kill what is still there, and shut the terminal."""
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+        os.close(self.screen)
+
     def _read(self, seconds: float) -> None:
         if select.select([self.screen], [], [], seconds)[0]:
             try:
@@ -74,12 +83,7 @@ def shown(repo: Path) -> Iterator[object]:
 
     yield start
     for each in opened:
-        try:
-            os.kill(each.pid, signal.SIGKILL)
-            os.waitpid(each.pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            pass
-        os.close(each.screen)
+        each.close()
 
 
 def console(repo: Path) -> bytes:
