@@ -93,5 +93,5 @@ class Finishing:
 
     def _failed(self, directory: str, error: Exception) -> None:
         hint = getattr(error, "hint", "")
-        text = str(getattr(error, "message", None) or getattr(error, "strerror", None) or error)
+        text = waiting.reason(error)
         self.failures[os.path.basename(directory)] = f"{text} ({hint})" if hint else text

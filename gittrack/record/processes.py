@@ -1,5 +1,6 @@
 """Processes of our own: started with this gittrack, whichever one the training would import, and not recorded."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -8,7 +9,9 @@ from collections.abc import Mapping, Sequence
 import gittrack
 from gittrack.config import environment
 from gittrack.git.discover import Paths
+from gittrack.lazy import lazy
 
+_NICE = 10
 _HOME = os.path.dirname(os.path.dirname(os.path.abspath(gittrack.__file__)))
 
 
@@ -43,6 +46,13 @@ def given() -> tuple[list[str], Paths]:
     """In such a process: what it was started with."""
     *args, git_dir, common_dir, worktree = sys.argv[1:]
     return args, Paths(git_dir, common_dir, worktree or None)
+
+
+def step_back() -> None:
+    """In such a process: leave processor and disk to the training where it wants them."""
+    with contextlib.suppress(OSError):
+        os.nice(_NICE)
+    lazy("gittrack.record.usage").low_disk_priority()
 
 
 def code(module: str) -> str:

@@ -27,7 +27,6 @@ from gittrack.git import command
 from gittrack.git.command import Git
 from gittrack.git.discover import Paths
 from gittrack.git.open import open_repository
-from gittrack.lazy import lazy
 from gittrack.record import keeping, processes, telling, uploads, waiting
 from gittrack.record.pump import wait
 from gittrack.recorder import files
@@ -38,7 +37,6 @@ LOOK_EVERY = 0.2
 IDLE = 30.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 MARK, PATIENCE = 0.05, 20
-NICE = 10
 DONE = ".done"
 _FAILURES = (errors.GittrackError, OSError)
 
@@ -100,7 +98,7 @@ class Storing:
 
     def complain(self, error: Exception) -> None:
         """Tell of what keeps us from going on: at once to who watches, once to the record."""
-        text = str(getattr(error, "message", None) or getattr(error, "strerror", None) or error)
+        text = waiting.reason(error)
         self.progress.failed(text)
         if not self._warned and self._file is not None:
             with contextlib.suppress(OSError):  # the disk is full: said the next time
@@ -147,7 +145,7 @@ def main() -> None:
     """The process."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # as we were started: signals may have been blocked there
     (directory,), paths = processes.given()
-    _step_back()
+    processes.step_back()
     storer = Storing.open(paths, directory, environment.current())
     if storer is None:
         return
@@ -194,13 +192,6 @@ def _is_alone() -> bool:
         if not os.read(0, 100):
             return True
     return False
-
-
-def _step_back() -> None:
-    """Leave processor and disk to the training where it wants them."""
-    with contextlib.suppress(OSError):
-        os.nice(NICE)
-    lazy("gittrack.record.usage").low_disk_priority()
 
 
 def _settings(paths: Paths, environ: Mapping[str, str]) -> tuple[keeping.Policy, bool]:

@@ -17,7 +17,7 @@ from gittrack.git import command
 from gittrack.git.discover import Paths
 from gittrack.git.open import open_repository
 from gittrack.git.repository import Repository
-from gittrack.record import processes, storer, uploads, usage
+from gittrack.record import processes, storer, uploads
 from gittrack.runs import live, stores
 from gittrack.store.transfer import File
 
@@ -26,16 +26,13 @@ SHARE = 20  # looking for files takes at most one of so many parts of the time
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 TRIES = 8  # after the run has ended: four minutes
 WORKERS = 4
-NICE = 10
 
 
 def main() -> None:
     """The process."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     (run_id, descriptor), paths = processes.given()
-    with contextlib.suppress(OSError):
-        os.nice(NICE)
-    usage.low_disk_priority()
+    processes.step_back()
     if not run_id or _bring(paths, run_id, int(descriptor)):
         _bring_left(paths)
     os._exit(0)

@@ -106,6 +106,11 @@ def _said(directory: str) -> tuple[str, int, str | None]:
         return "", 0, None
 
 
+def reason(error: Exception) -> str:
+    """Why something could not be kept, without the path and number that OSError puts around it."""
+    return str(getattr(error, "message", None) or getattr(error, "strerror", None) or error)
+
+
 def in_parcels(directory: str, name: str) -> str:
     return os.path.join(directory, parcels.PARCELS, name)
 
