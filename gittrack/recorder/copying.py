@@ -65,7 +65,7 @@ def _copy_folder(source: bytes, target: bytes, name: str, note: Note, ours: Coll
         try:
             entries = sorted(os.scandir(source), key=_by_name)
         except OSError as error:
-            note(name, _GONE if error.errno == errno.ENOENT else _why(error))
+            note(name, _why(error))
             continue
         made = False
         for entry in entries:
@@ -117,7 +117,7 @@ def _copy_entry(source: bytes, target: bytes, name: str, entry: os.DirEntry[byte
         mode = entry.stat(follow_symlinks=False).st_mode
         where = os.readlink(source) if S_ISLNK(mode) else None
     except OSError as error:
-        note(name, _GONE if error.errno == errno.ENOENT else _why(error))
+        note(name, _why(error))
         return
     if where is None:
         note(name, _OTHER)
@@ -132,7 +132,7 @@ def _copy_file(source: bytes, target: bytes, name: str, note: Note) -> None:
     try:
         fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # it may be a pipe by now
     except OSError as error:
-        note(name, _GONE if error.errno == errno.ENOENT else _why(error))
+        note(name, _why(error))
         return
     try:
         _copy_open(fd, target, name, note)
@@ -230,4 +230,4 @@ def _remove(path: bytes) -> None:
 
 
 def _why(error: OSError) -> str:
-    return f"cannot be read ({error.strerror}) and was left out"
+    return _GONE if error.errno == errno.ENOENT else f"cannot be read ({error.strerror}) and was left out"
