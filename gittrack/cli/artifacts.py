@@ -15,7 +15,7 @@ from gittrack.cli.asking import find, find_file, fresh
 from gittrack.cli.context import output_colour
 from gittrack.compare import card
 from gittrack.compare.listing import time_text
-from gittrack.compare.text import cell, line, lines, size
+from gittrack.compare.text import cell, count, line, lines, size
 from gittrack.core.layout import SHORT
 from gittrack.lazy import lazy
 from gittrack.runs import reader
@@ -71,9 +71,9 @@ def artifacts(
         ]
     render.write(render.table(columns, None if long else render.terminal_width(), output_colour())[0])
     if sys.stdout.isatty():
-        count, whole, different = len(found), sum(one.size for one in found), kept.size_of(found)
+        whole, different = sum(one.size for one in found), kept.size_of(found)
         once = f"; {size(different)} where what is equal is there once" if different != whole else ""
-        render.write(f"{count:,} file{'s' * (count != 1)}, {size(whole)}{once}\n")
+        render.write(f"{count(len(found), 'file')}, {size(whole)}{once}\n")
     return None
 
 
@@ -98,13 +98,14 @@ def cat(
       git track cat 7c21f:train.py
     """
     target, path = find_file(file)
-    repo = fresh().repository
+    place = fresh()
+    repo = place.repository
     record = reader.read(repo, target.id)
     kept: Any = lazy("gittrack.runs.artifacts")
     choosing: Any = lazy("gittrack.runs.choosing")
     chosen = choosing.find(repo, record, path, target.step)
     if chosen is not None:
-        with contextlib.closing(kept.source(repo, record, fresh().contents).pieces(chosen)) as pieces:
+        with contextlib.closing(kept.source(repo, record, place.contents).pieces(chosen)) as pieces:
             return _print(pieces)
     snapshot = record.facts.get("snapshot")
     data = repo.read_path(snapshot, path) if snapshot and repo.exists(snapshot) else None

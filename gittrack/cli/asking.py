@@ -99,7 +99,7 @@ def find_file(text: str) -> "tuple[Target, str]":
         except errors.GittrackError as error:
             problem = problem or error
             continue
-        if _has(target, path):
+        if (first is None and at == places[-1]) or _has(target, path):  # the only one left is meant in any case
             return target, path
         first = first or (target, path)
     if first is None:

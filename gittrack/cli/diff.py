@@ -104,9 +104,8 @@ def _weights(place: "Workplace", texts: list[str], paths: list[str], in_order: b
     records = [side.record for side in sides]
     chosen = choice.chosen(place.repository, *sides)
     names = [f"{record.id[: layout.SHORT]}:{line(one.path)}" for record, one in zip(records, chosen, strict=True)]
-    elsewhere = lazy("gittrack.runs.stores").contents(place.repository, place.settings)
     with contextlib.ExitStack() as opened:
-        sources = [kept.source(place.repository, record, elsewhere) for record in records]
+        sources = [kept.source(place.repository, record, place.contents) for record in records]
         handles = [opened.enter_context(s.open(one)) for s, one in zip(sources, chosen, strict=True)]
         found = comparing.between(*handles, *names, in_order)
     if as_json:

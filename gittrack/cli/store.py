@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gittrack import errors
-from gittrack.cli import render
+from gittrack.cli import context, render
 from gittrack.cli.asking import find_all, fresh
 from gittrack.cli.store_state import Call, bar, each, status, verify
 from gittrack.compare.card import pretty
@@ -88,7 +88,7 @@ def store(
 
 
 def _push(call: Call, ids: list[str] | None, create: bool, join: bool, again: bool) -> int:
-    place, stores = fresh(), lazy("gittrack.runs.stores")
+    place, stores = context.here(), lazy("gittrack.runs.stores")
     found = stores.opened(place.repository, place.settings)
     if call.dry_run:
         planned, failures = each(found, lambda one: _planned(call, one, join))
@@ -112,7 +112,7 @@ def _push(call: Call, ids: list[str] | None, create: bool, join: bool, again: bo
 
 def _created(found: "Sequence[Content]") -> list[Exception]:
     """Make what the stores of the settings need to be there; why some could not be made."""
-    place, stores, opening = fresh(), lazy("gittrack.runs.stores"), lazy("gittrack.store.open")
+    place, stores, opening = context.here(), lazy("gittrack.runs.stores"), lazy("gittrack.store.open")
     failures: list[Exception] = []
     for url, one in zip(stores.urls(place.settings), found, strict=True):
         stores.begin_anew(place.repository, one.store.url)
@@ -124,27 +124,26 @@ def _created(found: "Sequence[Content]") -> list[Exception]:
 
 
 def _planned(call: Call, target: "Content", join: bool) -> "Report":
-    place, stores = fresh(), lazy("gittrack.runs.stores")
+    place, stores = context.here(), lazy("gittrack.runs.stores")
     stores.owners_to_be(place.repository, target.store, join)
     return _plan(call, [stores.local(place.repository)], target)
 
 
 def _pull(call: Call) -> int:
-    place, stores = fresh(), lazy("gittrack.runs.stores")
+    place, stores = context.here(), lazy("gittrack.runs.stores")
     if not stores.urls(place.settings):
         with bar(call, "fetching") as progress:
             said = (place.repository, place.settings, call.files, progress)
             return _told(call, stores.through_git(*said, fetching=True, dry_run=call.dry_run))
     if call.dry_run:
-        sources = stores.contents(place.repository, place.settings)
-        return _told(call, {"this clone": _plan(call, sources, stores.local(place.repository))})
+        return _told(call, {"this clone": _plan(call, place.contents, stores.local(place.repository))})
     with bar(call, "fetching") as progress:
         report = stores.download(place.repository, place.settings, call.files, progress, call.jobs)
     return _told(call, {"this clone": report})
 
 
 def _migrate(call: Call, url: str, everything: bool, create: bool, join: bool) -> int:
-    place, stores, opening = fresh(), lazy("gittrack.runs.stores"), lazy("gittrack.store.open")
+    place, stores, opening = context.here(), lazy("gittrack.runs.stores"), lazy("gittrack.store.open")
     environ = place.repository.git.environ
     if url in ("embedded", "lfs"):
         raise errors.UsageError(
@@ -154,7 +153,7 @@ def _migrate(call: Call, url: str, everything: bool, create: bool, join: bool) -
     if create and not call.dry_run:
         opening.create(url, environ)
     target = lazy("gittrack.store.content").Content(opening.open_store(url, environ, place.settings.upload_rate))
-    sources = [stores.local(place.repository), *stores.contents(place.repository, place.settings)]
+    sources = [stores.local(place.repository), *place.contents]
     if call.dry_run:
         return _told(call, {target.store.url: _plan(call, sources, target)})
     stores.make_ready(place.repository, target.store, call.files, join)

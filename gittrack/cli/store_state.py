@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack import errors
-from gittrack.cli import render
-from gittrack.cli.asking import fresh
+from gittrack.cli import context, render
 from gittrack.cli.progress import Progress
 from gittrack.compare.card import pretty
 from gittrack.compare.text import cell, count, size
@@ -49,7 +48,7 @@ def each(found: "Sequence[Content]", look: "Callable[[Content], Any]") -> tuple[
 
 def status(call: Call) -> int:
     """The table of places."""
-    place, stores, transfer = fresh(), lazy("gittrack.runs.stores"), lazy("gittrack.store.transfer")
+    place, stores, transfer = context.here(), lazy("gittrack.runs.stores"), lazy("gittrack.store.transfer")
     here = stores.local(place.repository)
     answering, rows = [], []
     failures: list[errors.GittrackError] = []
@@ -84,7 +83,7 @@ def status(call: Call) -> int:
 
 def _git_remote() -> str | None:
     """The git remote that files are shared through, if the settings say so and there is one."""
-    place, embedded = fresh(), lazy("gittrack.runs.embedded")
+    place, embedded = context.here(), lazy("gittrack.runs.embedded")
     if not embedded.is_shared(place.settings.store):
         return None
     remote: str | None = embedded.default_remote(place.repository)
@@ -93,7 +92,7 @@ def _git_remote() -> str | None:
 
 def _at_git_remote(call: Call, remote: str, here: "Content") -> "tuple[Report, list[File]]":
     """What it has not, as a report of what a push would send; and which files it has."""
-    place, transfer = fresh(), lazy("gittrack.store.transfer")
+    place, transfer = context.here(), lazy("gittrack.store.transfer")
     checking = lazy("gittrack.runs.remote_files")
     absent = {*checking.lacking(place.repository, place.settings.store, call.files, remote)}
     there = [file for file in call.files if file not in absent]
@@ -154,7 +153,7 @@ _PUSH = "whoever recorded the runs has them; `git track store push` there brings
 
 def verify(call: Call, repair: bool) -> int:
     """Read every byte at each place."""
-    place, stores, check = fresh(), lazy("gittrack.runs.stores"), lazy("gittrack.store.check")
+    place, stores, check = context.here(), lazy("gittrack.runs.stores"), lazy("gittrack.store.check")
     found: list[Content] = stores.opened(place.repository, place.settings)
     remote = _git_remote()
     if not found and remote is None:
@@ -193,7 +192,7 @@ def _checked(call: Call, one: "Content", progress: Progress) -> "Checked":
 
 
 def _checked_remote(call: Call, remote: str, results: "dict[str, Checked]", progress: Progress) -> list[Exception]:
-    place, checking = fresh(), lazy("gittrack.runs.remote_files")
+    place, checking = context.here(), lazy("gittrack.runs.remote_files")
     try:
         said = (place.repository, place.settings.store, call.files, remote, progress)
         results[checking.name(remote)] = checking.check(*said)
@@ -204,7 +203,7 @@ def _checked_remote(call: Call, remote: str, results: "dict[str, Checked]", prog
 
 def _repaired_remote(remote: str, results: "dict[str, Checked]") -> list[Exception]:
     """What is missing there and here is pushed; what a git remote has, nobody can replace."""
-    place, stores, checking = fresh(), lazy("gittrack.runs.stores"), lazy("gittrack.runs.remote_files")
+    place, stores, checking = context.here(), lazy("gittrack.runs.stores"), lazy("gittrack.runs.remote_files")
     name, here = checking.name(remote), stores.local(place.repository)
     found = results.get(name)
     todo = [file for file in found.missing if here.has(*file)] if found else []
@@ -227,7 +226,7 @@ def _wrong(found: Any) -> int:
 
 
 def _say_verdicts(call: Call, before: "dict[str, Checked]", after: "dict[str, Checked]", repair: bool) -> None:
-    place = fresh()
+    place = context.here()
     concerned = {file.sha256 for one in before.values() for file in (*one.missing, *one.damaged)}
     run_ids = lazy("gittrack.runs.stores").all_runs(place.repository) if concerned else []
     uses = lazy("gittrack.runs.wanted_by").uses(place.repository, run_ids, concerned)
