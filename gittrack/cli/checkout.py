@@ -10,7 +10,7 @@ from gittrack import errors
 from gittrack.cli import render
 from gittrack.cli.asking import find, fresh
 from gittrack.cli.progress import Progress
-from gittrack.compare.text import json_text, line, size
+from gittrack.compare.text import count, json_text, line, size
 from gittrack.lazy import lazy
 from gittrack.runs import reader
 from gittrack.runs.checkout_plan import DIFFERS, IN_THE_WAY, NEW, REFUSED, SAME
@@ -105,17 +105,13 @@ def _listing(found: "Checkout", most: int) -> str:
 
 def _summary(found: "Checkout") -> str:
     made, same = found.plan.of(NEW, DIFFERS), len(found.plan.of(SAME))
-    parts = [f"restored {_count(len(made))} ({size(found.plan.size)}) into {line(found.root)}"]
+    parts = [f"restored {count(len(made), 'file')} ({size(found.plan.size)}) into {line(found.root)}"]
     replaced = len(found.plan.of(DIFFERS))
     if replaced:
         parts.append(f"{replaced:,} of them overwritten: `git track undo` brings those back")
     if same:
-        parts.append(f"{_count(same)} there and the same already")
+        parts.append(f"{count(same, 'file')} there and the same already")
     return "; ".join(parts) + "\n"
-
-
-def _count(number: int) -> str:
-    return f"{number:,} file{'' if number == 1 else 's'}"
 
 
 def _document(run_id: str, found: "Checkout", restored: int | None) -> str:

@@ -104,7 +104,7 @@ class Files(list[File]):
 
     def _total(self) -> str:
         more = f"… and {len(self) - SHOWN} more: " if len(self) > SHOWN else ""
-        different = sum({one.sha256: one.size for one in self}.values())
+        different = kept.size_of([one._artifact for one in self])
         return f"{more}{len(self)} file{'s' * (len(self) != 1)}, {size(different)}"
 
 
