@@ -20,6 +20,7 @@ from gittrack.git.catfile import CatFile
 from gittrack.git.command import Git, version
 from gittrack.git.desk import Desk
 from gittrack.git.discover import repository_format
+from gittrack.git.lfs import shown
 
 ROOT = "refs/track/data/"
 HEAD = "gittrack data 1"
@@ -192,6 +193,5 @@ def _transfer(at: Desk, remote: str, *args: str) -> None:
     result = at.git.call(*mirror, *args, keep=(at.lock,))
     if result.code != 0:
         said = "; ".join(result.err.decode("utf-8", "replace").strip().splitlines()[-4:])
-        shown = re.sub(r"(?<=://)[^/@\s]+@", "", remote)
         hint = "check the remote and your access to it, then run the command again: what arrived is not sent twice"
-        raise errors.StoreFailed(f"git {args[0]} of artifacts and {shown}: {said}", hint)
+        raise errors.StoreFailed(f"git {args[0]} of artifacts and {shown(remote)}: {said}", hint)

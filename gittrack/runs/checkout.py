@@ -11,7 +11,7 @@ from gittrack.core.model import Record
 from gittrack.git import export, objects
 from gittrack.git.export import Listed
 from gittrack.git.repository import Repository
-from gittrack.runs import artifacts, checkout_plan, choosing, live, placing
+from gittrack.runs import artifacts, checkout_plan, choosing, let_go, live, placing
 from gittrack.runs.artifacts import Artifact
 from gittrack.runs.checkout_plan import (
     ARTIFACT,
@@ -27,7 +27,6 @@ from gittrack.runs.checkout_plan import (
     Plan,
     Seen,
 )
-from gittrack.runs.own_store import own_store
 from gittrack.store.content import Content
 
 Progress = Callable[[int], None]  # bytes done since the last call
@@ -289,11 +288,7 @@ def _is(path: str, kind: str, item: Item, artifact: Artifact) -> bool:
 def _bring(repo: Repository, found: Checkout, files: Sequence[Artifact]) -> None:
     """Let the only place beyond this machine fetch all at once what is not here. Of several the first may do alone."""
     if len(found.contents) == 1:
-        near = own_store(repo.paths)
-        wanted = [(one.sha256, one.size) for one in files if one.where == "store"]
-        found.contents[0].bring(
-            [file for file in wanted if not near.has(*file) and not os.path.exists(artifacts.of_lfs(repo, file[0]))]
-        )
+        found.contents[0].bring([(one.sha256, one.size) for one in files if not let_go.is_here(repo, one)])
 
 
 def _make(source: artifacts.Source, artifact: Artifact, item: Item, path: str, progress: Progress) -> None:

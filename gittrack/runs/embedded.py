@@ -5,7 +5,6 @@ clone of refs/track/* carries them, and hosts of git do not like repositories of
 """
 
 import contextlib
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
@@ -20,8 +19,9 @@ from gittrack.runs import known, lfs
 from gittrack.runs.own_store import own_store
 from gittrack.store import chunklist
 from gittrack.store.base import Store
-from gittrack.store.content import CHUNKS, Content, Progress, chunk_key, list_key
+from gittrack.store.content import Content, Progress, chunk_key, list_key
 from gittrack.store.transfer import File, Report, batches
+from gittrack.store.verify import is_right
 
 EMBEDDED = "embedded"  # of the setting `store`
 LIMIT = 1_000_000_000  # bytes of chunks in git objects of one remote
@@ -199,9 +199,7 @@ def _push_data(
     """As git objects; the bytes that were sent. `why` not by git-lfs."""
     if not todo:
         return 0
-    with desk.desk(repo.git) as at:
-        datarefs.fetch_lists(at, remote)
-        held = {key: each.size for key, each in datarefs.read_lists(at.git).items()}
+    held = on_remote(repo, remote)
     lacking = _keys(content, todo, held)
     total = sum(held.values()) + sum(lacking.values())
     if lacking and total > limit:
@@ -219,11 +217,23 @@ def _push_data(
     return sum(lacking.values())
 
 
+def on_remote(repo: Repository, remote: str) -> dict[str, int]:
+    """The keys that lie as git objects on the remote, with their sizes. Raises StoreFailed."""
+    with desk.desk(repo.git) as at:
+        datarefs.fetch_lists(at, remote)
+        return {key: each.size for key, each in datarefs.read_lists(at.git).items()}
+
+
+def is_held(held: Mapping[str, int], sha256: str, size: int) -> bool:
+    """Whether the file is among these keys."""
+    return list_key(sha256) in held or held.get(chunk_key(sha256)) == size
+
+
 def _keys(content: Content, files: Iterable[File], held: Mapping[str, int]) -> dict[str, int]:
     """What the files need and nobody holds, in their order: chunks, then the list that names them."""
     keys: dict[str, int] = {}
     for sha256, size in files:
-        if held.get(list_key(sha256)) is not None or held.get(chunk_key(sha256)) == size:
+        if is_held(held, sha256, size):
             continue
         sizes = {chunk_key(chunk.sha256): chunk.size for chunk in content.chunks(sha256, size)}
         for key in content.objects(sha256, size):
@@ -264,7 +274,7 @@ def _copy(source: Content, target: Content, file: File, progress: Progress | Non
     for key in source.objects(*file):
         if target.store.size(key) is None:
             data = source.store.get(key)
-            if key.startswith(CHUNKS) and hashlib.sha256(data).hexdigest() != key.rpartition("/")[2]:
+            if not is_right(key, data):
                 raise chunklist.corrupt(file[0], f"{key} in {source.store.url} has other bytes than its name says")
             target.store.put(key, data)
             if progress:

@@ -5,14 +5,14 @@ from collections.abc import Iterable, Sequence
 
 from gittrack import errors
 from gittrack.core import parcels, pointer
-from gittrack.git import datarefs, desk
+from gittrack.git import desk
 from gittrack.git import lfs as git_lfs
 from gittrack.git.lfs import shown
 from gittrack.git.repository import Repository
 from gittrack.git.scratch import scratch
 from gittrack.runs import embedded, lfs
 from gittrack.store.check import Checked
-from gittrack.store.content import Content, Progress, chunk_key, list_key
+from gittrack.store.content import Content, Progress
 from gittrack.store.local import open_local
 from gittrack.store.transfer import File, batches
 
@@ -30,10 +30,8 @@ def lacking(repo: Repository, stores: Sequence[str], files: Iterable[tuple[str, 
     wanted = lfs.wanted(files)
     if parcels.LFS in stores:
         return _by_lfs(repo, remote, wanted)
-    with desk.desk(repo.git) as at:
-        datarefs.fetch_lists(at, remote)
-        held = {key: each.size for key, each in datarefs.read_lists(at.git).items()}
-    left = [file for file in wanted if list_key(file[0]) not in held and held.get(chunk_key(file[0])) != file[1]]
+    held = embedded.on_remote(repo, remote)
+    left = [file for file in wanted if not embedded.is_held(held, *file)]
     with contextlib.suppress(errors.Unsupported):  # then nothing is there that way
         return _by_lfs(repo, remote, left)
     return left
