@@ -226,7 +226,7 @@ def claim(repo: Repository, store: Store, join: bool = False) -> None:
     if owners:
         _write(store, owners)
     place = _place(store.url)
-    if store.url.startswith("file://") and not is_shallow(repo) and _MARK not in known.load(repo.paths, place):
+    if store.url.startswith("file://") and _MARK not in known.load(repo.paths, place) and not is_shallow(repo):
         known.add(repo.paths, place, (_MARK,))
 
 
