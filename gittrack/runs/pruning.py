@@ -4,21 +4,18 @@ Nothing is deleted here. What is said is an annotation, which `git track undo` t
 `git track gc`, when no other run needs them.
 """
 
-import contextlib
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gittrack import errors
-from gittrack.core import annotations, events, keep, layout
+from gittrack.core import annotations, keep, layout
 from gittrack.core.annotations import Op
 from gittrack.core.model import Record
 from gittrack.git.repository import Repository
 from gittrack.runs import annotations as saying
-from gittrack.runs import artifacts, live, logs, reader
+from gittrack.runs import artifacts, live_checkpoints, logs, reader
 from gittrack.runs.annotations import Author, Saying
 
-_CHECKPOINT = b'{"e":"checkpoint"'
 OVER = ("completed", "failed", "killed", "crashed")
 
 
@@ -82,7 +79,8 @@ def keep_best(repo: Repository, run_id: str, count: int, choice: Choice, author:
     going = by_policy(repo, record, {keep.BEST: count, keep.LATEST: 1}, choice)
     if not going and (problem := _undecided(repo, record, choice)):
         raise errors.UsageError(f"which checkpoints of run {run_id[: layout.SHORT]} are best cannot be said", problem)
-    new = [one for one in going if one not in pruned(repo).get(run_id, ())]
+    gone = pruned(repo).get(run_id, ())
+    new = [one for one in going if one not in gone]
     prune(repo, {run_id: new}, author)
     return len(new)
 
@@ -108,13 +106,9 @@ def _decided(repo: Repository, record: Record, choice: Choice) -> Choice:
 def _primary_so_far(repo: Repository, run_id: str) -> Mapping[str, str]:
     """What the checkpoints of a live run say last: its summary is only made when it is committed."""
     found: dict[str, str] = {}
-    directory = live.folder(repo.paths, run_id)
-    for name in live.process_files(directory):
-        with contextlib.suppress(FileNotFoundError), open(os.path.join(directory, name), "rb") as file:
-            for text in file:
-                event = events.parse_line(text) if text.startswith(_CHECKPOINT) and text.endswith(b"\n") else None
-                if event is not None and event.get("primary") and events.is_sound(event):
-                    found = {"metric": event["primary"][0], "goal": event["primary"][1]}
+    for event in live_checkpoints.said(repo.paths, run_id, live_checkpoints.CHECKPOINT):
+        if event.get("primary"):
+            found = {"metric": event["primary"][0], "goal": event["primary"][1]}
     return found
 
 
