@@ -48,7 +48,8 @@ def artifacts(
     kept: Any = lazy("gittrack.runs.artifacts")
     choosing: Any = lazy("gittrack.runs.choosing")
     found = kept.listed(repo, record) if target.step is None else choosing.of_step(repo, record, target.step)
-    states: list[str] = lazy("gittrack.runs.let_go").states(repo, record.id, found)
+    let_go: Any = lazy("gittrack.runs.let_go")
+    states: list[str] = let_go.states(repo, let_go.said(repo), record.id, found)
     if as_json:
         return render.write(card.pretty([{**card.artifact(one), "state": state}
                                          for one, state in zip(found, states, strict=True)]))  # fmt: skip

@@ -1,7 +1,6 @@
 """Checks of the files that runs kept: the lines that name them, the small ones in git, the large ones in the store."""
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -14,7 +13,6 @@ from gittrack.git.repository import Repository
 from gittrack.runs import artifacts, let_go, reader, segments
 from gittrack.runs.artifacts import Artifact
 from gittrack.runs.findings import ERROR, INFO, OK, WARNING, Finding, Patient
-from gittrack.runs.own_store import own_store
 
 SHOWN = 20
 NAMED = 3  # files in one finding
@@ -44,7 +42,7 @@ def files(patient: Patient) -> Iterator[Finding]:
         except (errors.DamagedRecord, errors.NewerFormat):  # said by the check of the records
             continue
         released = artifacts.released(kept.files, said.now.get(run_id, ()))
-        states = let_go.states(repo, run_id, kept.files)
+        states = let_go.states(repo, said, run_id, kept.files)
         counted = {id(one) for one in artifacts.once(kept.files) if one.parcel not in released}
         removed += sum(state == let_go.GONE and id(one) in counted
                        for state, one in zip(states, kept.files, strict=True))  # fmt: skip
@@ -110,12 +108,7 @@ def _small(repo: Repository, kept: Kept) -> Iterator[Finding]:
 
 def _large(repo: Repository, kept: Kept, elsewhere: bool) -> Iterator[Finding]:
     """The bytes are in this clone's store, or may be in another."""
-    content = own_store(repo.paths)
-    missing = [
-        one
-        for one in kept.files
-        if not content.has(one.sha256, one.size) and not os.path.exists(artifacts.of_lfs(repo, one.sha256))
-    ]
+    missing = [one for one in kept.files if not let_go.is_here(repo, one)]
     if missing:
         what = f"{_names(missing)} of {_run(kept)}: not in this clone"
         yield Finding(WARNING, what, PULL) if elsewhere else Finding(ERROR, f"{what}, and there is no other store")

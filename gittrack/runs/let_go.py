@@ -35,9 +35,9 @@ def is_here(repo: Repository, one: Artifact) -> bool:
     return one.where == parcels.GIT or own_store(repo.paths).has(one.sha256, one.size) or os.path.exists(lfs)
 
 
-def states(repo: Repository, run_id: str, found: Sequence[Artifact]) -> list[str]:
-    """Of each file KEPT, LET_GO (and still here), or GONE: let go of once, and not in this clone any more."""
-    told = said(repo)
+def states(repo: Repository, told: Said, run_id: str, found: Sequence[Artifact]) -> list[str]:
+    """Of each file KEPT, LET_GO (and still here), or GONE: let go of once, and not in this clone any more. `told` is
+    `said`, which reads every log."""
     now, ever = (artifacts.released(found, each.get(run_id, ())) for each in told)
     return [_state(repo, one, one.parcel in now, one.parcel in ever) for one in found]
 
