@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from gittrack.core import codec
 
-KINDS = ("name", "tag", "untag", "note", "baseline", "deleted", "archived", "pruned", "undo")
+KINDS = ("name", "tag", "untag", "note", "baseline", "deleted", "archived", "pruned", "purged", "undo")
 START_TAG = "start:"
 _HIGHEST_CLOCK = 2**62  # a clock beyond is no count of operations; sqlite could not hold its successor
 
@@ -86,7 +86,7 @@ def _operation(text: bytes, writer: str, place: int) -> Op | None:
 
 
 def _valid(op: str, value: Any) -> bool:
-    if op in ("untag", "pruned", "undo"):
+    if op in ("untag", "pruned", "purged", "undo"):
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
     if op in ("baseline", "deleted", "archived"):
         return isinstance(value, bool)

@@ -6,16 +6,20 @@ from gittrack import errors
 
 FORMAT = 2
 LOG_FORMAT = 1  # of annotations, which have not changed since
+ARCHIVE_FORMAT = 1
 
 RUNS = "refs/track/runs/"
 CODE = "refs/track/code/"
 LOG = "refs/track/log/"
+ARCHIVE = "refs/track/archive/"
+KEPT = "refs/track-kept/records"
 
 ID_LENGTH = 20
 SHORT = 7
 PER_DIRECTORY = 32
 
 _ID = re.compile(r"[0-9a-f]{20}\Z")
+_ARCHIVE = re.compile(r"refs/track/archive/([0-9a-f]{16})/(0|[1-9][0-9]{0,5})/(list|records|code)\Z")
 
 
 def is_id(text: str) -> bool:
@@ -38,6 +42,32 @@ def code_ref(oid: str) -> str:
 
 def log_ref(writer: str) -> str:
     return LOG + writer
+
+
+def archive_ref(writer: str, number: int, part: str) -> str:
+    """`part`: list, records or code."""
+    return f"{ARCHIVE}{writer}/{number}/{part}"
+
+
+def archive_of_ref(ref: str) -> tuple[str, int, str] | None:
+    """(writer, number, part) of an archive's ref, or None when its name is not of that form."""
+    match = _ARCHIVE.match(ref)
+    return (match[1], int(match[2]), match[3]) if match else None
+
+
+def archived_run(run_id: str) -> str:
+    """The place of a run in the tree of `records`."""
+    return f"runs/{run_id[-2:]}/{run_id}"
+
+
+def archived_tree(run_id: str, cut: int) -> str:
+    """The place of the record as of commit number `cut`, below it."""
+    return f"{archived_run(run_id)}/{cut // PER_DIRECTORY:03d}/{cut % PER_DIRECTORY:02d}"
+
+
+def archived_code(oid: str) -> str:
+    """The place of a snapshot in the tree of `code`: a directory with `commit` and `tree`."""
+    return f"snapshots/{oid[-2:]}/{oid}"
 
 
 def id_of_ref(ref: str) -> str | None:
