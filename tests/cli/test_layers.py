@@ -10,9 +10,11 @@ import gittrack
 PACKAGE = Path(gittrack.__file__).parent
 # What each layer may reach, beyond itself: docs/architecture.md.
 BELOW = {
-    "cli": {"compare", "record", "runs", "git", "store", "config", "core", "recorder"},
-    "compare": {"runs", "git", "store", "config", "core", "recorder"},
-    "record": {"runs", "git", "store", "config", "core", "recorder"},
+    "cli": {"compare", "record", "share", "runs", "git", "store", "config", "core", "recorder"},
+    "hook": {"compare", "record", "share", "runs", "git", "store", "config", "core", "recorder"},
+    "compare": {"share", "runs", "git", "store", "config", "core", "recorder"},
+    "record": {"share", "runs", "git", "store", "config", "core", "recorder"},
+    "share": {"runs", "git", "store", "config", "core", "recorder"},
     "runs": {"git", "store", "config", "core", "recorder"},
     "git": set(),
     "store": set(),
