@@ -8,7 +8,7 @@ fold here; the logs themselves are `runs/annotations.py`.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gittrack.core import codec
+from gittrack.core import codec, layout
 
 KINDS = ("name", "tag", "untag", "note", "baseline", "deleted", "archived", "pruned", "purged", "undo")
 START_TAG = "start:"
@@ -97,11 +97,12 @@ def standing(ops: Iterable[Op]) -> list[Op]:
     """The operations that count, in order: each once, without those that an `undo` took back.
 
     An undo that was itself taken back takes nothing. It can only name what came before it, hence one walk from the end.
+    None reaches `purged`: the bytes are gone, and must not come back from a clone that still has them.
     """
     taken: set[tuple[str, str]] = set()  # with the run: an undo reaches no other run than its own
     kept: list[Op] = []
     for op in reversed(_ordered(ops)):
-        if (op.run, op.id) in taken:
+        if (op.run, op.id) in taken and op.op != "purged":
             continue
         if op.op == "undo":
             taken.update((op.run, op_id) for op_id in op.value)
@@ -164,6 +165,31 @@ def pruned(ops: Iterable[Op]) -> dict[str, dict[str, Op]]:
 def ever_pruned(ops: Iterable[Op]) -> dict[str, dict[str, Op]]:
     """The same, of all that it was ever said of, taken back or not: the bytes may be gone since."""
     return _by_parcel(_ordered(op for op in ops if op.op == "pruned"))
+
+
+def purged(ops: Iterable[Op]) -> dict[str, set[str]]:
+    """Run id -> the objects of it that nobody may have any more. Whatever else was said, and in whatever order."""
+    found: dict[str, set[str]] = {}
+    for op in ops:
+        if op.op == "purged":
+            found.setdefault(op.run, set()).update(op.value)
+    return found
+
+
+class Tombstones(NamedTuple):
+    """What was purged: runs, whatever cut of them a clone still has, and objects, under whatever name they stand."""
+
+    runs: frozenset[str] = frozenset()
+    oids: frozenset[str] = frozenset()
+
+    def forbid(self, ref: str, oid: str | None) -> bool:
+        """Whether `ref` at `oid` must not be pushed, nor taken from a remote."""
+        return oid in self.oids or layout.id_of_ref(ref) in self.runs
+
+
+def tombstones(ops: Iterable[Op]) -> Tombstones:
+    found = purged(ops)
+    return Tombstones(frozenset(found), frozenset(oid for oids in found.values() for oid in oids))
 
 
 def _by_parcel(ops: Iterable[Op]) -> dict[str, dict[str, Op]]:

@@ -15,6 +15,7 @@ from gittrack.runs import segments
 
 ROOT, SUFFIX = "ops", ".jsonl"
 
+_PURGED = b'"purged"'
 _WRITER = re.compile(r"[0-9a-f]{16}\Z")
 
 
@@ -81,3 +82,16 @@ def operations(repo: Repository, writers: Iterable[str] | None = None) -> list[a
         if writers is None or writer in writers:
             found += change(repo, writer, tip, {}).ops
     return found
+
+
+def tombstones(repo: Repository, at: Mapping[str, str] | None = None) -> annotations.Tombstones:
+    """What was purged, as these logs say it (writer -> tip, whether a ref is there yet or not; None: those of this
+    clone). Only the lines that speak of it are decoded: a push asks for no more. Raises DamagedRecord, NewerFormat."""
+    found: list[annotations.Op] = []
+    for writer, tip in (tips(repo) if at is None else at).items():
+        layout.check_format(repo.read_path(tip, "format"), layout.log_ref(writer), layout.LOG_FORMAT)
+        for data in segments.read(repo, tip, ROOT):
+            if _PURGED in data:
+                lines = [line for line in data.splitlines(keepends=True) if _PURGED in line]
+                found += annotations.parse(b"".join(lines), writer)
+    return annotations.tombstones(found)

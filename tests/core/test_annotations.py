@@ -137,3 +137,24 @@ def test_pruned_parcels_are_united_and_an_undo_brings_them_back():
     assert found["r1"]["p2"].when == 1.0
     undone = annotations.pruned([*ops, op(4, "undo", ["a1"])])
     assert {run: sorted(parcels) for run, parcels in undone.items()} == {"r1": ["p2", "p3"], "r2": ["p9"]}
+
+
+def test_what_was_purged_is_united_and_no_undo_reaches_it() -> None:
+    ops = [
+        op("purged", ["a" * 40], 1, "aaaa", "p1"),
+        op("purged", ["b" * 40], 1, "bbbb", "p2"),
+        op("undo", ["p1", "p2"], 2, "aaaa", "u"),
+        op("purged", ["c" * 40], 3, "aaaa", "p3", OTHER),
+        op("note", "x", 1, "0000", "p3", OTHER),  # an operation of the same id that comes first hides nothing
+    ]
+    assert annotations.purged(ops) == {RUN: {"a" * 40, "b" * 40}, OTHER: {"c" * 40}}
+    assert [one.id for one in annotations.standing(ops) if one.op == "purged"] == ["p1", "p2"]
+
+
+def test_tombstones_forbid_a_run_at_any_cut_and_an_object_under_any_name() -> None:
+    stones = annotations.tombstones([op("purged", ["a" * 40])])
+    assert stones.forbid(f"refs/track/runs/00/{RUN}", "f" * 40)
+    assert stones.forbid("refs/track/code/aa/" + "a" * 40, "a" * 40)
+    assert stones.forbid("refs/heads/rescued", "a" * 40)
+    assert not stones.forbid(f"refs/track/runs/11/{OTHER}", "f" * 40)
+    assert not stones.forbid("refs/track/log/aaaa", None)
