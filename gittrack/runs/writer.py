@@ -3,6 +3,8 @@
 A log of annotations has one writer, so two clones must never share an id. An id is therefore bound to what a copy
 cannot keep: the machine, the path and inode of the git directory, and the inode of the very file that the id is written
 in. A copied clone or a restored backup finds that it is not the one its file speaks of, takes a new id and goes on.
+What no file can tell, a disk image that was copied whole, is found when a remote has a log under our id that says what
+we never said: then `renew`.
 """
 
 import contextlib
@@ -42,13 +44,29 @@ def writer_id(paths: Paths) -> str:
     bindings = _bindings(path(paths))
     if place not in bindings:
         bindings[place] = os.urandom(8).hex()
-        try:
-            _save(path(paths), bindings)
-        except OSError as error:
-            raise errors.CannotWrite(
-                f"cannot write {path(paths)}: {error.strerror}", "make the repository's .git directory writable for you"
-            ) from error
+        _keep(paths, bindings)
     return bindings[place]
+
+
+def renew(paths: Paths) -> str:
+    """A new id for this clone: somebody else writes under the one it has. Raises CannotWrite.
+
+    What was said under the old one is not touched; `annotations.part` takes along what nobody else has.
+    """
+    place, new = here(paths), os.urandom(8).hex()
+    bindings = _bindings(path(paths))
+    old = bindings.get(place)
+    _keep(paths, {one: new if one == place or it == old else it for one, it in {**bindings, place: new}.items()})
+    return new
+
+
+def _keep(paths: Paths, bindings: dict[Binding, str]) -> None:
+    try:
+        _save(path(paths), bindings)
+    except OSError as error:
+        raise errors.CannotWrite(
+            f"cannot write {path(paths)}: {error.strerror}", "make the repository's .git directory writable for you"
+        ) from error
 
 
 def _bindings(file: str) -> dict[Binding, str]:

@@ -228,3 +228,20 @@ def test_a_log_of_a_newer_version_hides_no_runs_and_is_not_written_to(
     assert len(fresh().rows()) == 4
     with pytest.raises(errors.NewerFormat):
         on(store, fresh).note([ids[1]], "again")
+
+
+def test_tombstones_are_read_without_decoding_the_rest(store: Repository, ids: list[str]) -> None:
+    annotations.say(store, [Saying(one, "note", 'it was "purged" they say') for one in ids], author())
+    assert logs.tombstones(store) == (frozenset(), frozenset())
+    tip = store.refs(layout.run_ref(ids[0]))[layout.run_ref(ids[0])]
+    annotations.say(store, [Saying(ids[0], "purged", [tip])], author())
+    assert logs.tombstones(store) == ({ids[0]}, {tip})
+    assert logs.tombstones(store, {}) == (frozenset(), frozenset())
+    assert logs.tombstones(store, logs.tips(store)) == ({ids[0]}, {tip})
+
+
+def test_a_clone_that_takes_a_new_id_keeps_it_from_all_its_places(store: Repository) -> None:
+    before = writer.writer_id(store.paths)
+    new = writer.renew(store.paths)
+    assert new != before
+    assert writer.writer_id(store.paths) == writer.known(store.paths) == new
