@@ -118,3 +118,11 @@ class Refused(GittrackError):
     """Files of a record that would lie outside of the folder, or could not lie in it together, were left out."""
 
     exit_code = 83
+
+
+class RemoteFailed(GittrackError):
+    """A git remote cannot be reached, or did not do all that was asked of it."""
+
+    exit_code = 84
+    kind = ""  # of `git.remote_errors`
+    wait: float | None = None  # seconds after which it may be tried again, where the server says so
