@@ -11,11 +11,10 @@ from typing import cast
 from gittrack import errors
 from gittrack.core import parcels
 from gittrack.git import datarefs, desk
-from gittrack.git.command import config
 from gittrack.git.datarefs import DataStore
 from gittrack.git.lfs import shown
 from gittrack.git.repository import Repository
-from gittrack.runs import known, lfs
+from gittrack.runs import known, lfs, remotes
 from gittrack.runs.own_store import own_store
 from gittrack.store import chunklist
 from gittrack.store.base import Store
@@ -62,13 +61,7 @@ def is_shared(stores: Sequence[str]) -> bool:
 
 def default_remote(repo: Repository) -> str | None:
     """The remote that git would fetch from here; None where there is none, or no telling which."""
-    settings = config(repo.git)
-    names = {key[7:-4] for key in settings if key.startswith("remote.") and key.endswith(".url")}
-    branch = repo.git.call("symbolic-ref", "--quiet", "--short", "HEAD").out.decode("utf-8", "replace").strip()
-    chosen = settings.get(f"branch.{branch}.remote", "origin")
-    if chosen in names:
-        return chosen
-    return next(iter(names)) if len(names) == 1 else None
+    return remotes.default_remote(repo.git)
 
 
 def upload(
