@@ -27,6 +27,7 @@ ListenAddress 127.0.0.1
 Port {port}
 MaxStartups 100
 SetEnv PATH={path}
+AcceptEnv GIT_PROTOCOL
 """
 _GIFTLESS = """
 LEGACY_ENDPOINTS: false
@@ -76,9 +77,9 @@ def sshd(folder: Path, lfs: Lfs | None = None) -> Iterator[Ssh]:
         path = f"{commands}:{path}"
     if os.geteuid() == 0:
         os.makedirs("/run/sshd", exist_ok=True)  # where Debian's sshd locks its unprivileged half in
-    port = _free_port()
+    port = free_port()
     (folder / "config").write_text(_CONFIG.format(folder=folder, port=port, path=path))
-    with _served([_SSHD, "-f", str(folder / "config"), "-D", "-e"], port, folder / "log", {}):
+    with served([_SSHD, "-f", str(folder / "config"), "-D", "-e"], port, folder / "log", {}):
         options = "-F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
         yield Ssh(port, f"ssh {options} -o IdentitiesOnly=yes -i {folder / 'user'}")
 
@@ -89,9 +90,9 @@ def giftless(folder: Path) -> Iterator[Lfs]:
     if not WAITRESS.exists():
         pytest.skip(f"giftless is not installed: scripts/lfs-server {sys.prefix}")
     (folder / "config.yaml").write_text(_GIFTLESS.format(folder=folder))
-    port = _free_port()
+    port = free_port()
     argv = [str(WAITRESS), f"--listen=127.0.0.1:{port}", "--call", "giftless.app:init_app"]
-    with _served(argv, port, folder / "log", {"GIFTLESS_CONFIG_FILE": str(folder / "config.yaml")}):
+    with served(argv, port, folder / "log", {"GIFTLESS_CONFIG_FILE": str(folder / "config.yaml")}):
         yield Lfs(f"http://127.0.0.1:{port}", folder / "objects" / "org" / "repo")
 
 
@@ -102,15 +103,15 @@ def s3(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     rclone = str(own) if own.exists() else shutil.which("rclone")
     if not rclone:
         pytest.skip("rclone is not installed")
-    port = _free_port()
+    port = free_port()
     argv = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", "ACCESSKEY1,SECRETKEY1", str(folder)]
-    with _served(argv, port, folder.with_suffix(".log"), {"RCLONE_CONFIG": os.devnull}):
+    with served(argv, port, folder.with_suffix(".log"), {"RCLONE_CONFIG": os.devnull}):
         keys = {"AWS_ACCESS_KEY_ID": "ACCESSKEY1", "AWS_SECRET_ACCESS_KEY": "SECRETKEY1"}
         yield f"http://127.0.0.1:{port}", keys
 
 
 @contextlib.contextmanager
-def _served(argv: list[str], port: int, log: Path, env: dict[str, str]) -> Iterator[None]:
+def served(argv: list[str], port: int, log: Path, env: dict[str, str]) -> Iterator[None]:
     """A server for as long as the block runs, ready when the block starts."""
     with open(log, "wb") as output:
         process = subprocess.Popen(argv, stdout=output, stderr=output, env={**os.environ, **env})
@@ -132,7 +133,7 @@ def _answers(port: int) -> bool:
     return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
