@@ -16,6 +16,7 @@ from gittrack import errors
 from gittrack.git import loose
 from gittrack.git.command import Git, config
 from gittrack.git.discover import Paths
+from gittrack.git.lfs import shown
 
 SETTING = "track.remote"
 _FOLDER = "remotes"
@@ -61,18 +62,19 @@ def is_known(git: Git, name: str) -> bool:
 
 def load(paths: Paths, url: str) -> Seen | None:
     """What was seen at `url`; None where nothing was, or the note does not read."""
-    return _read(_path(paths, url))
+    found = _read(_path(paths, url))
+    return found._replace(url=url) if found else None
 
 
 def save(paths: Paths, seen: Seen) -> None:
-    """Raises CannotWrite."""
+    """Keep what was seen; a password of the address is not kept. Raises CannotWrite."""
     path = _path(paths, seen.url)
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
             with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
-                json.dump(seen._asdict(), file, separators=(",", ":"))
+                json.dump(seen._asdict() | {"url": shown(seen.url)}, file, separators=(",", ":"))
             os.replace(temporary, path)
         finally:
             with contextlib.suppress(FileNotFoundError):
@@ -90,13 +92,20 @@ def note_refs(paths: Paths, url: str, moved: Mapping[str, str | None]) -> None:
 
 
 def every(paths: Paths) -> list[Seen]:
-    """What is known of each remote, the one that was asked last first."""
+    """What is known of each remote, the one that was asked last first; addresses as they may be shown."""
     folder = os.path.join(paths.common_dir, "track", _FOLDER)
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         names = [name for name in os.listdir(folder) if name.endswith(".json")]
         found = [_read(os.path.join(folder, name)) for name in names]
         return sorted((seen for seen in found if seen), key=lambda seen: -seen.w)
     return []
+
+
+def named(git: Git) -> list[str]:
+    """The remotes that may have runs, the likeliest first."""
+    settings = config(git)
+    likely = [settings.get(SETTING), _of_git(git, settings), *_names(settings)]
+    return list(dict.fromkeys(name for name in likely if name and not name.startswith("-")))
 
 
 def digest(url: str) -> str:

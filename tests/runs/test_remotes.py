@@ -52,3 +52,13 @@ def test_a_damaged_note_is_as_none(text, store):
     note.write_text(text)
     assert remotes.load(store.paths, "u") is None
     assert remotes.every(store.paths) == []
+
+
+def test_no_password_is_kept(store):
+    url = "https://ann:s3cret@example.org/runs.git"
+    remotes.save(store.paths, remotes.Seen(url, {}, 5.0))
+    (note,) = (builder.Path(store.paths.common_dir) / "track" / "remotes").iterdir()
+    assert "s3cret" not in note.read_text()
+    found = remotes.load(store.paths, url)
+    assert found is not None
+    assert found.url == url
