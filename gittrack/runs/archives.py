@@ -1,0 +1,155 @@
+"""Archives, read: where a run is that has no ref of its own any more. docs/format.md §10.
+
+A run is looked for where it can have gone: its ref, then the records of archives, then their lists. Whoever archives a
+run puts it into the archive before its ref goes, so in this order it is never missed.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from gittrack import errors
+from gittrack.core import archive, layout
+from gittrack.core.archive import Line
+from gittrack.git import objects
+from gittrack.git.objects import Object
+from gittrack.git.repository import Repository
+from gittrack.runs import segments
+
+LIST, RECORDS, CODE = "list", "records", "code"
+INDEX = "index"  # the series of a list
+AUTHOR = "gittrack <>"
+
+lines_of_segment = archive.lines
+
+
+class Place(NamedTuple):
+    """Where a run is. `root` is what can be read: the tip where the run has a ref, else the tree of that commit."""
+
+    tip: str
+    root: str
+
+
+def tips(repo: Repository, part: str) -> dict[str, str]:
+    """Ref -> tip of this part (LIST, RECORDS, CODE) of every archive here."""
+    found = ((ref, tip, layout.archive_of_ref(ref)) for ref, tip in repo.refs(layout.ARCHIVE).items())
+    return {ref: tip for ref, tip, name in found if name and name[2] == part}
+
+
+def lists(repo: Repository) -> dict[str, str]:
+    """Ref -> tip of the list of every archive here."""
+    return tips(repo, LIST)
+
+
+def find(repo: Repository, run_id: str) -> Place | None:
+    """Where the run is; None when it is not known here.
+
+    Of a run that only a list names, `root` need not be in this clone. Raises DamagedRecord, NewerFormat when the run
+    is nowhere and an archive cannot be read.
+    """
+    ref = layout.run_ref(run_id)
+    tip = repo.refs(ref).get(ref)
+    if tip is not None:
+        return Place(tip, tip)
+    data = _commits(repo, run_id)
+    if data:
+        last = objects.make("commit", data[-1], repo.algorithm)
+        return Place(last.oid, objects.parse_commit(last.data).tree)
+    line = _listed(repo, run_id)
+    return Place(line.tip, line.tree) if line else None
+
+
+def commits(repo: Repository, run_id: str) -> list[Object]:
+    """The commits of an archived run, the first one first; none when no records here have it."""
+    return [objects.make("commit", data, repo.algorithm) for data in _commits(repo, run_id)]
+
+
+def commits_at(repo: Repository, tip: str, run_id: str) -> list[Object]:
+    """The same, out of this commit of `records`, or of what is kept in its form."""
+    return [objects.make("commit", data, repo.algorithm) for data in _commits_in(repo, tip, run_id)]
+
+
+def lines(repo: Repository, commit: str) -> Iterator[Line]:
+    """The runs in this commit of a list, in order. Raises DamagedRecord, NewerFormat."""
+    for data in list_segments(repo, commit):
+        yield from lines_of_segment(data)
+
+
+def archived(repo: Repository, at: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Id -> tip of every run in a list: in those of this clone (None), or in these (anything -> commit of a list)."""
+    found: dict[str, str] = {}
+    for commit in (lists(repo) if at is None else at).values():
+        for data in list_segments(repo, commit):
+            found.update((run_id, tip) for run_id, tip, purged in archive.tips(data) if not purged)
+    return found
+
+
+def list_segments(repo: Repository, commit: str) -> Iterator[bytes]:
+    """The segments of a list. Raises DamagedRecord, NewerFormat."""
+    check(repo, commit)
+    yield from segments.read(repo, commit, INDEX)
+
+
+def restore_code(repo: Repository, oid: str) -> bool:
+    """Write a snapshot back that only an archive has, as a loose object. True when it is in the repository then.
+
+    Not when its parent is missing: the repository would be broken by it.
+    """
+    if repo.exists(oid):
+        return True
+    commit = code_of(repo, oid)
+    if commit is None or not _is_whole(repo, commit):
+        return False
+    repo.write([commit], durable=True)
+    return True
+
+
+def code_of(repo: Repository, oid: str) -> Object | None:
+    """The snapshot commit `oid`, as an archive here has it."""
+    for tip in tips(repo, CODE).values():
+        data = repo.read_path(tip, f"{layout.archived_code(oid)}/commit")
+        commit = objects.make("commit", data, repo.algorithm) if data else None
+        if commit and commit.oid == oid:
+            return commit
+    return None
+
+
+def _is_whole(repo: Repository, commit: Object) -> bool:
+    read = objects.parse_commit(commit.data)
+    return all(repo.exists(oid) for oid in (read.tree, *read.parents))
+
+
+def _commits(repo: Repository, run_id: str) -> list[bytes]:
+    problem: errors.GittrackError | None = None
+    for tip in (*tips(repo, RECORDS).values(), *repo.refs(layout.KEPT).values()):
+        try:
+            check(repo, tip)
+            if found := _commits_in(repo, tip, run_id):
+                return found
+        except (errors.DamagedRecord, errors.NewerFormat) as error:  # one archive must not hide the others
+            problem = error
+    if problem is not None:
+        raise problem
+    return []
+
+
+def _commits_in(repo: Repository, tip: str, run_id: str) -> list[bytes]:
+    data = repo.read_path(tip, f"{layout.archived_run(run_id)}/{archive.COMMITS}")
+    try:
+        return archive.split(data or b"")
+    except ValueError as error:
+        raise errors.DamagedRecord(
+            f"run {run_id} in archive {tip} cannot be read: {error}", "run `git track doctor`"
+        ) from error
+
+
+def _listed(repo: Repository, run_id: str) -> Line | None:
+    for commit in lists(repo).values():
+        for data in list_segments(repo, commit):
+            if (line := archive.line_of(data, run_id)) is not None:
+                return line
+    return None
+
+
+def check(repo: Repository, commit: str) -> None:
+    """Raises DamagedRecord, NewerFormat."""
+    layout.check_format(repo.read_path(commit, "format"), f"archive {commit}", layout.ARCHIVE_FORMAT)
