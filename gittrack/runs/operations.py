@@ -25,8 +25,16 @@ LONG = 1024 * 1024  # bytes of log from which on it is looked at whether there i
 DONE, FAILED, INTERRUPTED = "done", "failed", "interrupted"
 
 
+class Remote(NamedTuple):
+    """What was to be changed elsewhere: refs of a git remote. Which of them moved is asked there."""
+
+    name: str
+    url: str
+    changes: tuple[RefChange, ...]
+
+
 class Operation(NamedTuple):
-    """One change of refs, all or nothing."""
+    """One change of refs, all or nothing; or of refs at a remote."""
 
     id: str
     command: str
@@ -36,6 +44,7 @@ class Operation(NamedTuple):
     undoes: str | None
     changes: tuple[RefChange, ...]
     outcome: str  # DONE, FAILED, INTERRUPTED
+    remote: Remote | None = None
 
 
 def path(paths: Paths) -> str:
@@ -51,9 +60,13 @@ def apply(
     who: str = "",
     group: str | None = None,
     undoes: str | None = None,
+    keep: bool = True,
+    durable: bool = False,
 ) -> str:
     """Move refs by compare-and-swap, all or nothing, and return the operation's id.
 
+    Without `keep`, what loses its last ref is not kept for an undo: something else holds it. `durable` as in
+    Repository.update_refs.
     Raises RefConflict when a ref is not at its old value; CannotWrite before anything moved when it cannot be logged.
     Objects must have been written before.
     """
@@ -68,7 +81,7 @@ def apply(
     intent |= {key: value for key, value in (("group", group), ("undoes", undoes)) if value}
     _append(repo.paths, intent)
     try:
-        repo.update_refs([*_kept(repo, changes), *changes])
+        repo.update_refs([*(_kept(repo, changes) if keep else ()), *changes], durable)
     except errors.GittrackError:  # all or nothing: it was nothing. After any other exception the refs are asked
         _outcome(repo.paths, op_id, FAILED)
         raise
@@ -78,20 +91,32 @@ def apply(
     return op_id
 
 
-def begin(paths: Paths, command: str, now: float, *, who: str = "", undoes: str | None = None) -> str:
-    """Write down that files are going to be changed, and return the operation's id. Raises CannotWrite.
+def begin(
+    paths: Paths,
+    command: str,
+    now: float,
+    *,
+    who: str = "",
+    group: str | None = None,
+    undoes: str | None = None,
+    remote: Remote | None = None,
+) -> str:
+    """Write down that files, or refs at a remote, are going to be changed; gives the operation's id. Raises CannotWrite.
 
-    It changes no ref; whoever changes the files keeps what was there (`placing`), so that one that was killed half way
-    can be taken back, too.
+    It changes no ref here; whoever changes the files keeps what was there (`placing`), so that one that was killed half
+    way can be taken back, too.
     """
     op_id = os.urandom(6).hex()
-    line = {"op": op_id, "command": command, "w": now, "who": who, "refs": []}
-    _append(paths, line | ({"undoes": undoes} if undoes else {}))
+    line: dict[str, Any] = {"op": op_id, "command": command, "w": now, "who": who, "refs": []}
+    line |= {key: value for key, value in (("group", group), ("undoes", undoes)) if value}
+    if remote is not None:
+        line["remote"] = [remote.name, remote.url, [list(one) for one in remote.changes]]
+    _append(paths, line)
     return op_id
 
 
 def end(paths: Paths, op_id: str, outcome: str) -> None:
-    """All files have been changed, or none."""
+    """All has been changed, or nothing."""
     _outcome(paths, op_id, outcome)
 
 
@@ -171,7 +196,15 @@ def _operation(line: dict[str, Any], outcome: str | None, current: dict[str, str
         line.get("undoes"),
         changes,
         outcome,
+        _remote(line.get("remote")),
     )
+
+
+def _remote(fields: Any) -> Remote | None:
+    if not fields:
+        return None
+    name, url, changes = fields
+    return Remote(name, url, tuple(RefChange(*change) for change in changes))
 
 
 def _lines(paths: Paths) -> Iterator[dict[str, Any]]:
@@ -244,7 +277,8 @@ def _is_at(name: str, descriptor: int) -> bool:
 
 def describe(operation: Operation) -> str:
     """The operation in a few words, for messages."""
-    refs = [change.ref for change in operation.changes if change.ref.startswith(layout.RUNS)]
+    changes = operation.remote.changes if operation.remote else operation.changes
+    refs = [change.ref for change in changes if change.ref.startswith(layout.RUNS)]
     ids = [ref.rpartition("/")[2] for ref in refs] or ([operation.group] if operation.group else [])
     shown = [run_id[: layout.SHORT] for run_id in ids[:3]] + ["…"] * (len(ids) > 3)
     return operation.command + (f" ({', '.join(shown)})" if shown else "")
