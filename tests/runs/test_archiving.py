@@ -8,7 +8,7 @@ import builder
 import pytest
 
 from gittrack.core import archive as lines_
-from gittrack.core import codec, layout
+from gittrack.core import layout
 from gittrack.git import objects
 from gittrack.git.repository import RefChange, Repository
 from gittrack.runs import archive_trees, archives, archiving, documents, live, operations, writer
