@@ -127,7 +127,7 @@ def _put(table: dict[str, list[str]], key: str, value: str) -> None:
 
 
 def _append(paths: Paths, lines: list[dict[str, str]]) -> None:
-    """One write of whole lines, after the newline that a crash may have left out. Hooks that come at once take turns."""
+    """One write of whole lines, after the newline that a crash may have left out. Hooks take turns."""
     if not lines:
         return
     descriptor = lazy("gittrack.git.trackdir").open_file(paths.common_dir, NAME)
