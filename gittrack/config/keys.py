@@ -137,6 +137,13 @@ KEYS = (
         "patterns: and allow: lists",
         "Regular expressions of further secrets; texts, or names of rules, that are none.",
     ),
+    Key(
+        "sign",
+        values.flag,
+        True,
+        "true or false",
+        "Whether what you say about runs is signed by git; only where git has a `user.signingKey`.",
+    ),
 )
 BY_NAME = {key.name: key for key in KEYS}
 EXAMPLES = {
@@ -159,4 +166,5 @@ EXAMPLES = {
     "system_metrics": "false",
     "env": "[CUDA_VISIBLE_DEVICES]",
     "redact": '["AKIA[0-9A-Z]+"]',
+    "sign": "false",
 }

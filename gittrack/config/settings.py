@@ -52,6 +52,7 @@ class Settings(NamedTuple):
     system_metrics: bool
     env: tuple[str, ...]
     redact: Redact
+    sign: bool
     origins: Mapping[str, str]  # of each setting: "default", "gittrack.yaml:3", "git config track.large", …
     cache: str | None  # a directory for what may be lost at any time
 
