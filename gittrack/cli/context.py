@@ -79,7 +79,8 @@ class Workplace:
         who = lazy("gittrack.config.user").signature(self.git_config, os.environ)
         words = ["git", "track", *sys.argv[1:]]
         command = " ".join(lazy("shlex").join(words).split())
-        author: Author = lazy("gittrack.runs.annotations").Author(who, time.time(), command[:LONGEST_COMMAND])
+        signed = bool(self.git_config.get("user.signingkey")) and self.settings.sign
+        author: Author = lazy("gittrack.runs.annotations").Author(who, time.time(), command[:LONGEST_COMMAND], signed)
         return author
 
     def close(self) -> None:

@@ -14,11 +14,12 @@ from gittrack.cli.render import write
 from gittrack.compare.card import artifact, pretty
 from gittrack.compare.text import cell, line, size
 from gittrack.core.layout import SHORT
+from gittrack.errors import UsageError
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
-    from gittrack.core.annotations import Op
     from gittrack.runs.artifacts import Artifact
+    from gittrack.runs.history import Entry
     from gittrack.runs.operations import Operation
 
 SCREENFUL = 30
@@ -29,17 +30,24 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def log(
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Only what was said about this run.")] = None,
     number: Annotated[int, typer.Option("-n", "--number", min=0, metavar="N", help="Show at most N.")] = SCREENFUL,
+    undone: Annotated[
+        bool, typer.Option("--undone", help="With RUN: also what was taken back, and what took it back.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List what was changed in this clone, newest first.
 
     Every change of a ref is one operation with an id that `git track undo` takes. With RUN, what people said about that
-    run instead: who named, tagged, noted, deleted it, and when, in whatever clone that was.
+    run instead: who named, tagged, noted, deleted it, and when, in whatever clone that was. Who it was is claimed,
+    unless the log was signed: then git says whose key that was, and whether the signature is good.
 
     Examples:
       git track log
       git track log latest
+      git track log latest --undone
     """
+    if undone and run is None:
+        raise UsageError("--undone is about one run", "git track log RUN --undone")
     if run is None:
         kept = lazy("gittrack.runs.operations")
         by_id = {one.id: one for one in kept.log(here().repository)}
@@ -48,8 +56,8 @@ def log(
         _print((_operation(one, by_id) for one in shown), as_json)
     else:
         target = find(run, deleted=True)
-        said = lazy("gittrack.runs.annotations").history(fresh().repository, target.id)
-        _print(map(_said, reversed(said[max(0, len(said) - number) :])), as_json)
+        said = lazy("gittrack.runs.history").of_run(fresh().repository, target.id, undone, number)
+        _print(map(_said, reversed(said)), as_json)
 
 
 def undo(
@@ -71,7 +79,7 @@ def undo(
       git track undo --list
     """
     if show:
-        return log(None, SCREENFUL, as_json)
+        return log(None, SCREENFUL, as_json=as_json)
     place = fresh()
     let_go = lazy("gittrack.runs.let_go")
     before = let_go.said(place.repository).now
@@ -111,9 +119,27 @@ def _operation(one: "Operation", by_id: "Mapping[str, Operation]") -> dict[str, 
     }
 
 
-def _said(op: "Op") -> dict[str, Any]:
+def _said(entry: "Entry") -> dict[str, Any]:
+    op = entry.op
     value = "" if op.value is None else op.value if isinstance(op.value, str) else json.dumps(op.value)
-    return {"id": op.id[:SHORT], "when": op.when, "who": op.who, "what": f"{op.op} {value}".rstrip(), "value": op.value}
+    return {
+        "id": op.id[:SHORT],
+        "when": op.when,
+        "who": op.who,
+        "what": f"{op.op} {value}".rstrip(),
+        "value": op.value,
+        "writer": op.writer,
+        "commit": entry.commit,
+        "undone": entry.undone,
+        "signature": entry.signature._asdict(),
+    }
+
+
+def _vouched(signature: Mapping[str, str]) -> str:
+    """Who says that it was them who said it."""
+    if signature["state"] == "claimed":
+        return "claimed"
+    return f"signed by {signature['signer'] or signature['key'] or 'somebody'} ({signature['state']})"
 
 
 def _print(entries: Iterable[dict[str, Any]], as_json: bool) -> None:
@@ -125,5 +151,5 @@ def _print(entries: Iterable[dict[str, Any]], as_json: bool) -> None:
         outcome = "" if one.get("outcome", "done") == "done" else f"  [{one['outcome']}]"
         what = line(" ".join(one["what"].split()))
         if "value" in one:  # said about a run, in any clone: by whom is news
-            what = f"{line(one['who'])}: {what}"
+            what = f"{line(one['who'])}: {what}  [{line(_vouched(one['signature']))}]" + "  [undone]" * one["undone"]
         sys.stdout.write(f"{one['id']}  {age(one['when'], now):>15}  {what}{outcome}\n")

@@ -99,20 +99,27 @@ def standing(ops: Iterable[Op]) -> list[Op]:
     An undo that was itself taken back takes nothing. It can only name what came before it, hence one walk from the end.
     None reaches `purged`: the bytes are gone, and must not come back from a clone that still has them.
     """
+    return [op for op in _counting(ordered(ops)) if op.op != "undo"]
+
+
+def undoing(ops: Iterable[Op]) -> set[str]:
+    """The ids of the undos that count."""
+    return {op.id for op in _counting(ordered(ops)) if op.op == "undo"}
+
+
+def _counting(ops: Sequence[Op]) -> list[Op]:
+    """Those that no undo has taken back; of undos those that still take something back."""
     taken: set[tuple[str, str]] = set()  # with the run: an undo reaches no other run than its own
     kept: list[Op] = []
-    for op in reversed(_ordered(ops)):
-        if (op.run, op.id) in taken and op.op != "purged":
-            continue
-        if op.op == "undo":
-            taken.update((op.run, op_id) for op_id in op.value)
-        else:
+    for op in reversed(ops):
+        if (op.run, op.id) not in taken or op.op == "purged":
             kept.append(op)
+            taken.update((op.run, op_id) for op_id in (op.value if op.op == "undo" else ()))
     kept.reverse()
     return kept
 
 
-def _ordered(ops: Iterable[Op]) -> list[Op]:
+def ordered(ops: Iterable[Op]) -> list[Op]:
     """Sorted, and of several with one id the first: an operation may stand in two logs after a restored backup."""
     seen: dict[str, Op] = {}
     for op in sorted(ops, key=lambda op: op[:3]):
@@ -164,7 +171,7 @@ def pruned(ops: Iterable[Op]) -> dict[str, dict[str, Op]]:
 
 def ever_pruned(ops: Iterable[Op]) -> dict[str, dict[str, Op]]:
     """The same, of all that it was ever said of, taken back or not: the bytes may be gone since."""
-    return _by_parcel(_ordered(op for op in ops if op.op == "pruned"))
+    return _by_parcel(ordered(op for op in ops if op.op == "pruned"))
 
 
 def purged(ops: Iterable[Op]) -> dict[str, set[str]]:

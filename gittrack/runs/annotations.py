@@ -12,7 +12,7 @@ from gittrack import errors
 from gittrack.core import annotations, layout, select
 from gittrack.core.annotations import Op
 from gittrack.core.segments import OPEN_LIMIT
-from gittrack.git import objects, reflock
+from gittrack.git import objects, reflock, signing
 from gittrack.git.repository import RefChange, Repository
 from gittrack.git.trees import TreeEditor
 from gittrack.runs import logs, operations, segments, writer
@@ -37,6 +37,7 @@ class Author(NamedTuple):
     who: str  # "Name <email>"
     now: float
     command: str
+    sign: bool = False  # by git, with the key of the user
 
 
 def say(repo: Repository, sayings: Sequence[Saying], author: Author) -> list[Op]:
@@ -79,18 +80,22 @@ def append(repo: Repository, sayings: Sequence[Saying], author: Author) -> tuple
         Op(clock + at, me, 0, os.urandom(8).hex(), one.run, one.op, one.value, author.now, author.who)
         for at, one in enumerate(sayings)
     ]
+    commit = extend(repo, tip, b"".join(map(annotations.line, ops)), author, _message(ops))
+    return RefChange(layout.log_ref(me), tip, commit), ops
+
+
+def extend(repo: Repository, tip: str | None, data: bytes, author: Author, message: str) -> str:
+    """A commit, written and flushed, that has `data` after all that the log at `tip` says. Raises GitFailed when it is
+    to be signed, and cannot be."""
     made: list[objects.Object] = []
-    tree = _tree(repo, tip, b"".join(map(annotations.line, ops)), made)
-    commit = objects.commit(
-        tree, [tip] if tip else [], author.who, _seconds(repo, tip, author.now), _message(ops), repo.algorithm
-    )
+    tree = _tree(repo, tip, data, made)
+    parents, seconds = [tip] if tip else [], _seconds(repo, tip, author.now)
+    if author.sign:
+        repo.write(made, durable=True)
+        return signing.commit(repo.git, tree, parents, author.who, seconds, message)
+    commit = objects.commit(tree, parents, author.who, seconds, message, repo.algorithm)
     repo.write([*made, commit], durable=True)
-    return RefChange(layout.log_ref(me), tip, commit.oid), ops
-
-
-def history(repo: Repository, run_id: str) -> list[Op]:
-    """What was said about a run, in order, without what was taken back: with who said it and when."""
-    return annotations.standing(op for op in logs.operations(repo) if op.run == run_id)
+    return commit.oid
 
 
 def _clock(repo: Repository, name: str, tip: str) -> int:

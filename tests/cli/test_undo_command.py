@@ -69,7 +69,10 @@ def test_the_log_of_a_run_is_what_was_said_about_it(named, track):
     track("tag", "one", "good")
     track("note", "one", "a note")
     lines = track("log", "one").stdout.splitlines()
-    assert [line.split("ago  ")[1] for line in lines] == [f"{ANN}: note a note", f"{ANN}: tag good"]
+    assert [line.split("ago  ")[1] for line in lines] == [
+        f"{ANN}: note a note  [claimed]",
+        f"{ANN}: tag good  [claimed]",
+    ]
     said = json.loads(track("log", "one", "--json").stdout)
     assert {op["who"] for op in said} == {ANN}
 

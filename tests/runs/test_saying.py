@@ -12,7 +12,7 @@ import pytest
 from gittrack import errors
 from gittrack.core import layout
 from gittrack.git.repository import RefChange, Repository
-from gittrack.runs import annotations, logs, writer
+from gittrack.runs import annotations, history, logs, writer
 from gittrack.runs.annotations import Annotations, Author, Saying
 from gittrack.runs.index import Index, open_index
 
@@ -121,7 +121,7 @@ def test_the_log_is_readable_with_plain_git(
 def test_history_tells_who_said_what(store: Repository, fresh: Fresh, ids: list[str]) -> None:
     on(store, fresh).tag([ids[0]], ["good"])
     on(store, fresh).note([ids[1]], "other run")
-    assert [(op.op, op.value, op.who, op.when) for op in annotations.history(store, ids[0])] == [
+    assert [(op.op, op.value, op.who, op.when) for op, *_ in history.of_run(store, ids[0])] == [
         ("tag", "good", "Ann <ann@example.org>", NOW)
     ]
 
