@@ -137,6 +137,12 @@ def writer_binding(patient: Patient) -> Iterator[Finding]:
     known = writer.known(paths)
     if known is not None:
         yield Finding(OK, f"annotations of this clone are written as {known}")
+        for former in writer.left(paths):
+            yield Finding(
+                INFO,
+                f"another clone writes annotations as {former}, as this one did: this one took the id {known} and went "
+                "on. A disk that was copied, or a backup that came back, does that; nothing was lost",
+            )
     elif os.path.exists(writer.path(paths)):
         yield Finding(
             INFO, "this clone is a copy of another one, or was moved: it will annotate under an id of its own"

@@ -13,7 +13,7 @@ from gittrack.core import annotations, layout
 from gittrack.core.annotations import Op
 from gittrack.git.repository import RefChange, Repository
 from gittrack.runs import annotations as saying
-from gittrack.runs import live, logs, operations, segments, undo_files
+from gittrack.runs import applying, live, logs, operations, origins, parting, segments, undo_files
 from gittrack.runs.annotations import Author, Saying
 from gittrack.runs.operations import DONE, Operation
 
@@ -42,6 +42,8 @@ def undo(repo: Repository, author: Author, op: str | None = None) -> Undone:
     _refuse_live(repo, chosen)
     _refuse_undone(every, chosen)
     if (by := undo_files.undo(repo.paths, chosen[0], author, every)) is not None:
+        applying.unmark(repo, chosen[0].id)
+        origins.forget(repo.paths, chosen[0].id)
         return Undone(chosen, by)
     by = saying.attempt(repo, lambda: _changes(repo, every, chosen, author), author, chosen[0].id)
     return Undone(chosen, by)
@@ -92,9 +94,12 @@ def _changes(
     current = repo.refs("refs/")
     back: list[RefChange] = []
     said: list[Op] = []
+    before: set[str] = set()  # said earlier, and only moved from a log to another
     for change in operations.net(chosen).values():
         if change.ref.startswith(layout.LOG):
-            said += _added(repo, change)
+            if parting.is_ours(repo, change.ref):  # what others said is theirs to take back
+                said += _added(repo, change)
+            before |= {one.id for one in _added(repo, RefChange(change.ref, None, change.old))}
         elif change.ref.startswith(layout.CODE) and change.old is None:
             continue  # other runs of the same code may rely on it
         elif current.get(change.ref) == change.new:
@@ -103,6 +108,7 @@ def _changes(
             raise _moved(change.ref, every, chosen)
     kept = {operations.keep_ref(one.old): one.old for one in back if one.old and one.new}
     back += [RefChange(ref, None, oid) for ref, oid in kept.items() if ref not in current]
+    said = [one for one in said if one.id not in before]
     if said:
         runs = {op.run: [one.id for one in said if one.run == op.run] for op in said}
         back.append(saying.append(repo, [Saying(run, "undo", ids) for run, ids in runs.items()], author)[0])

@@ -10,6 +10,7 @@ we never said: then `renew`.
 import contextlib
 import json
 import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from gittrack import errors
@@ -48,21 +49,32 @@ def writer_id(paths: Paths) -> str:
     return bindings[place]
 
 
-def renew(paths: Paths) -> str:
+def renew(paths: Paths, new: str | None = None) -> str:
     """A new id for this clone: somebody else writes under the one it has. Raises CannotWrite.
 
-    What was said under the old one is not touched; `annotations.part` takes along what nobody else has.
+    What was said under the old one is not touched; `parting.part` takes along what nobody else has.
     """
-    place, new = here(paths), os.urandom(8).hex()
+    place, new = here(paths), new or os.urandom(8).hex()
     bindings = _bindings(path(paths))
     old = bindings.get(place)
-    _keep(paths, {one: new if one == place or it == old else it for one, it in {**bindings, place: new}.items()})
+    former = [*left(paths), *([old] if old else [])]
+    _keep(paths, {one: new if it == old else it for one, it in {**bindings, place: new}.items()}, former)
     return new
 
 
-def _keep(paths: Paths, bindings: dict[Binding, str]) -> None:
+def left(paths: Paths) -> list[str]:
+    """The ids under which this clone wrote until somebody else did, too; the oldest first."""
     try:
-        _save(path(paths), bindings)
+        with open(path(paths), "rb") as opened:
+            found: Any = json.loads(opened.read())["left"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+
+
+def _keep(paths: Paths, bindings: dict[Binding, str], former: Sequence[str] | None = None) -> None:
+    try:
+        _save(path(paths), bindings, left(paths) if former is None else former)
     except OSError as error:
         raise errors.CannotWrite(
             f"cannot write {path(paths)}: {error.strerror}", "make the repository's .git directory writable for you"
@@ -82,7 +94,7 @@ def _bindings(file: str) -> dict[Binding, str]:
         return {}
 
 
-def _save(file: str, bindings: dict[Binding, str]) -> None:
+def _save(file: str, bindings: dict[Binding, str], former: Sequence[str]) -> None:
     os.makedirs(os.path.dirname(file), exist_ok=True)
     temporary = f"{file}.{os.getpid()}.tmp"
     try:
@@ -90,7 +102,7 @@ def _save(file: str, bindings: dict[Binding, str]) -> None:
             content = {
                 "bindings": [{**place._asdict(), "writer": writer} for place, writer in bindings.items()],
                 "file": os.fstat(opened.fileno()).st_ino,
-            }
+            } | ({"left": list(former)} if former else {})
             json.dump(content, opened, indent=1)
             opened.flush()
             os.fsync(opened.fileno())
