@@ -13,6 +13,12 @@ class Record(NamedTuple):
     status: Mapping[str, Any]  # status.json
     params: Mapping[str, Any]  # params.json: name -> {"source", "value"}
     summary: Mapping[str, Any]  # summary.json
+    root: str | None = None  # what the rest can be read from: `tip`, or of an archived run the tree of that commit
+
+    @property
+    def archived(self) -> bool:
+        """Whether no ref holds the run: its commits are data in an archive."""
+        return self.root != self.tip
 
 
 class Point(NamedTuple):

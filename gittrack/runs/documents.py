@@ -5,32 +5,63 @@ and nowhere above, so here the error gets its words.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gittrack import errors
 from gittrack.core import codec, layout, shape
 from gittrack.core.model import Record
 from gittrack.runs.row import DAMAGED, NEWER, Row
 
+if TYPE_CHECKING:
+    from gittrack.core.archive import Line
+
 FILES = ("format", "run.json", "status.json", "params.json", "summary.json")
+_DOCTOR = "`git track doctor` checks all records"
 
 
-def decode(run_id: str, tip: str, files: Sequence[bytes | None]) -> Record:
-    """The record whose FILES are given. Raises DamagedRecord and NewerFormat, naming the ref."""
-    ref = layout.run_ref(run_id)
-    layout.check_format(files[0], ref)
-    documents = [_document(ref, path, data) for path, data in zip(FILES[1:], files[1:], strict=True)]
-    if documents[0].get("id") != run_id:
-        raise _damaged(ref, "run.json", f"it says that it is run {documents[0].get('id')!r}")
-    return checked(Record(run_id, tip, *documents))
+def decode(run_id: str, tip: str, files: Sequence[bytes | None], root: str | None = None) -> Record:
+    """The record whose FILES are given, read from `root` (None: from `tip`). Raises DamagedRecord and NewerFormat,
+    naming where it stands."""
+    where = _where(run_id, tip, root)
+    layout.check_format(files[0], where)
+    run, status, params, summary = (_document(where, *one) for one in zip(FILES[1:], files[1:], strict=True))
+    return _of(Record(run_id, tip, run, status, params, summary, root or tip))
+
+
+def of_line(line: "Line") -> Record:
+    """The record of a run as the list of an archive has it. Raises DamagedRecord and NewerFormat."""
+    layout.check_format(line.files[0], _where(line.id, line.tip, line.tree))
+    run, status, params, summary = line.values
+    return _of(Record(line.id, line.tip, run, status, params, summary, line.tree))
+
+
+def listed(line: "Line") -> Row:
+    """Its row, sound or not: see `indexed`."""
+    try:
+        return row(of_line(line))
+    except (errors.DamagedRecord, errors.NewerFormat) as error:
+        return _unreadable(line.id, line.tip, error)._replace(archived=True)
+
+
+def _of(record: Record) -> Record:
+    """`record`, when it is that of the run it stands under, and sound."""
+    if record.facts.get("id") != record.id:
+        what = f"it says that it is run {record.facts.get('id')!r}"
+        raise _damaged(_where(*record[:2], record.root), "run.json", what)
+    return checked(record)
+
+
+def _where(run_id: str, tip: str | None, root: str | None) -> str:
+    """Where a record stands, for messages."""
+    return layout.run_ref(run_id) if root in (None, tip) else f"the archived run {run_id}"
 
 
 def checked(record: Record) -> Record:
     """`record`, when its documents have the shape of the format. Raises DamagedRecord."""
-    for path, document in zip(FILES[1:], record[2:], strict=True):
+    for path, document in zip(FILES[1:], record[2:6], strict=True):
         wrong = shape.problem(path, document)
         if wrong:
-            raise _damaged(layout.run_ref(record.id), path, wrong)
+            raise _damaged(_where(record.id, record.tip, record.root), path, wrong)
     return record
 
 
@@ -50,6 +81,7 @@ def row(record: Record) -> Row:
         duration=status.get("duration"),
         status=status["status"],
         name=given[0],
+        archived=record.archived,
         experiment=_text(facts.get("experiment")),
         command=_text(facts.get("command")) or "",
         user=_user(facts.get("user")),
@@ -80,29 +112,30 @@ def indexed(run_id: str, tip: str, files: Sequence[bytes | None]) -> Row:
     """The row of a record that may be damaged or too new: one bad record must not hide the others from a table."""
     try:
         return row(decode(run_id, tip, files))
-    except errors.DamagedRecord as error:
-        return Row(run_id, tip, status=DAMAGED, reason=error.message)
-    except errors.NewerFormat as error:
-        return Row(run_id, tip, status=NEWER, reason=error.message)
+    except (errors.DamagedRecord, errors.NewerFormat) as error:
+        return _unreadable(run_id, tip, error)
 
 
-def _document(ref: str, path: str, data: bytes | None) -> dict[str, Any]:
+def _unreadable(run_id: str, tip: str, error: errors.GittrackError) -> Row:
+    status = NEWER if isinstance(error, errors.NewerFormat) else DAMAGED
+    return Row(run_id, tip, status=status, reason=error.message)
+
+
+def _document(where: str, path: str, data: bytes | None) -> dict[str, Any]:
     if data is None:
-        raise _damaged(ref, path, "it is not there")
+        raise _damaged(where, path, "it is not there")
     try:
         value = codec.loads(data)
     except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(ref, path, str(error)) from error
+        raise _damaged(where, path, str(error)) from error
     if not isinstance(value, dict):
-        raise _damaged(ref, path, "it is not a JSON object")
+        raise _damaged(where, path, "it is not a JSON object")
     return value
 
 
-def _damaged(ref: str, path: str, what: str) -> errors.DamagedRecord:
-    return errors.DamagedRecord(
-        f"{path} of {ref} cannot be read: {what}",
-        f"`git track doctor` checks all records; `git log {ref}` shows whether an older commit of it is whole",
-    )
+def _damaged(where: str, path: str, what: str) -> errors.DamagedRecord:
+    older = f"; `git log {where}` shows whether an older commit of it is whole" if where.startswith("refs/") else ""
+    return errors.DamagedRecord(f"{path} of {where} cannot be read: {what}", f"{_DOCTOR}{older}")
 
 
 def _text(value: str | bytes | None) -> str | None:
@@ -114,7 +147,7 @@ def _time(record: Record, text: str | None) -> float | None:
     try:
         return None if text is None else codec.parse_time(text)
     except ValueError as error:
-        raise _damaged(layout.run_ref(record.id), "a document", str(error)) from error
+        raise _damaged(_where(record.id, record.tip, record.root), "a document", str(error)) from error
 
 
 def _user(user: Mapping[str, Any] | None) -> str:

@@ -10,7 +10,7 @@ from gittrack.git.repository import Repository
 
 
 def oids(repo: Repository, tip: str, root: str) -> dict[int, str]:
-    """Number -> blob of every segment of the series `root` in the tree of commit `tip`, in order."""
+    """Number -> blob of every segment of the series `root` in `tip`, a commit or its tree, in order."""
     with _damage(root, tip):
         found: dict[int, str] = {}
         for outer, directory in _entries(repo, tip, root).items():
@@ -36,12 +36,17 @@ def directory(repo: Repository, tip: str, name: str) -> dict[str, bytes]:
 
 
 def _entries(repo: Repository, tip: str, name: str) -> dict[str, objects.Entry]:
-    top = _tree(repo, objects.parse_commit(repo.read(tip)[1]).tree)
+    kind, data = repo.read(tip)
+    top = _tree(repo, objects.parse_commit(data).tree) if kind == "commit" else _entries_of(repo, data)
     return _tree(repo, top[name].oid) if name in top else {}
 
 
 def _tree(repo: Repository, oid: str) -> dict[str, objects.Entry]:
-    return objects.parse_tree(repo.read(oid)[1], repo.algorithm)
+    return _entries_of(repo, repo.read(oid)[1])
+
+
+def _entries_of(repo: Repository, data: bytes) -> dict[str, objects.Entry]:
+    return objects.parse_tree(data, repo.algorithm)
 
 
 @contextlib.contextmanager
@@ -50,5 +55,5 @@ def _damage(name: str, tip: str) -> Iterator[None]:
         yield
     except (KeyError, ValueError) as error:
         raise errors.DamagedRecord(
-            f"{name} of commit {tip} cannot be read: {error!r}", "`git fsck` and `git track doctor` say what is missing"
+            f"{name} of {tip} cannot be read: {error!r}", "`git fsck` and `git track doctor` say what is missing"
         ) from error
