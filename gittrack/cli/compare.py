@@ -135,7 +135,7 @@ def _baseline(against: str | None, rows: Sequence[Row]) -> Row | None:
     if against is not None:
         return find(against).row
     experiments = {row.experiment for row in rows}
-    marked = [row for row in fresh().index.rows(archived=True) if row.baseline and row.experiment in experiments]
+    marked = [row for row in fresh().index.marked() if row.experiment in experiments]
     return marked[0] if len(marked) == 1 else None
 
 

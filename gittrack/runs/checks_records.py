@@ -109,7 +109,7 @@ def index(patient: Patient) -> Iterator[Finding]:
             kept.make_anew("it said something else than the records")
         if kept.problem:
             yield Finding(WARNING, f"the index was made anew: {kept.problem}")
-        yield Finding(OK, f"the index holds {kept.count(deleted=True, archived=True):,} runs")
+        yield Finding(OK, f"the index holds {kept.count(deleted=True):,} runs")
     finally:
         kept.close()
         fresh.close()
@@ -117,7 +117,7 @@ def index(patient: Patient) -> Iterator[Finding]:
 
 def _content(table: Index) -> list[list[Any]]:
     """As it is stored, where a NaN equals a NaN; without live runs, which change while one looks."""
-    return [encode(row) for row in table.rows(deleted=True, archived=True) if not row.live]
+    return [encode(row) for row in table.rows(deleted=True) if not row.live]
 
 
 def live_runs(patient: Patient) -> Iterator[Finding]:

@@ -23,15 +23,24 @@ if TYPE_CHECKING:
     from gittrack.core.annotations import Op
     from gittrack.git.repository import Repository
 
-VERSION = 3  # of the tables below and of how records are read into them: another one means that the file is made anew
+VERSION = 4  # of the tables below and of how records are read into them: another one means that the file is made anew
 PATIENCE = 1.0  # seconds to wait for another process's write before a table in memory is used
 SORTABLE = ("created", "started", "ended", "duration", "status", "name", "experiment", "id")
 
 T = TypeVar("T")
+Brief = tuple[str, str | None, float | None, bool]  # id, name, created, deleted
+_NEWEST = "SELECT id FROM (SELECT id FROM runs WHERE deleted = {} ORDER BY created DESC, id DESC LIMIT ?)"
 
 _TABLES = f"""
 CREATE TABLE runs ({", ".join(name + (" PRIMARY KEY" if name == "id" else "") for name in rows_.COLUMNS)});
-CREATE INDEX brief ON runs (deleted, archived, created, id, name);
+CREATE INDEX brief ON runs (deleted, created, id, name);
+CREATE INDEX loose ON runs (id, tip) WHERE archived = 0;
+CREATE INDEX called ON runs (name) WHERE name IS NOT NULL;
+CREATE INDEX marked ON runs (id) WHERE baseline = 1;
+CREATE TABLE lists (ref PRIMARY KEY, tip, problem) WITHOUT ROWID;
+CREATE TABLE list_segments (key INTEGER PRIMARY KEY, ref, number, oid, UNIQUE (ref, number));
+CREATE TABLE listed (id, segment, tip, PRIMARY KEY (id, segment)) WITHOUT ROWID;
+CREATE INDEX listed_in ON listed (segment);
 CREATE TABLE meta (key PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE logs (writer PRIMARY KEY, tip, problem) WITHOUT ROWID;
 CREATE TABLE segments (writer, number, oid, first, lines, PRIMARY KEY (writer, number)) WITHOUT ROWID;
@@ -76,12 +85,11 @@ class Index:
         *,
         status: str | None = None,
         deleted: bool = False,
-        archived: bool = False,
         all_metrics: bool = True,
     ) -> list[Row]:
         """The runs, live ones as of now. `sort`: one of SORTABLE, with `-desc` for descending.
 
-        `deleted` and `archived` say whether such runs are among them. Without `where`, no more than `limit` and the
+        `deleted` says whether such runs are among them. Without `where`, no more than `limit` and the
         live ones are read. Without `all_metrics` the rows have those of their metrics that a plain listing shows: the
         primary ones (of all these runs), or, where none is declared, all but system/.
         """
@@ -89,14 +97,14 @@ class Index:
         key, _, direction = sort.partition("-")
         if key not in SORTABLE or direction not in ("", "desc"):
             raise ValueError(f"cannot sort by {sort!r}")
-        clauses, values = _clauses(status, deleted, archived, live)
+        clauses, values = _clauses(status, deleted, live)
         rest = clauses + _order(key, bool(direction))
         if limit is not None and where is None:
             rest += f" LIMIT {min(int(limit), _MOST)}"
         found = self._read((_SELECT if all_metrics else _SELECT_SHORT) + rest, values)
         if not all_metrics and len({row.primary[0] for row in found if row.primary}) > 1:
             found = self._read(_SELECT + rest, values)  # one run's primary metric may be another's second
-        fresh = [row for row in live.values() if _wanted(row, status, deleted, archived)]
+        fresh = [row for row in live.values() if _wanted(row, status, deleted)]
         if fresh:
             found = _sorted(found + fresh, key, bool(direction))
         if where is not None:
@@ -112,23 +120,56 @@ class Index:
         """One run, whatever its state."""
         return next(iter(self.by_id([run_id])), None)
 
-    def count(self, *, deleted: bool = False, archived: bool = False) -> int:
+    def count(self, *, deleted: bool = False) -> int:
         """How many runs `rows` would give without a limit."""
         live = self._live()
-        clauses, values = _clauses(None, deleted, archived, live)
+        clauses, values = _clauses(None, deleted, live)
         query = f"SELECT count(*) FROM runs{clauses}"
         stored: int = self._guarded(lambda db: db.execute(query, values).fetchone()[0])
-        return stored + sum(_wanted(row, None, deleted, archived) for row in live.values())
+        return stored + sum(_wanted(row, None, deleted) for row in live.values())
 
-    def brief(self) -> list[tuple[str, str | None, float | None, bool]]:
-        """(id, name, created, deleted) of every run, newest first: what selectors search."""
+    def marked(self) -> list[Row]:
+        """The runs that are baselines, the newest first."""
+        ids = [run_id for (run_id,) in self._all("SELECT id FROM runs WHERE baseline = 1", ())]
+        return _sorted([row for row in self.by_id(ids) if not row.deleted], "created", True)
+
+    def brief(self) -> list[Brief]:
+        """(id, name, created, deleted) of every run, newest first."""
+        return self._brief("", (), lambda _: True)
+
+    def beginning(self, prefix: str) -> list[Brief]:
+        """The same, of the runs whose ids begin so."""
+        where = "WHERE id >= ? AND id < ?"
+        return self._brief(where, (prefix, f"{prefix}g"), lambda row: row.id.startswith(prefix))
+
+    def named(self, name: str) -> list[Brief]:
+        """The same, of the runs that are called so."""
+        return self._brief("WHERE name = ?", (name,), lambda row: row.name == name)
+
+    def newest(self, count: int, deleted: bool = False) -> list[Brief]:
+        """The same, of the `count` newest; `deleted`: such runs among them."""
+        kinds = (0, 1) if deleted else (0,)  # each is read off its end of the index
+        where = f"WHERE id IN ({' UNION ALL '.join(map(_NEWEST.format, kinds))})"
+        return self._brief(where, [count] * len(kinds), lambda row: deleted or not row.deleted)[:count]
+
+    def names(self, count: int) -> list[str]:
+        """What the newest runs that have names are called."""
+        query = "SELECT name FROM runs WHERE name IS NOT NULL AND deleted = 0 ORDER BY created DESC LIMIT ?"
+        stored = [name for (name,) in self._all(query, (count,))]
+        return [*dict.fromkeys([*(row.name for row in self._live().values() if row.name), *stored])]
+
+    def _brief(self, where: str, values: Sequence[Any], wanted: Callable[[Row], bool]) -> list[Brief]:
         live = self._live()
-        query = "SELECT id, name, created, deleted FROM runs"
-        stored = self._guarded(lambda db: db.execute(query).fetchall())
+        stored = self._all(f"SELECT id, name, created, deleted FROM runs {where}", values)
         found = {run_id: (run_id, name, created, bool(deleted)) for run_id, name, created, deleted in stored}
+        known = {row.id for row in self._stored([*live])}
         for row in live.values():
-            found.setdefault(row.id, (row.id, row.name, row.created, row.deleted))
+            if row.id not in known and wanted(row):
+                found[row.id] = (row.id, row.name, row.created, row.deleted)
         return sorted(found.values(), key=lambda one: (one[2] or 0.0, one[0]), reverse=True)
+
+    def _all(self, query: str, values: Sequence[Any]) -> list[Any]:
+        return self._guarded(lambda db: db.execute(query, values).fetchall())
 
     def operations(self, run_id: str) -> "list[Op]":
         """What was said about a run, in no order; undone operations included."""
@@ -274,13 +315,11 @@ def _stamp_of(db: sqlite3.Connection) -> str | None:
     return found[0] if found else None
 
 
-def _clauses(status: str | None, deleted: bool, archived: bool, live: Mapping[str, Row]) -> tuple[str, list[Any]]:
+def _clauses(status: str | None, deleted: bool, live: Mapping[str, Row]) -> tuple[str, list[Any]]:
     """The WHERE of the runs that are wanted from the table: live ones come from their journals."""
     found, values = [], list[Any]()
     if not deleted:
         found.append("deleted = 0")
-    if not archived:
-        found.append("archived = 0")
     if status is not None:
         found.append("status = ?")
         values.append(status)
@@ -290,8 +329,8 @@ def _clauses(status: str | None, deleted: bool, archived: bool, live: Mapping[st
     return (" WHERE " + " AND ".join(found) if found else ""), values
 
 
-def _wanted(row: Row, status: str | None, deleted: bool, archived: bool) -> bool:
-    return (status is None or row.status == status) and (deleted or not row.deleted) and (archived or not row.archived)
+def _wanted(row: Row, status: str | None, deleted: bool) -> bool:
+    return (status is None or row.status == status) and (deleted or not row.deleted)
 
 
 def _order(key: str, descending: bool) -> str:

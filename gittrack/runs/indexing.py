@@ -1,4 +1,5 @@
-"""Bringing the index up to date: which refs moved, their records read in bulk, the annotations folded in.
+"""Bringing the index up to date: which refs moved, their records read in bulk, the annotations folded in. What is in
+archives comes by `indexing_lists`, some megabytes at a time.
 
 The slow half of `index`, loaded only when something changed. Git is read before the table is locked, so that other
 processes list runs meanwhile; that nobody else changed the table in between is checked when the rows are written.
@@ -13,7 +14,7 @@ from gittrack import errors
 from gittrack.core import annotations, layout
 from gittrack.core.annotations import Op
 from gittrack.git.repository import Repository
-from gittrack.runs import documents, logs
+from gittrack.runs import documents, indexing_lists, logs
 from gittrack.runs import row as rows_
 from gittrack.runs.row import Row
 
@@ -31,31 +32,39 @@ class _News(NamedTuple):
     logs: list[logs.Change]
     log_tips: Mapping[str, str]
     log_problems: Mapping[str, str]
+    lists: indexing_lists.Change
 
     def __bool__(self) -> bool:
-        return bool(self.rows or self.gone or self.log_tips)
+        return bool(self.rows or self.gone or self.log_tips or self.lists)
 
 
 def update(db: sqlite3.Connection, repo: Repository, seen: str | None) -> None:
     """Make the table say what the refs say. `seen` is the stamp of the refs, taken before, if it can be relied on."""
+    while _round(db, repo, seen):
+        pass
+
+
+def _round(db: sqlite3.Connection, repo: Repository, seen: str | None) -> bool:
+    """As much as is read at once; whether there is more."""
     for last in [False] * (_TRIES - 1) + [True]:
         generation = _generation(db)
         news = _compare(db, repo)
         if not news:
-            return _confirm(db, seen, generation)
+            _confirm(db, seen, generation)
+            return False
         db.execute("PRAGMA cache_spill = OFF")  # spilling locks readers out before the commit
         db.execute("BEGIN IMMEDIATE")
         try:
             if _generation(db) == generation or last:  # the next refresh mends what two at once may leave behind
                 _write(db, news, generation)
-                _put_meta(db, "stamp", seen)
+                _put_meta(db, "stamp", None if news.lists.more else seen)
                 db.execute("COMMIT")
-                return None
+                return news.lists.more
         except BaseException:
             db.execute("ROLLBACK")
             raise
         db.execute("ROLLBACK")
-    return None
+    raise AssertionError("not reached")
 
 
 def _confirm(db: sqlite3.Connection, seen: str | None, generation: int) -> None:
@@ -88,19 +97,17 @@ def annotated(db: sqlite3.Connection, rows: Iterable[Row]) -> list[Row]:
 
 def _apply(row: Row, ops: list[Op]) -> Row:
     state = annotations.fold(annotations.Given(*row.given), ops)
-    return row._replace(
-        name=state.name, tags=list(state.tags), notes=list(state.notes), deleted=state.deleted, archived=state.archived
-    )
+    return row._replace(name=state.name, tags=list(state.tags), notes=list(state.notes), deleted=state.deleted)
 
 
 def _compare(db: sqlite3.Connection, repo: Repository) -> _News:
-    known = dict(db.execute("SELECT id, tip FROM runs").fetchall())
+    known = dict(db.execute("SELECT id, tip FROM runs WHERE archived = 0").fetchall())
     tips = {run_id: tip for ref, tip in repo.refs(layout.RUNS).items() if (run_id := layout.id_of_ref(ref))}
     changed = [run_id for run_id, tip in tips.items() if known.get(run_id) != tip]
     files = repo.read_files([tips[run_id] for run_id in changed], documents.FILES)
     rows = [documents.indexed(run_id, tips[run_id], found) for run_id, found in zip(changed, files, strict=True)]
-    gone = [run_id for run_id in known if run_id not in tips]
-    return _News(rows, gone, *_compare_logs(db, repo))
+    lists = indexing_lists.compare(db, repo, tips, [run_id for run_id in known if run_id not in tips])
+    return _News([*rows, *lists.rows], [*lists.gone], *_compare_logs(db, repo), lists)
 
 
 def _compare_logs(db: sqlite3.Connection, repo: Repository) -> tuple[list[logs.Change], dict[str, str], dict[str, str]]:
@@ -123,13 +130,15 @@ def _write(db: sqlite3.Connection, news: _News, generation: int) -> None:
     touched = _write_logs(db, news)
     for some in _chunks(news.gone):
         db.execute(f"DELETE FROM runs WHERE id IN ({_marks(some)})", some)
+    indexing_lists.write(db, news.lists)
     fresh = {row.id for row in news.rows}
     _put(db, annotated(db, news.rows))
     again = [run_id for run_id in touched if run_id not in fresh]
     for some in _chunks(again):
         rows = rows_.decode(db.execute(f"{_ROWS} WHERE id IN ({_marks(some)})", some).fetchall())
         _put(db, [_apply(row, ops) for row, ops in _with_ops(db, rows)])
-    _mark_baselines(db)
+    if not news.lists.more:
+        _mark_baselines(db)
     _put_meta(db, "generation", generation + 1)
 
 

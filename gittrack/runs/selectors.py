@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 from gittrack import errors
 from gittrack.core import layout, select
 from gittrack.lazy import lazy
-from gittrack.runs.index import Index
+from gittrack.runs.index import Brief, Index
 from gittrack.runs.row import Row
 
 LISTED = 8  # matches shown of an ambiguous selector
 
-_Brief = tuple[str, str | None, float | None, bool]  # what Index.brief gives
+NAMES = 5_000  # among which it is looked for one that is much like what was typed
 
 
 class Target(NamedTuple):
@@ -30,11 +30,10 @@ def resolve(
 
     Raises AmbiguousSelector, RunNotFound, and UsageError for `best` where no goal is known.
     """
-    runs = index.brief()
     problem: errors.GittrackError | None = None
     for reading in select.parse_selector(text):
         try:
-            found = _find(index, reading, runs, goals or {}, deleted, now)
+            found = _find(index, reading, goals or {}, deleted, now)
         except errors.GittrackError as error:  # `best:map@50` may fail as a metric and be a checkpoint
             problem = problem or error
             continue
@@ -42,7 +41,7 @@ def resolve(
             row = index.row(found)
             if row is not None:
                 return Target(found, _step(index, row, reading.point), row)
-    raise problem or _not_found(text, runs)
+    raise problem or _not_found(index, text)
 
 
 def resolve_all(
@@ -55,25 +54,23 @@ def resolve_all(
 def _find(
     index: Index,
     reading: select.Selector,
-    runs: Sequence[_Brief],
     goals: Mapping[str, str],
     deleted: bool,
     now: float,
 ) -> str | None:
-    eligible = runs if deleted else [run for run in runs if not run[3]]
     if reading.kind == "latest":
-        return _latest(eligible, reading.back)
+        return _latest(index.newest(reading.back + 1, deleted), reading.back)
     if reading.kind == "best":
-        return _best(index.rows(archived=True, deleted=deleted), reading.metric, goals)
-    at = 0 if reading.kind == "prefix" else 1
-    exact = [run for run in eligible if run[at] == reading.text]
-    found = exact or [run for run in eligible if at == 0 and run[0].startswith(reading.text)]
+        return _best(index.rows(deleted=deleted), reading.metric, goals)
+    runs = index.beginning(reading.text) if reading.kind == "prefix" else index.named(reading.text)
+    eligible = [run for run in runs if deleted or not run[3]]
+    found = [run for run in eligible if run[0] == reading.text] or eligible  # a whole id before what begins so
     if len(found) > 1:
         raise _ambiguous(reading, found, now)
     return found[0][0] if found else None
 
 
-def _latest(runs: Sequence[_Brief], back: int) -> str:
+def _latest(runs: Sequence[Brief], back: int) -> str:
     if back < len(runs):
         return runs[back][0]
     if not runs:
@@ -127,7 +124,7 @@ def _step(index: Index, row: Row, point: str | int | None) -> int | None:
     return int(step)
 
 
-def _ambiguous(reading: select.Selector, found: Sequence[_Brief], now: float) -> errors.AmbiguousSelector:
+def _ambiguous(reading: select.Selector, found: Sequence[Brief], now: float) -> errors.AmbiguousSelector:
     lines = [f"  {_distinct(run[0], found)}  {run[1] or '-'}  {age(run[2], now)}" for run in found[:LISTED]]
     more = [f"  … and {len(found) - LISTED} more"] if len(found) > LISTED else []
     what = "is the beginning of" if reading.kind == "prefix" else "is the name of"
@@ -136,7 +133,7 @@ def _ambiguous(reading: select.Selector, found: Sequence[_Brief], now: float) ->
     )
 
 
-def _distinct(run_id: str, others: Sequence[_Brief]) -> str:
+def _distinct(run_id: str, others: Sequence[Brief]) -> str:
     """The shortest prefix, of the usual length at least, that none of the others has."""
     length = layout.SHORT
     while length < len(run_id) and sum(other[0].startswith(run_id[:length]) for other in others) > 1:
@@ -144,20 +141,21 @@ def _distinct(run_id: str, others: Sequence[_Brief]) -> str:
     return run_id[:length]
 
 
-def _not_found(text: str, runs: Sequence[_Brief]) -> errors.RunNotFound:
+def _not_found(index: Index, text: str) -> errors.RunNotFound:
     base = text.rpartition("@")[0] or text
-    starts = () if select.is_short_prefix(base) else (text.lower(), base.lower())
-    gone = [run for run in runs if run[3] and (run[1] in (text, base) or run[0].startswith(starts))]
+    starts = [] if select.is_short_prefix(base) else [text.lower(), base.lower()]
+    like = [*index.named(text), *index.named(base), *(run for start in starts for run in index.beginning(start))]
+    gone = [run for run in like if run[3]]
     if gone:
         short = gone[0][0][: layout.SHORT]
         return errors.RunNotFound(f"run {short} ({text}) was deleted", f"bring it back: git track restore {short}")
-    if select.is_short_prefix(base) and (found := [run for run in runs if run[0].startswith(base.lower())]):
-        shown = ", ".join(_distinct(run[0], runs) for run in found[:3]) + ", …" * (len(found) > 3)
+    if select.is_short_prefix(base) and (found := index.beginning(base.lower())):
+        shown = ", ".join(_distinct(run[0], found) for run in found[:3]) + ", …" * (len(found) > 3)
         return errors.RunNotFound(
             f"{base!r} is too short: at least {select.SHORTEST_PREFIX} digits of an id are needed",
             f"ids that begin so: {shown}",
         )
-    names = _nearest(text, {run[1] for run in runs if run[1] and not run[3]})
+    names = _nearest(text, index.names(NAMES))
     hint = f"did you mean {' or '.join(names)}?" if names else "`git track ls` lists the runs of this repository"
     return errors.RunNotFound(f"no run is called {text!r} or has an id that begins so", hint)
 
