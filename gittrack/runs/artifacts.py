@@ -171,22 +171,22 @@ class Source:
         return None
 
     def _places_of_small(self, artifact: Artifact) -> Iterator[bytes | None]:
-        if artifact.number >= 0 and self._record.tip:
-            yield self._in_tree(self._record.tip, artifact)
+        if artifact.number >= 0 and self._record.root:
+            yield self._in_tree(self._record.root, artifact)
         blob = live.blob(live.folder(self._repo.paths, self._record.id), artifact.sha256)
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), open(blob, "rb") as file:
             yield file.read()
         now = reader.read(self._repo, self._record.id)  # committed since the record was read
-        if now.tip and now.tip != self._record.tip:
+        if now.root and now.tip != self._record.tip:
             same = (one for one in artifacts(self._repo, now) if one[:6] == artifact[:6] and one.number >= 0)
-            yield from (self._in_tree(now.tip, one) for one in same)
+            yield from (self._in_tree(now.root, one) for one in same)
 
-    def _in_tree(self, tip: str, artifact: Artifact) -> bytes | None:
+    def _in_tree(self, root: str, artifact: Artifact) -> bytes | None:
         """By walking the trees: a name may have what cannot be asked of git in a line."""
         try:
-            if tip not in self._trees:
-                self._trees[tip] = tree_of(self._repo, tip)
-            entry = self._trees[tip].get(layout.file_path(artifact.number, artifact.path))
+            if root not in self._trees:
+                self._trees[root] = tree_of(self._repo, root)
+            entry = self._trees[root].get(layout.file_path(artifact.number, artifact.path))
             return self._repo.read(entry.oid)[1] if entry is not None else None
         except (KeyError, ValueError, errors.DamagedRecord):  # another place may have it
             return None
@@ -278,9 +278,10 @@ def of_lfs(repo: Repository, sha256: str) -> str:
     return os.path.join(repo.paths.common_dir, "lfs", "objects", sha256[:2], sha256[2:4], sha256)
 
 
-def tree_of(repo: Repository, tip: str) -> TreeEditor:
-    """The tree of a commit, to be looked into. Raises KeyError, ValueError, DamagedRecord."""
-    tree = objects.parse_commit(repo.read(tip)[1]).tree
+def tree_of(repo: Repository, root: str) -> TreeEditor:
+    """The tree of a commit, or the tree itself, to be looked into. Raises KeyError, ValueError, DamagedRecord."""
+    kind, data = repo.read(root)
+    tree = objects.parse_commit(data).tree if kind == "commit" else root
     return TreeEditor(repo.algorithm, lambda oid: repo.read(oid)[1], tree)
 
 

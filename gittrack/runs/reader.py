@@ -15,7 +15,7 @@ from gittrack.core import codec, events, layout, parcels
 from gittrack.core.model import Point, Record
 from gittrack.git import objects
 from gittrack.git.repository import Repository
-from gittrack.runs import documents, live, overlay, segments
+from gittrack.runs import archives, documents, live, overlay, segments
 
 PIECE = 4 * 1024 * 1024
 Sign = bytes | tuple[bytes, ...]  # how lines begin
@@ -41,23 +41,28 @@ class Checkpoint(NamedTuple):
 
 def read(repo: Repository, run_id: str) -> Record:
     """The run as of now. Raises RunNotFound, DamagedRecord, NewerFormat."""
-    ref = layout.run_ref(run_id)
     directory = live.folder(repo.paths, run_id)
     before = os.path.isdir(directory)  # asked before the ref is read: a run that is folded meanwhile is on its ref
-    tip = repo.refs(ref).get(ref)
-    committed = at(repo, run_id, tip) if tip else None
+    place = archives.find(repo, run_id)
+    committed = at(repo, run_id, *place) if place else None
     now = overlay.record(directory, committed) if before else None
-    if before and now is None and (again := repo.refs(ref).get(ref)) != tip and again:
-        return at(repo, run_id, again)
+    if before and now is None and (again := archives.find(repo, run_id)) != place and again:
+        return at(repo, run_id, *again)
     found = now or committed
     if found is None:
         raise errors.RunNotFound(f"there is no run {run_id} here", "`git track ls` lists the runs of this repository")
     return found
 
 
-def at(repo: Repository, run_id: str, tip: str) -> Record:
-    """The record as the commit `tip` has it."""
-    return documents.decode(run_id, tip, next(iter(repo.read_files([tip], documents.FILES))))
+def at(repo: Repository, run_id: str, tip: str, root: str | None = None) -> Record:
+    """The record as the commit `tip` has it; of an archived run read from `root`, its tree. Raises MissingContent when
+    that is not in this clone, which may know of an archive no more than its list."""
+    if root is not None and root != tip and not repo.exists(root):
+        raise errors.MissingContent(
+            f"the record of run {run_id[: layout.SHORT]} is not in this clone: an archive here lists it, no more",
+            "git track pull --records",
+        )
+    return documents.decode(run_id, tip, next(iter(repo.read_files([root or tip], documents.FILES))), root)
 
 
 def series(repo: Repository, record: Record, metric: str, rank: int | str | None = None) -> list[Point]:
@@ -104,7 +109,7 @@ def of_files(repo: Repository, record: Record) -> Iterator[tuple[dict[str, Any],
     """The sound lines that say which files were kept, decoded; and of each, whether a commit has it."""
     source = _Source.open(repo, record)
     try:
-        committed = segments.read(repo, source.tip, "artifacts") if source.tip else ()
+        committed = segments.read(repo, source.root, "artifacts") if source.root else ()
         for blocks, has_commit in ((committed, True), (source.blocks(_OF_FILES), False)):
             for block in blocks:
                 for event in events.parse_lines(block):
@@ -142,8 +147,8 @@ def console(repo: Repository, record: Record) -> Iterator[bytes]:
     """What the run printed, piece by piece."""
     source = _Source.open(repo, record)
     try:
-        if source.tip:
-            yield from segments.read(repo, source.tip, "console")
+        if source.root:
+            yield from segments.read(repo, source.root, "console")
         for file in source.files:
             while source.is_console(file) and (data := file.read(PIECE)):
                 yield data
@@ -161,21 +166,21 @@ def environment(repo: Repository, record: Record) -> dict[str, bytes]:
                 name, value = str(event.get("name")).replace("/", "_"), event.get("value")
                 data = codec.dumps(value) if name.endswith(".json") else str(value).encode(errors="replace")
                 found.setdefault(name, data)
-        if source.tip:  # what is committed came first, and the first of a name stays
-            found.update(segments.directory(repo, source.tip, "environment"))
+        if source.root:  # what is committed came first, and the first of a name stays
+            found.update(segments.directory(repo, source.root, "environment"))
     finally:
         source.close()
     return found
 
 
 class _Source:
-    """Where the parts of a run are: the commit, and its journals opened at the place where that commit ends.
+    """Where the parts of a run are: the commit or its tree, and its journals opened where that commit ends.
 
     Open files outlive the folder, so a run that is folded while it is read is read to its end.
     """
 
-    def __init__(self, tip: str | None, files: list[BinaryIO]) -> None:
-        self.tip = tip
+    def __init__(self, root: str | None, files: list[BinaryIO]) -> None:
+        self.root = root
         self.files = files
 
     @classmethod
@@ -193,9 +198,9 @@ class _Source:
         except FileNotFoundError:  # folded since the record was read: now its ref says all
             names = []
         if not names:
-            ref = layout.run_ref(record.id)
-            return cls(repo.refs(ref).get(ref, record.tip) if _was_live(record) else record.tip, [])
-        return cls(record.tip, files)
+            place = archives.find(repo, record.id) if _was_live(record) else None
+            return cls(place.root if place else record.root, [])
+        return cls(record.root, files)
 
     def blocks(self, sign: Sign, needle: bytes | None = None) -> Iterator[bytes]:
         """The lines of the journals that begin with `sign` and hold `needle`."""
@@ -231,8 +236,8 @@ def _blocks(repo: Repository, record: Record, root: str, sign: bytes, needle: by
     """Lines of a series, committed ones and then those that are only in the journals."""
     source = _Source.open(repo, record)
     try:
-        if source.tip:
-            for segment in segments.read(repo, source.tip, root):
+        if source.root:
+            for segment in segments.read(repo, source.root, root):
                 yield _picked(segment, sign, needle)
         yield from source.blocks(sign, needle)
     finally:
