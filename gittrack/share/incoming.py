@@ -1,0 +1,187 @@
+"""Objects brought from a remote, and the judgement on each ref there: taken, kept aside, or refused.
+
+Nothing here moves a ref. A remote can neither take away nor rewrite what this clone has: a run and a log only grow, and
+what does not go on from what is known is kept under refs/track-remotes/ for somebody to look at.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from gittrack import errors
+from gittrack.core import layout
+from gittrack.core.annotations import Op, Tombstones
+from gittrack.git import network, remote_errors
+from gittrack.git.command import Git
+from gittrack.git.repository import RefChange, Repository
+from gittrack.runs import logs, parting
+from gittrack.share import incoming_archives, validate
+
+ASIDE = "refs/track-remotes/"
+_PATIENCE = 200  # failed fetches, after which it is not single refs that are bad
+
+
+class Judged(NamedTuple):
+    """What becomes of what came."""
+
+    changes: list[RefChange]
+    refused: dict[str, str]  # ref -> why
+    aside: dict[str, str]  # the same, of what is kept to be looked at
+    ops: list[Op]  # what the logs add
+    listed: dict[str, Mapping[str, str]]  # ref of a list -> the runs that it adds
+    ours: str | None = None  # a log that somebody else wrote under our id
+
+
+def aside_ref(digest: str, ref: str) -> str:
+    """Where something of the remote `digest` is kept that contradicts what is here."""
+    return f"{ASIDE}{digest}/conflict/{ref[len('refs/track/') :]}"
+
+
+def bring(
+    git: Git, remote: str, wants: Mapping[str, str], progress: network.Progress | None = None
+) -> tuple[dict[str, str], set[str]]:
+    """Fetch what these refs stand at; objects alone. Gives the refs that git's fsck refuses, with why; and those that
+    are not there any more.
+
+    One bad object fails a whole transfer, so that the bad refs are found by halving. Raises RemoteFailed.
+    """
+    refused: dict[str, str] = {}
+    gone: set[str] = set()
+    failed = 0
+    waiting = [dict(wants)] if wants else []
+    while waiting:
+        some = waiting.pop()
+        try:
+            network.fetch(git, remote, some.values(), progress)
+        except errors.RemoteFailed as error:
+            failed += 1
+            if error.kind not in (remote_errors.DAMAGED, remote_errors.GONE) or failed > _PATIENCE:
+                raise
+            items = list(some.items())
+            if len(items) > 1:
+                waiting += [dict(items[: len(items) // 2]), dict(items[len(items) // 2 :])]
+            elif error.kind == remote_errors.GONE:
+                gone.update(some)
+            else:
+                refused[items[0][0]] = f"git refuses its objects: {error.message}"
+    return refused, gone
+
+
+def judge(
+    repo: Repository, came: Mapping[str, str], local: Mapping[str, str], there: Mapping[str, str], digest: str
+) -> Judged:
+    """Look at all that came. `came`: ref -> oid there, of what is new; `there`: of all; `local`: the refs here."""
+    refused = validate.commits(repo, came)
+    rest = {ref: oid for ref, oid in came.items() if ref not in refused}
+    found = Judged([], refused, {}, [], {})
+    ours = _logs(repo, _of(rest, validate.LOG), local, digest, found)
+    grave = logs.tombstones(repo, _writers({**local, **{one.ref: str(one.new) for one in found.changes}}))
+    rest = {ref: oid for ref, oid in rest.items() if not grave.forbid(ref, oid)}
+    runs = _of(rest, validate.RUN)
+    here = incoming_archives.known(repo, local) if runs or _of(rest, validate.LIST) else incoming_archives.Known({}, {})
+    _archives(repo, rest, local, digest, here, grave, found)
+    _runs(repo, runs, local, digest, here.listed, found)
+    for ref, oid in _of(rest, validate.CODE).items():
+        if ref != layout.code_ref(oid):
+            refused[ref] = "it stands at another commit than its name says"
+        else:
+            found.changes.append(RefChange(ref, local.get(ref), oid))
+    moved = {change.ref for change in found.changes}
+    let_go = incoming_archives.let_go(repo, local, there, found.listed)
+    found.changes.extend(change for change in let_go if change.ref not in moved)
+    return found._replace(ours=ours)
+
+
+def _archives(
+    repo: Repository,
+    came: Mapping[str, str],
+    local: Mapping[str, str],
+    digest: str,
+    here: incoming_archives.Known,
+    grave: Tombstones,
+    found: Judged,
+) -> None:
+    for ref, oid in _of(came, validate.LIST).items():
+        verdict = incoming_archives.judge_list(repo, local.get(ref), oid, here, grave)
+        if verdict.contradicts:
+            _keep_aside(ref, oid, str(verdict.why), local, digest, found)
+        elif verdict.why is not None:
+            found.refused[ref] = verdict.why
+        else:
+            here.listed.update(verdict.tips)
+            found.listed[ref] = verdict.tips
+            found.changes.append(RefChange(ref, local.get(ref), oid))
+    for kind, part in ((validate.RECORDS, "records"), (validate.ARCHIVED_CODE, "code")):
+        for ref, oid in _of(came, kind).items():
+            why = incoming_archives.judge_part(repo, part, local.get(ref), oid, grave)
+            if why is not None:
+                found.refused[ref] = why
+            else:
+                found.changes.append(RefChange(ref, local.get(ref), oid))
+
+
+def _of(refs: Mapping[str, str], kind: str) -> dict[str, str]:
+    return {ref: oid for ref, oid in refs.items() if validate.kind(ref) == kind}
+
+
+def _writers(refs: Mapping[str, str]) -> dict[str, str]:
+    return {ref[len(layout.LOG) :]: oid for ref, oid in refs.items() if validate.kind(ref) == validate.LOG}
+
+
+def _logs(
+    repo: Repository, came: Mapping[str, str], local: Mapping[str, str], digest: str, found: Judged
+) -> str | None:
+    """Judge logs; our own, if somebody else wrote it."""
+    ours = None
+    clock = validate.highest(repo, _writers(local)) if came else 0
+    for ref, oid in came.items():
+        old = local.get(ref)
+        mine = parting.is_ours(repo, ref)
+        why, ops = validate.log(repo, ref[len(layout.LOG) :], None if mine else old, oid, clock)
+        if why is None and mine:
+            ours = oid
+        elif why is None:
+            found.ops.extend(ops)
+            found.changes.append(RefChange(ref, old, oid))
+        elif old is None:
+            found.refused[ref] = why
+        else:
+            _keep_aside(ref, oid, why, local, digest, found)
+    return ours
+
+
+def _runs(
+    repo: Repository,
+    came: Mapping[str, str],
+    local: Mapping[str, str],
+    digest: str,
+    listed: Mapping[str, str],
+    found: Judged,
+) -> None:
+    wrong = validate.records(repo, {ref.rpartition("/")[2]: oid for ref, oid in came.items()})
+    for ref, oid in came.items():
+        run_id, old = ref.rpartition("/")[2], local.get(ref)
+        if run_id in wrong:
+            found.refused[ref] = wrong[run_id]
+        elif listed.get(run_id) == oid:  # archived by somebody meanwhile
+            continue
+        elif (run_id in listed and old is None) or not (old is None or validate.is_ancestor(repo, old, oid)):
+            _keep_aside(ref, oid, "it says something else than the run of that id here", local, digest, found)
+        else:
+            found.changes.append(RefChange(ref, old, oid))
+
+
+def _keep_aside(ref: str, oid: str, why: str, local: Mapping[str, str], digest: str, found: Judged) -> None:
+    where = aside_ref(digest, ref)
+    found.aside[ref] = why
+    if local.get(where) != oid:
+        found.changes.append(RefChange(where, local.get(where), oid))
+
+
+def runs_of(changes: Iterable[RefChange]) -> tuple[list[str], list[str], list[str]]:
+    """Ids of the runs that are new, of those that have gone on, and of those whose refs go."""
+    found: tuple[list[str], list[str], list[str]] = ([], [], [])
+    for one in changes:
+        run_id = layout.id_of_ref(one.ref)
+        if run_id:
+            found[2 if one.new is None else 1 if one.old else 0].append(run_id)
+    return found

@@ -1,0 +1,170 @@
+"""Archives of others, judged: they only grow, and say of no run what contradicts what is known of it.
+
+A list is one commit, so it is taken whole or not at all. One that contradicts is kept aside: whoever wrote it hides
+nothing but his own runs by that.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from gittrack import errors
+from gittrack.core import archive, layout
+from gittrack.core.annotations import Tombstones
+from gittrack.git import objects
+from gittrack.git.objects import Object
+from gittrack.git.repository import RefChange, Repository
+from gittrack.runs import archive_trees, archives, live, segments
+from gittrack.share import validate
+
+
+class Verdict(NamedTuple):
+    """`why` it is not taken; `contradicts`: it is kept aside, to be looked at. `tips`: the runs that it adds."""
+
+    why: str | None = None
+    contradicts: bool = False
+    tips: Mapping[str, str] = {}
+
+
+class Known(NamedTuple):
+    """The runs here: by ref, and by the lists of archives. Id -> tip."""
+
+    loose: Mapping[str, str]
+    listed: dict[str, str]
+
+
+def known(repo: Repository, local: Mapping[str, str]) -> Known:
+    """What is known here before anything is taken."""
+    loose = {run_id: tip for ref, tip in local.items() if (run_id := layout.id_of_ref(ref))}
+    return Known(loose, archives.archived(repo))
+
+
+def judge_list(repo: Repository, old: str | None, new: str, here: Known, grave: Tombstones) -> Verdict:
+    """Look at a list that stood at `old` as far as is known."""
+    try:
+        layout.check_format(repo.read_path(new, "format"), "the list", layout.ARCHIVE_FORMAT)
+        large = validate.large_segment(repo, new, archives.INDEX)
+        if large:
+            return Verdict(large)
+        before, now = _changed(repo, old, new)
+        lines = dict[str, str]()
+        for data in now:
+            wrong = _collect(data, lines)
+            if wrong:
+                return Verdict(wrong)
+    except errors.NewerFormat as error:
+        return Verdict(error.message)
+    except (errors.DamagedRecord, ValueError, KeyError) as error:
+        return Verdict(getattr(error, "message", str(error)))
+    lost = [run_id for run_id, tip in before.items() if lines.get(run_id) != tip and run_id not in grave.runs]
+    if lost:
+        return Verdict(f"it has lost, or changed, {_few(lost)}, which nobody purged", True)
+    added = {run_id: tip for run_id, tip in lines.items() if run_id not in before}
+    other = [run_id for run_id, tip in added.items() if here.listed.get(run_id, tip) != tip]
+    other += [
+        run_id
+        for run_id, tip in added.items()
+        if here.loose.get(run_id, tip) != tip and not _went_on(repo, here.loose[run_id], _line(now, run_id))
+    ]
+    if other:
+        return Verdict(f"it says something else than is known of {_few(other)}", True)
+    return Verdict(None, False, added)
+
+
+def judge_part(repo: Repository, part: str, old: str | None, new: str, grave: Tombstones) -> str | None:
+    """Why `records` or `code` of an archive is not taken, or None."""
+    try:
+        archives.check(repo, new)
+        if old is None or validate.is_ancestor(repo, old, new):
+            return None
+        names = archive_trees.run_ids if part == archives.RECORDS else _snapshots
+        gone = set(names(repo, old)) - set(names(repo, new))
+    except (errors.DamagedRecord, errors.NewerFormat) as error:
+        return error.message
+    except (KeyError, ValueError) as error:
+        return str(error)
+    purged = grave.runs if part == archives.RECORDS else grave.oids
+    left = [name for name in gone if name not in purged]
+    return f"it has lost {_few(left)}, which nobody purged" if left else None
+
+
+def let_go(
+    repo: Repository, local: Mapping[str, str], there: Mapping[str, str], added: Mapping[str, Mapping[str, str]]
+) -> list[RefChange]:
+    """Runs with refs here that stand, at the same commit, in a list that was taken (its ref -> its runs): their refs
+    go. What no records here have of them is kept in layout.KEPT, written here."""
+    chosen: dict[str, str] = {}
+    for ref, runs in added.items():
+        if f"{ref.removesuffix('list')}records" in there:  # else the only copy may be here
+            chosen |= {run_id: tip for run_id, tip in runs.items() if local.get(layout.run_ref(run_id)) == tip}
+    chosen = {run_id: tip for run_id, tip in chosen.items() if not os.path.isdir(live.folder(repo.paths, run_id))}
+    if not chosen:
+        return []
+    held = archive_trees.standing(repo, list(chosen))
+    lacking = {run_id: tip for run_id, tip in chosen.items() if tip not in held.get(run_id, ())}
+    changes = _kept(repo, lacking, local.get(layout.KEPT)) if lacking else []
+    return [*changes, *(RefChange(layout.run_ref(run_id), tip, None) for run_id, tip in chosen.items())]
+
+
+def _kept(repo: Repository, runs: Mapping[str, str], old: str | None) -> list[RefChange]:
+    count = (archive_trees.count(repo, old) if old else 0) + len(runs)
+    part = archive_trees.records(repo, old, {run_id: _history(repo, tip) for run_id, tip in runs.items()}, count)
+    repo.write(part.made, durable=True)
+    return [RefChange(layout.KEPT, old, part.tip)] if part.tip != old else []
+
+
+def _history(repo: Repository, tip: str) -> list[Object]:
+    found: list[Object] = []
+    here: str | None = tip
+    while here is not None:
+        data = repo.read(here)[1]
+        found.append(Object(here, "commit", data))
+        parents = objects.parse_commit(data).parents
+        here = parents[0] if parents else None
+    return found[::-1]
+
+
+def _changed(repo: Repository, old: str | None, new: str) -> tuple[dict[str, str], list[bytes]]:
+    """The runs in those segments of `old` that `new` does not have as they are; the segments of `new` that are new."""
+    before = segments.oids(repo, old, archives.INDEX) if old else {}
+    now = segments.oids(repo, new, archives.INDEX)
+    gone = [oid for number, oid in before.items() if now.get(number) != oid]
+    lost: dict[str, str] = {}
+    for data in repo.read_many(gone):
+        lost.update((run_id, tip) for run_id, tip, purged in archive.tips(data or b"") if not purged)
+    return lost, [data or b"" for data in repo.read_many([oid for n, oid in now.items() if before.get(n) != oid])]
+
+
+def _collect(data: bytes, lines: dict[str, str]) -> str | None:
+    """Add the runs of a segment to `lines`; what is wrong with it."""
+    for run_id, tip, purged in archive.tips(data):
+        if lines.setdefault(run_id, tip) != tip:
+            return f"it says two things of run {run_id}"
+        if purged:
+            del lines[run_id]
+        elif data.count(b'"id":"%s"' % run_id.encode()) < 2:  # of the line, and of its run.json
+            return f"what stands under run {run_id} is the record of another run"
+    return None
+
+
+def _snapshots(repo: Repository, tip: str) -> list[str]:
+    """The snapshots in this commit of `code`."""
+    said = repo.git.call("ls-tree", "-z", "-d", "-r", "--name-only", f"{tip}:snapshots", "--").out
+    return [name for field in said.split(b"\0") if objects.is_oid(name := field.decode(errors="replace")[3:])]
+
+
+def _line(now: Sequence[bytes], run_id: str) -> archive.Line | None:
+    return next((line for data in now if (line := archive.line_of(data, run_id))), None)
+
+
+def _went_on(repo: Repository, tip: str, line: archive.Line | None) -> bool:
+    """Whether the run here, which had not ended when it was taken, may be an earlier state of the one in the list."""
+    if line is None or repo.read_path(tip, "run.json") != line.files[1]:
+        return False
+    said = repo.git.call("rev-list", "--count", tip).out.strip()
+    return said.isdigit() and int(said) < line.cuts
+
+
+def _few(ids: Sequence[str]) -> str:
+    shown = ", ".join(one[: layout.SHORT] for one in ids[:3])
+    return f"run {shown}" + (f" and {len(ids) - 3:,} more" if len(ids) > 3 else "")

@@ -1,0 +1,138 @@
+"""What another repository gave us, looked at before a ref names it.
+
+A remote is written by everybody who may push, so what comes may be damaged, forged or made to harm: each thing is
+judged by itself, and what is refused takes nothing else with it. Sizes are asked before anything is read, since a few
+kilobytes of a pack can hold gigabytes. That the objects are what their names say, and that no tree holds `.git` or
+`..`, is git's fsck (`incoming`).
+"""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+
+from gittrack import errors
+from gittrack.core import annotations, layout
+from gittrack.core.annotations import Op
+from gittrack.git import catfile, objects
+from gittrack.git.repository import Repository
+from gittrack.runs import documents, logs, segments
+
+COMMIT_LIMIT = 1 << 20  # bytes of a commit: its message is one line and two trailers
+DOCUMENT_LIMIT = 32 << 20  # of a document that is read whole
+SEGMENT_LIMIT = 16 << 20  # of a segment of lines: closed at 1 MiB, and the last line may be long
+CLOCK_LEAP = 1_000_000  # a clock counts operations: one further ahead than this of all that are known was made up
+
+
+RUN, CODE, LOG, LIST, RECORDS, ARCHIVED_CODE, DATA = "run", "code", "log", "list", "records", "archived code", "data"
+
+
+def kind(ref: str) -> str | None:
+    """Which of the refs of docs/format.md §2 it is; None for one whose name is none of them."""
+    if ref.startswith(layout.RUNS):
+        return RUN if layout.id_of_ref(ref) else None
+    if ref.startswith(layout.CODE):
+        oid = ref.rpartition("/")[2]
+        return CODE if objects.is_oid(oid) and ref == layout.code_ref(oid) else None
+    if ref.startswith(layout.LOG):
+        return LOG if logs.is_writer(ref[len(layout.LOG) :]) else None
+    if ref.startswith("refs/track/data/"):
+        return DATA
+    archive = layout.archive_of_ref(ref)
+    return {"list": LIST, "records": RECORDS, "code": ARCHIVED_CODE}[archive[2]] if archive else None
+
+
+def commits(repo: Repository, tips: Mapping[str, str]) -> dict[str, str]:
+    """Ref -> what is wrong with what it stands at, of those that stand at no commit of a usual size."""
+    found = catfile.measured(repo.git, list(tips.values()))
+    return {ref: why for ref, one in zip(tips, found, strict=True) if (why := _commit_problem(one))}
+
+
+def _commit_problem(found: tuple[str, int] | None) -> str | None:
+    if found is None:
+        return "its commit did not come"
+    what, size = found
+    if what != "commit":
+        return f"it stands at a {what}, not at a commit"
+    return f"its commit has {size:,} bytes" if size > COMMIT_LIMIT else None
+
+
+def records(repo: Repository, tips: Mapping[str, str]) -> dict[str, str]:
+    """Run id -> what is wrong with its record. One of a newer format is none of ours to judge: it is shown as newer."""
+    wrong = _too_large(repo, tips)
+    rest = {run_id: tip for run_id, tip in tips.items() if run_id not in wrong}
+    for (run_id, tip), files in zip(rest.items(), repo.read_files(list(rest.values()), documents.FILES), strict=True):
+        try:
+            documents.row(documents.decode(run_id, tip, files))
+        except errors.NewerFormat:
+            continue
+        except errors.DamagedRecord as error:
+            wrong[run_id] = error.message
+    return wrong
+
+
+def _too_large(repo: Repository, tips: Mapping[str, str]) -> dict[str, str]:
+    specs = [f"{tip}:{name}" for tip in tips.values() for name in documents.FILES]
+    found = catfile.measured(repo.git, specs)
+    wrong: dict[str, str] = {}
+    for at, run_id in enumerate(tips):
+        for name, one in zip(documents.FILES, found[at * len(documents.FILES) :], strict=False):
+            if one and one[1] > DOCUMENT_LIMIT:
+                wrong.setdefault(run_id, f"its {name} has {one[1]:,} bytes")
+    return wrong
+
+
+def log(repo: Repository, writer: str, old: str | None, new: str, clock: int) -> tuple[str | None, list[Op]]:
+    """What is wrong with the log `new` of a writer, whose log is known up to `old`; and what it adds.
+
+    `clock`: the highest one in all logs that are known.
+    """
+    if old is not None and not is_ancestor(repo, old, new):
+        return "it does not go on from what this writer said before", []
+    try:
+        large = large_segment(repo, new, logs.ROOT)
+        if large:
+            return large, []
+        before = logs.change(repo, writer, old, {}).segments if old else {}
+        change = logs.change(repo, writer, new, before)
+    except errors.NewerFormat:
+        return None, []
+    except (errors.DamagedRecord, ValueError) as error:
+        return getattr(error, "message", str(error)), []
+    return _clocks(change.ops, clock), change.ops
+
+
+def _clocks(ops: Sequence[Op], highest: int) -> str | None:
+    last = 0
+    for op in ops:
+        if op.clock <= last:
+            return "its clock goes back"
+        if op.clock > highest + len(ops) + CLOCK_LEAP:
+            return f"its clock says {op.clock:,}, when nobody can have counted beyond {highest + len(ops):,}"
+        last = op.clock
+    return None
+
+
+def highest(repo: Repository, tips: Mapping[str, str]) -> int:
+    """The highest clock in these logs (writer -> tip): of each it stands in the last segment. Damaged ones count 0."""
+    found = 0
+    for writer, tip in tips.items():
+        with contextlib.suppress(errors.DamagedRecord, KeyError, ValueError):
+            blobs = list(segments.oids(repo, tip, logs.ROOT).values())
+            ops = annotations.parse(repo.read(blobs[-1])[1], writer) if blobs else []
+            found = max([found, *(op.clock for op in ops)])
+    return found
+
+
+def large_segment(repo: Repository, tip: str, root: str) -> str | None:
+    """What is wrong with the size or kind of a segment of the series `root`, or None. Raises DamagedRecord."""
+    blobs = list(segments.oids(repo, tip, root).values())
+    for one in catfile.measured(repo.git, blobs):
+        if one is None:
+            return f"a part of its {root} did not come"
+        if one[0] != "blob" or one[1] > SEGMENT_LIMIT:
+            return f"a part of its {root} is a {one[0]} of {one[1]:,} bytes"
+    return None
+
+
+def is_ancestor(repo: Repository, old: str, new: str) -> bool:
+    """Whether `new` goes on from `old`. False also where an object on the way is not here."""
+    return old == new or repo.git.call("merge-base", "--is-ancestor", old, new).code == 0
