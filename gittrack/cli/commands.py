@@ -33,6 +33,10 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "checkout": Entry("gittrack.cli.checkout:checkout", "Put code and files of a run back."),
         "store": Entry("gittrack.cli.store:store", "Bring files of runs to a store and back."),
     },
+    "Share": {
+        "pull": Entry("gittrack.cli.pull:pull", "Take the runs of others from a git remote."),
+        "fetch": Entry("gittrack.cli.pull:fetch", "See what runs a git remote has, and take none."),
+    },
     "Compare": {
         "diff": Entry("gittrack.cli.diff:diff", "Show what differs between two runs, code included."),
         "compare": Entry("gittrack.cli.compare:compare", "Compare runs in a table."),

@@ -53,3 +53,33 @@ def bar(done: int, total: int) -> str:
 def redrawn(line: str) -> str:
     """A line in the place of the one before, as long as the terminal is wide."""
     return "\r" + line[: shutil.get_terminal_size().columns - 1] + "\033[K"
+
+
+class Transfer:
+    """What git says of a transfer: `with Transfer("pulling") as progress: progress("Receiving objects", 5, 20)`."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._shown = False
+        self._next = time.monotonic() + SOON
+        self._terminal = sys.stderr.isatty()
+
+    def __enter__(self) -> "Transfer":
+        return self
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if self._terminal and now >= self._next:
+            self._next = now + OFTEN
+            self._shown = True
+            share = min(1.0, done / total) if total else 1.0
+            drawn = f"{'█' * round(share * WIDTH):░<{WIDTH}} {share:4.0%}"
+            sys.stderr.write(redrawn(f"{self._what} {drawn}  {stage.lower()}, {done:,} of {total:,}"))
+            sys.stderr.flush()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._shown:
+            sys.stderr.write(CLEARED)
+            sys.stderr.flush()

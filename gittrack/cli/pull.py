@@ -1,0 +1,143 @@
+"""`git track pull` and `git track fetch`: the runs of others, here."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gittrack.cli import render
+from gittrack.cli.context import Workplace, here
+from gittrack.cli.progress import Transfer
+from gittrack.compare.text import count, json_text, line
+from gittrack.lazy import lazy
+
+if TYPE_CHECKING:
+    from gittrack.share.pull import Plan, Result
+
+LISTED = 10
+REMOTE = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[REMOTE] [RUN...]", help="A remote or URL, and runs whose code, records or files to bring."
+    ),
+]
+
+
+def pull(
+    what: REMOTE = None,
+    code: Annotated[bool, typer.Option("--code", help="Also the code of the runs.")] = False,
+    records: Annotated[bool, typer.Option("--records", help="Also the whole records of archived runs.")] = False,
+    artifacts: Annotated[bool, typer.Option("--artifacts", help="Also the files of the runs.")] = False,
+    everything: Annotated[bool, typer.Option("--all", "-a", help="Also code, records and files.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Look again at what was refused before.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would come, and take nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Take the runs of others from a git remote.
+
+    Brings what tables need: runs, annotations, and the lists of archives. Code, whole records of archived runs, and
+    files come when a command asks for them, or with --code, --records and --artifacts, for the RUNs that are named or
+    for all. REMOTE is `git config track.remote`, or the remote that `git fetch` would use.
+
+    Nothing here is taken away or rewritten by it: what a remote has lost stays, and what contradicts what is known is
+    kept aside and named. What is damaged or forged is refused. `git track undo` takes a pull back.
+
+    Examples:
+      git track pull
+      git track pull origin --code
+      git track pull 7c21f --artifacts
+      git track pull --dry-run
+    """
+    remote, runs = _meant(here(), what or [])
+    if dry_run:
+        return _tell_news(remote, as_json)
+    place, author = here(), here().author
+    sharing: Any = lazy("gittrack.share.pull")
+    code, records, artifacts = code or everything, records or everything, artifacts or everything
+    wish = sharing.Wish(code and not runs, records and not runs, again)
+    with Transfer("pulling") as progress:
+        result: Result = sharing.pull(place.repository, remote, wish, author, progress)
+    for remark in _remarks(result):
+        render.say(remark)
+    render.write(_document(result) if as_json else _summary(result))
+    return None
+
+
+def fetch(
+    what: Annotated[str | None, typer.Argument(metavar="[REMOTE]", help="A remote or URL.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """See what runs a git remote has, and take none.
+
+    Says what `git track pull` would bring. Only the note of what was seen at the remote changes.
+
+    Examples:
+      git track fetch
+      git track fetch origin --json
+    """
+    remote: str = lazy("gittrack.runs.remotes").choose(here().git, what)
+    _tell_news(remote, as_json)
+
+
+def _meant(place: Workplace, words: Sequence[str]) -> tuple[str, list[str]]:
+    """The remote, and the runs: the first word is a remote when git knows one of that name, or it is an address."""
+    remotes: Any = lazy("gittrack.runs.remotes")
+    first = words[0] if words else ""
+    if first and (remotes.is_known(place.git, first) or _is_address(first)):
+        return remotes.choose(place.git, first), list(words[1:])
+    return remotes.choose(place.git), list(words)
+
+
+def _is_address(word: str) -> bool:
+    """Whether it is a URL, a path, or `user@host:path`; a selector such as best:val/acc is none."""
+    host, colon, _ = word.partition(":")
+    return "://" in word or word.startswith(("/", "./", "../", "~/")) or bool(colon and "@" in host)
+
+
+def _tell_news(remote: str, as_json: bool) -> None:
+    found: Plan = lazy("gittrack.share.pull").news(here().repository, remote)
+    kinds = lazy("gittrack.share.pull").counted(found)
+    if as_json:
+        document = {"remote": _shown(remote), "wants": found.wants, "refused": found.odd, **kinds}
+        return render.write(json_text(json.dumps(document, indent=2)) + "\n")
+    parts = [count(number, word) for word, number in kinds.items() if number]
+    what = ", ".join(parts) if parts else "nothing new"
+    render.write(f"{line(_shown(remote))}: {what}" + ("; `git track pull` takes it\n" if parts else "\n"))
+    return None
+
+
+def _summary(result: "Result") -> str:
+    parts = [
+        f"{count(len(result.new), 'new run')}" if result.new else "",
+        f"{count(len(result.more), 'run')} that went on" if result.more else "",
+        f"{count(result.annotations, 'annotation')}" if result.annotations else "",
+        f"{count(result.archived, 'archived run')}" if result.archived else "",
+        f"{count(result.code, 'snapshot')}" if result.code else "",
+    ]
+    said = ", ".join(filter(None, parts))
+    return f"pulled {said} from {line(_shown(result.remote))}\n" if said else "nothing new\n"
+
+
+def _remarks(result: "Result") -> list[str]:
+    found = []
+    for what, group in (("refused", result.refused), ("kept aside", result.aside)):
+        found += [f"{what}: {ref}: {why}" for ref, why in list(group.items())[:LISTED]]
+        found += [f"{what}: {len(group) - LISTED:,} more"] if len(group) > LISTED else []
+    if found:
+        found.append("`git track doctor` says what can be done about it; it is not said again")
+    if result.parted:
+        found.append(
+            "somebody else wrote annotations under the id of this clone (a copy of it?); from now on it writes as "
+            f"{result.parted}, and nothing that was said is lost"
+        )
+    return found
+
+
+def _document(result: "Result") -> str:
+    return json_text(json.dumps({**result._asdict(), "remote": _shown(result.remote)}, indent=2)) + "\n"
+
+
+def _shown(remote: str) -> str:
+    found: str = lazy("gittrack.git.lfs").shown(remote)
+    return found
