@@ -37,6 +37,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "pull": Entry("gittrack.cli.pull:pull", "Take the runs of others from a git remote."),
         "fetch": Entry("gittrack.cli.pull:fetch", "See what runs a git remote has, and take none."),
     },
+    "Share": {
+        "push": Entry("gittrack.cli.push:push", "Share runs through a git remote."),
+    },
     "Compare": {
         "diff": Entry("gittrack.cli.diff:diff", "Show what differs between two runs, code included."),
         "compare": Entry("gittrack.cli.compare:compare", "Compare runs in a table."),

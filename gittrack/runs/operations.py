@@ -101,10 +101,10 @@ def begin(
     undoes: str | None = None,
     remote: Remote | None = None,
 ) -> str:
-    """Write down that files, or refs at a remote, are going to be changed; gives the operation's id. Raises CannotWrite.
+    """Write down that files, or refs at a remote, are going to be changed, and return the operation's id.
 
     It changes no ref here; whoever changes the files keeps what was there (`placing`), so that one that was killed half
-    way can be taken back, too.
+    way can be taken back, too. Raises CannotWrite.
     """
     op_id = os.urandom(6).hex()
     line: dict[str, Any] = {"op": op_id, "command": command, "w": now, "who": who, "refs": []}
@@ -279,7 +279,8 @@ def describe(operation: Operation) -> str:
     """The operation in a few words, for messages."""
     changes = operation.remote.changes if operation.remote else operation.changes
     refs = [change.ref for change in changes if change.ref.startswith(layout.RUNS)]
-    ids = [ref.rpartition("/")[2] for ref in refs] or ([operation.group] if operation.group else [])
+    whole = [operation.group] if operation.group and not operation.remote else []
+    ids = [ref.rpartition("/")[2] for ref in refs] or whole
     shown = [run_id[: layout.SHORT] for run_id in ids[:3]] + ["…"] * (len(ids) > 3)
     return operation.command + (f" ({', '.join(shown)})" if shown else "")
 

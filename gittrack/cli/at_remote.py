@@ -1,0 +1,28 @@
+"""Which remote, and which runs, the words of a sharing command mean."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from gittrack.cli.context import Workplace
+from gittrack.lazy import lazy
+
+
+def meant(place: Workplace, words: Sequence[str]) -> tuple[str, list[str]]:
+    """The remote, and the runs: the first word is a remote when git knows one of that name, or it is an address."""
+    remotes: Any = lazy("gittrack.runs.remotes")
+    first = words[0] if words else ""
+    if first and (remotes.is_known(place.git, first) or is_address(first)):
+        return remotes.choose(place.git, first), list(words[1:])
+    return remotes.choose(place.git), list(words)
+
+
+def is_address(word: str) -> bool:
+    """Whether it is a URL, a path, or `user@host:path`; a selector such as best:val/acc is none."""
+    host, colon, _ = word.partition(":")
+    return "://" in word or word.startswith(("/", "./", "../", "~/")) or bool(colon and "@" in host)
+
+
+def shown(remote: str) -> str:
+    """It, as it may be printed."""
+    found: str = lazy("gittrack.git.lfs").shown(remote)
+    return found

@@ -1,0 +1,252 @@
+"""Bringing runs to a git remote: artifacts first, then refs, in as few pushes as the server takes.
+
+A push decides, moves refs by explicit old values, and decides again when somebody else was faster or the server has its
+own mind; so it can be cut at any point, and the next one goes on. What it is going to change there is written down
+before, for `git track undo`.
+"""
+
+import os
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
+
+from gittrack import errors
+from gittrack.core import layout
+from gittrack.git import network, remote_errors
+from gittrack.git.network import Outcome
+from gittrack.git.repository import RefChange, Repository
+from gittrack.runs import live, operations, remotes
+from gittrack.runs.annotations import Author
+from gittrack.share import look, manners
+from gittrack.share.look import Known
+from gittrack.share.manners import Manners
+from gittrack.share.plan import DELETED, LIVE, Left, Plan, batches, plan
+
+BATCH = 100  # refs of one push
+MANY = 25  # finished runs: more of them go into the archive first
+_TRIES = 6
+_LONGEST = 60.0  # seconds that a push waits for a server that limits them
+_SMALLEST = 12
+
+Say = Callable[[str], None]
+
+
+class Wish(NamedTuple):
+    """What is to be pushed. `ids`: these runs (None: those that this clone recorded). `everything`: all that is here,
+    of whomever. `hidden`: runs that were deleted from the lists; they go only when they are named."""
+
+    ids: frozenset[str] | None = None
+    everything: bool = False
+    hidden: Collection[str] = ()
+    code: bool = True
+    artifacts: bool = True
+
+
+class Prepared(NamedTuple):
+    """A push that was decided. `runs`: those that the remote lacks."""
+
+    remote: look.Remote
+    plan: Plan
+    runs: tuple[Known, ...]
+    full: tuple[str, ...]  # of them, those that are better archived first
+
+
+class Result(NamedTuple):
+    """What a push did. `moved`: refs there as they are now. `failed`: ref -> why it is not as it was to be."""
+
+    runs: tuple[str, ...]
+    moved: tuple[RefChange, ...]
+    failed: dict[str, Outcome]
+    left: tuple[Left, ...]
+    restored: tuple[str, ...]  # that somebody had taken away there
+    operation: str | None = None
+
+
+def prepare(repo: Repository, remote: look.Remote, wish: Wish) -> Prepared:
+    """Decide, from what is here and what was seen there. Raises DamagedRecord."""
+    here, there = repo.refs(network.PREFIX), remote.there
+    mine = look.me(repo)
+    known, left = _wanted(repo, remote, wish, mine, here)
+    refs = _others(repo, here, wish, mine)
+    run_refs = [layout.run_ref(one.id) for one in known]
+    forward = look.forward(repo, here, there.refs, [*refs, *(ref for ref in run_refs if ref in there.refs)])
+    decided = plan(
+        here,
+        there,
+        look.with_code(known, here),
+        refs,
+        forward,
+        look.archived(repo, mine, here, there.refs),
+        remote.graves,
+        wish.code,
+    )
+    going = set(decided.runs)
+    sent = tuple(one for one in known if one.id in going)
+    ours = tuple(one.id for one in sent if one.finished and one.writer in mine)
+    full = ours if len(ours) > MANY and wish.ids is None else ()  # who names runs does not mean the archive's others
+    return Prepared(remote, decided._replace(left=(*decided.left, *left)), sent, full)
+
+
+def _wanted(
+    repo: Repository, remote: look.Remote, wish: Wish, mine: Collection[str], here: dict[str, str]
+) -> tuple[list[Known], list[Left]]:
+    """The runs that are meant and may be lacking there, and those that are meant and do not go."""
+    there = remote.there.refs
+    no_code = any(ref.startswith(layout.CODE) and ref not in there for ref in here) and wish.code
+    ids = [run_id for ref in here if (run_id := layout.id_of_ref(ref))]
+    lacking = [run_id for run_id in ids if no_code or there.get(layout.run_ref(run_id)) != here[layout.run_ref(run_id)]]
+    found = look.runs(repo, lacking if wish.ids is None else [run_id for run_id in lacking if run_id in wish.ids])
+    if wish.ids is None and not wish.everything:
+        found = [one for one in found if one.writer in mine]
+    going = [run_id for run_id in live.ids(repo.paths) if wish.ids is None or run_id in wish.ids]
+    left = [Left(run_id, LIVE) for run_id in going]
+    if wish.ids is None:
+        left += [Left(one.id, DELETED) for one in found if one.id in wish.hidden]
+        found = [one for one in found if one.id not in wish.hidden]
+    return found, left
+
+
+def _others(repo: Repository, here: dict[str, str], wish: Wish, mine: Collection[str]) -> list[str]:
+    """Logs and archives that go along: ours, or all. Where runs are named, only archives that hold one of them."""
+    owners = {ref: parts[0] for ref in here if (parts := layout.archive_of_ref(ref))}
+    owners |= {ref: ref.removeprefix(layout.LOG) for ref in here if ref.startswith(layout.LOG)}
+    found = [ref for ref, owner in owners.items() if wish.everything or owner in mine]
+    if wish.ids is None:
+        return found
+    named = [run_id for run_id in wish.ids if layout.run_ref(run_id) not in here]
+    meant = look.holding(repo, named, [ref for ref in found if ref.startswith(layout.ARCHIVE)], here)
+    return [ref for ref in found if ref.startswith(layout.LOG) or ref.rpartition("/")[0] in meant]
+
+
+def push(
+    repo: Repository,
+    name: str,
+    prepared: Prepared,
+    wish: Wish,
+    author: Author,
+    progress: network.Progress | None = None,
+    say: Say = print,
+    batch: int = BATCH,
+) -> Result:
+    """Carry a prepared push out. Raises RemoteFailed when the remote fails as a whole, and nothing was moved."""
+    lost = set(prepared.remote.lost)
+    notes = manners.load(repo.paths, prepared.remote.url)
+    moved: dict[str, RefChange] = {}
+    ids: dict[str, None] = {}
+    group = os.urandom(6).hex()
+    failed: dict[str, Outcome] = {}
+    op_id = None
+    for attempt in range(_TRIES):
+        todo = _allowed(prepared.plan, notes)
+        if not todo.every:
+            break
+        gone_to = operations.Remote(name, prepared.remote.url, todo.every)
+        op_id = operations.begin(repo.paths, author.command, author.now, who=author.who, group=group, remote=gone_to)
+        done, failed, broken = _send(repo, name, todo, notes, progress, notes.batch or batch)
+        operations.end(repo.paths, op_id, operations.DONE if done else operations.FAILED)
+        moved |= {change.ref: change for change in done}
+        ids |= dict.fromkeys(run_id for run_id in todo.runs if layout.run_ref(run_id) in moved)
+        remotes.note_refs(repo.paths, prepared.remote.url, {change.ref: change.new for change in done})
+        if not failed and broken is None:
+            break
+        adapted = _adapted(notes, failed, broken, say, last=attempt == _TRIES - 1)
+        if adapted is None:
+            if broken is not None and not moved:
+                raise broken
+            failed = failed or _unsure(todo, moved, broken)
+            break
+        notes = adapted
+        manners.save(repo.paths, notes)
+        failed = {}
+        prepared = prepare(repo, look.remote(repo, name), wish)
+    restored = tuple(ref for ref in moved if ref in lost)
+    return Result(tuple(ids), tuple(moved.values()), failed, prepared.plan.left, restored, op_id)
+
+
+def _allowed(wanted: Plan, notes: Manners) -> Plan:
+    """The plan, without what the server does not take."""
+    if notes.deletes:
+        return wanted
+    return wanted._replace(archives=tuple(change for change in wanted.archives if change.new is not None))
+
+
+Sent = tuple[list[RefChange], dict[str, Outcome], errors.RemoteFailed | None]
+
+
+def _send(
+    repo: Repository, name: str, todo: Plan, notes: Manners, progress: network.Progress | None, batch: int
+) -> Sent:
+    """Push all of a plan. The first group of refs that fails ends it, for what follows relies on it."""
+    done: list[RefChange] = []
+    for changes, atomic in groups(todo, notes.atomic, batch):
+        try:
+            outcomes = network.push(repo.git, name, changes, atomic, progress)
+        except errors.RemoteFailed as error:
+            return done, {}, error
+        done += [change for change in changes if outcomes[change.ref].done]
+        failed = {ref: one for ref, one in outcomes.items() if not one.done}
+        if failed:
+            return done, failed, None
+    return done, {}, None
+
+
+def groups(todo: Plan, atomic: bool, batch: int) -> list[tuple[list[RefChange], bool]]:
+    """What goes in one push, and whether all of it or none. An archive goes with the deletions of its runs' refs."""
+    every = list(todo.every)
+    if len(every) <= batch and (atomic or not todo.archives):
+        return [(every, bool(todo.archives))]
+    first = [(some, False) for some in batches(todo.changes, batch)]
+    if atomic:
+        middle = [(list(todo.archives), True)] if todo.archives else []
+    else:  # one after the other, so that nobody ever misses a run
+        made = [change for change in todo.archives if change.new is not None]
+        gone = [change for change in todo.archives if change.new is None]
+        middle = [*(([change], False) for change in made), *((some, False) for some in batches(gone, batch))]
+    return [*first, *middle, *((some, False) for some in batches(todo.logs, batch))]
+
+
+def _adapted(
+    notes: Manners, failed: dict[str, Outcome], broken: errors.RemoteFailed | None, say: Say, last: bool
+) -> Manners | None:
+    """How to go about it the next time; None where another try is of no use."""
+    kinds = {one.kind for one in failed.values()} | ({broken.kind} if broken else set())
+    if last:
+        return None
+    if remote_errors.NOT_ATOMIC in kinds:
+        return notes._replace(atomic=False)
+    if remote_errors.NO_DELETION in kinds:
+        return notes._replace(deletes=False)
+    if remote_errors.LIMITED in kinds:
+        said = "; ".join(one.said for one in failed.values())
+        wait = broken.wait if broken else remote_errors.wait_of(said)
+        if wait is None or wait > _LONGEST:
+            return None
+        say(f"the server limits pushes: going on in {wait:.0f} seconds")
+        time.sleep(wait)
+        return notes
+    if kinds and kinds <= {remote_errors.STALE, remote_errors.TOGETHER}:
+        return notes
+    if kinds & {remote_errors.TOO_BIG, remote_errors.HOOK, remote_errors.OTHER} and len(failed) != 1:
+        smaller = (notes.batch or BATCH) // 2
+        return notes._replace(batch=smaller) if smaller >= _SMALLEST else None
+    return None
+
+
+def _unsure(todo: Plan, moved: Collection[str], broken: errors.RemoteFailed | None) -> dict[str, Outcome]:
+    said = broken.message if broken else "it was not tried"
+    kind = broken.kind if broken else remote_errors.OTHER
+    return {change.ref: Outcome(kind, said) for change in todo.every if change.ref not in moved}
+
+
+def problem(result: Result, remote: str, wanted: Sequence[str]) -> errors.RemoteFailed | None:
+    """The error for a push of which a part is not there: what is, what is not, and why."""
+    if not result.failed:
+        return None
+    first = next(
+        (one for one in result.failed.values() if one.kind != remote_errors.TOGETHER),
+        next(iter(result.failed.values())),
+    )
+    there = f"{len(result.runs)} of {len(wanted)} runs are there now" if wanted else "not all of it is there"
+    missing = [run_id[: layout.SHORT] for run_id in wanted if run_id not in result.runs]
+    shown = f"; not: {', '.join(missing[:5])}{'…' if len(missing) > 5 else ''}" if missing else ""
+    return remote_errors.of_kind(remote, first.kind, f"{first.said} ({there}{shown})")
