@@ -174,6 +174,12 @@ def ever_pruned(ops: Iterable[Op]) -> dict[str, dict[str, Op]]:
     return _by_parcel(ordered(op for op in ops if op.op == "pruned"))
 
 
+def kept_loose(ops: Iterable[Op]) -> set[str]:
+    """The runs of which it was said last that they shall not be archived."""
+    last = {op.run: op.value for op in standing(ops) if op.op == "archived"}
+    return {run for run, value in last.items() if value is False}
+
+
 def purged(ops: Iterable[Op]) -> dict[str, set[str]]:
     """Run id -> the objects of it that nobody may have any more. Whatever else was said, and in whatever order."""
     found: dict[str, set[str]] = {}

@@ -4,7 +4,7 @@ A run is looked for where it can have gone: its ref, then the records of archive
 run puts it into the archive before its ref goes, so in this order it is never missed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from gittrack import errors
@@ -50,7 +50,7 @@ def find(repo: Repository, run_id: str) -> Place | None:
     tip = repo.refs(ref).get(ref)
     if tip is not None:
         return Place(tip, tip)
-    data = _commits(repo, run_id)
+    data = _commits(repo, run_id, _records(repo))
     if data:
         last = objects.make("commit", data[-1], repo.algorithm)
         return Place(last.oid, objects.parse_commit(last.data).tree)
@@ -60,7 +60,16 @@ def find(repo: Repository, run_id: str) -> Place | None:
 
 def commits(repo: Repository, run_id: str) -> list[Object]:
     """The commits of an archived run, the first one first; none when no records here have it."""
-    return [objects.make("commit", data, repo.algorithm) for data in _commits(repo, run_id)]
+    return all_commits(repo, [run_id]).get(run_id, [])
+
+
+def all_commits(repo: Repository, ids: Iterable[str]) -> dict[str, list[Object]]:
+    """The same of many. Raises DamagedRecord, NewerFormat when one is nowhere and an archive cannot be read."""
+    places = _records(repo)
+    found = {run_id: _commits(repo, run_id, places) for run_id in ids}
+    return {
+        run_id: [objects.make("commit", one, repo.algorithm) for one in data] for run_id, data in found.items() if data
+    }
 
 
 def commits_at(repo: Repository, tip: str, run_id: str) -> list[Object]:
@@ -118,9 +127,13 @@ def _is_whole(repo: Repository, commit: Object) -> bool:
     return all(repo.exists(oid) for oid in (read.tree, *read.parents))
 
 
-def _commits(repo: Repository, run_id: str) -> list[bytes]:
+def _records(repo: Repository) -> list[str]:
+    return [*tips(repo, RECORDS).values(), *repo.refs(layout.KEPT).values()]
+
+
+def _commits(repo: Repository, run_id: str, places: Iterable[str]) -> list[bytes]:
     problem: errors.GittrackError | None = None
-    for tip in (*tips(repo, RECORDS).values(), *repo.refs(layout.KEPT).values()):
+    for tip in places:
         try:
             check(repo, tip)
             if found := _commits_in(repo, tip, run_id):

@@ -13,7 +13,7 @@ from gittrack.core import annotations, layout
 from gittrack.core.annotations import Op
 from gittrack.git.repository import RefChange, Repository
 from gittrack.runs import annotations as saying
-from gittrack.runs import applying, live, logs, operations, origins, parting, segments, undo_files
+from gittrack.runs import applying, live, logs, operations, origins, parting, segments, unarchiving, undo_files
 from gittrack.runs.annotations import Author, Saying
 from gittrack.runs.operations import DONE, Operation
 
@@ -102,6 +102,10 @@ def _changes(
             before |= {one.id for one in _added(repo, RefChange(change.ref, None, change.old))}
         elif change.ref.startswith(layout.CODE) and change.old is None:
             continue  # other runs of the same code may rely on it
+        elif change.ref.startswith(layout.ARCHIVE):
+            continue  # what an archive has, it keeps
+        elif current.get(change.ref) == change.old and change.new is None:
+            continue  # it is back already: another run of that code, or `git track unarchive`
         elif current.get(change.ref) == change.new:
             back.append(RefChange(change.ref, change.new, change.old))
         else:
@@ -109,6 +113,7 @@ def _changes(
     kept = {operations.keep_ref(one.old): one.old for one in back if one.old and one.new}
     back += [RefChange(ref, None, oid) for ref, oid in kept.items() if ref not in current]
     said = [one for one in said if one.id not in before]
+    unarchiving.have(repo, back)
     if said:
         runs = {op.run: [one.id for one in said if one.run == op.run] for op in said}
         back.append(saying.append(repo, [Saying(run, "undo", ids) for run, ids in runs.items()], author)[0])
