@@ -126,3 +126,9 @@ class RemoteFailed(GittrackError):
     exit_code = 84
     kind = ""  # of `git.remote_errors`
     wait: float | None = None  # seconds after which it may be tried again, where the server says so
+
+
+class Conflicting(GittrackError):
+    """What a run had changed contradicts what was changed elsewhere."""
+
+    exit_code = 85

@@ -31,14 +31,15 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "artifacts": Entry("gittrack.cli.artifacts:artifacts", "List the files that were kept with a run."),
         "cat": Entry("gittrack.cli.artifacts:cat", "Print a file of a run."),
         "checkout": Entry("gittrack.cli.checkout:checkout", "Put code and files of a run back."),
+        "branch": Entry("gittrack.cli.code:branch", "Make a branch at the code of a run."),
+        "apply": Entry("gittrack.cli.code:apply", "Bring the uncommitted changes of a run to the work tree."),
+        "promote": Entry("gittrack.cli.code:promote", "Commit the changes of a run on the current branch."),
         "store": Entry("gittrack.cli.store:store", "Bring files of runs to a store and back."),
     },
     "Share": {
+        "push": Entry("gittrack.cli.push:push", "Share runs through a git remote."),
         "pull": Entry("gittrack.cli.pull:pull", "Take the runs of others from a git remote."),
         "fetch": Entry("gittrack.cli.pull:fetch", "See what runs a git remote has, and take none."),
-    },
-    "Share": {
-        "push": Entry("gittrack.cli.push:push", "Share runs through a git remote."),
     },
     "Compare": {
         "diff": Entry("gittrack.cli.diff:diff", "Show what differs between two runs, code included."),

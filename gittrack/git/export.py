@@ -69,12 +69,24 @@ def write(git: Git, files: Sequence[Listed], folder: str) -> str | None:
     Raises GitFailed or what git's message says.
     """
     with opened(git, files, folder) as index:
-        try:
-            index.run("checkout-index", "--all", "--force", "--quiet")
-        except errors.GitFailed as error:
-            if "lfs" not in error.message:
-                raise
-            index.git.environ["GIT_LFS_SKIP_SMUDGE"] = "1"
-            index.run("checkout-index", "--all", "--force", "--quiet")
-            return f"git-lfs could not get the content of some files, their pointers are in their places; {_LFS_HELP}"
+        return _checked_out(index, ("--all",), None)
+
+
+def write_paths(git: Git, tree: str, paths: Sequence[str], folder: str) -> str | None:
+    """Write these files of `tree` into the empty `folder`, converted as the attributes in the tree say. As `write`."""
+    names = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    with opened(git, (), folder) as index:
+        index.run("read-tree", "--no-sparse-checkout", tree)
+        return _checked_out(index, ("-z", "--stdin"), names)
+
+
+def _checked_out(index: TemporaryIndex, words: Sequence[str], names: bytes | None) -> str | None:
+    try:
+        index.run("checkout-index", "--force", "--quiet", *words, input=names)
+    except errors.GitFailed as error:
+        if "lfs" not in error.message:
+            raise
+        index.git.environ["GIT_LFS_SKIP_SMUDGE"] = "1"
+        index.run("checkout-index", "--force", "--quiet", *words, input=names)
+        return f"git-lfs could not get the content of some files, their pointers are in their places; {_LFS_HELP}"
     return None
