@@ -25,6 +25,11 @@ class Key(NamedTuple):
         return "GITTRACK_" + self.name.upper()
 
 
+MODELS = (
+    "*.pt", "*.pth", "*.ckpt", "*.safetensors", "*.onnx", "*.h5", "*.hdf5", "*.keras", "*.tflite", "*.gguf", "*.ggml",
+    "*.mlmodel", "*.pdparams", "*.caffemodel", "*.joblib", "pytorch_model*.bin",
+)  # fmt: skip
+
 KEYS = (
     Key("experiment", values.text, None, "text", "Name under which runs are grouped when `--experiment` is not given."),
     Key(
@@ -138,6 +143,36 @@ KEYS = (
         "Regular expressions of further secrets; texts, or names of rules, that are none.",
     ),
     Key(
+        "hook_large",
+        values.size,
+        5_000_000,
+        "size",
+        "The pre-commit hook refuses a binary file above this size that is not tracked by git-lfs, and a text ten "
+        "times as large.",
+    ),
+    Key(
+        "hook_models",
+        values.texts,
+        MODELS,
+        "list of patterns",
+        "Files that the pre-commit hook takes for models and refuses at any size unless git-lfs tracks them.",
+    ),
+    Key(
+        "hook_allow",
+        values.texts,
+        (),
+        "list of patterns",
+        "Files that the pre-commit hook lets pass whatever they hold.",
+    ),
+    Key(
+        "hook_notebooks",
+        values.flag,
+        False,
+        "true or false",
+        "Whether the pre-commit hook refuses notebooks with outputs.",
+    ),
+    Key("hook_secrets", values.flag, True, "true or false", "Whether the pre-commit hook looks for secrets."),
+    Key(
         "sign",
         values.flag,
         True,
@@ -166,5 +201,10 @@ EXAMPLES = {
     "system_metrics": "false",
     "env": "[CUDA_VISIBLE_DEVICES]",
     "redact": '["AKIA[0-9A-Z]+"]',
+    "hook_large": "20MB",
+    "hook_models": '["*.pt", "*.onnx"]',
+    "hook_allow": "[tests/data]",
+    "hook_notebooks": "true",
+    "hook_secrets": "false",
     "sign": "false",
 }

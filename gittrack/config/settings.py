@@ -53,6 +53,11 @@ class Settings(NamedTuple):
     env: tuple[str, ...]
     redact: Redact
     sign: bool
+    hook_large: int
+    hook_models: tuple[str, ...]
+    hook_allow: tuple[str, ...]
+    hook_notebooks: bool
+    hook_secrets: bool
     origins: Mapping[str, str]  # of each setting: "default", "gittrack.yaml:3", "git config track.large", …
     cache: str | None  # a directory for what may be lost at any time
 
