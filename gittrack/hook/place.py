@@ -1,0 +1,40 @@
+"""Where a hook stands: the repository, and the index that this very commit is made of.
+
+git tells a hook by GIT_INDEX_FILE which index that is: of `git commit -a` and `git commit PATH` it is another file than
+`.git/index`. Everything else that git sets for its hooks is taken out by `git.command`.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from gittrack.config import settings
+from gittrack.config.settings import Settings
+from gittrack.git import command
+from gittrack.git.command import Git
+from gittrack.git.discover import Paths, discover
+
+
+class Place(NamedTuple):
+    paths: Paths
+    git: Git
+    environ: Mapping[str, str]
+    index_env: Mapping[str, str]  # GIT_INDEX_FILE for git, where it is not the usual one
+
+    @property
+    def tracked(self) -> bool:
+        """Whether gittrack was ever used in this clone: else there is nothing that a commit could have to do with."""
+        return os.path.isdir(os.path.join(self.paths.common_dir, "track"))
+
+    def settings(self) -> Settings:
+        """Raises BadConfig."""
+        return settings.load(self.paths, self.environ, command.config(self.git))
+
+
+def here(environ: Mapping[str, str]) -> Place:
+    """Raises NotARepository."""
+    current = os.getcwd()
+    paths = discover(current, environ)
+    given = environ.get("GIT_INDEX_FILE")
+    index_env = {"GIT_INDEX_FILE": os.path.join(current, given)} if given else {}
+    return Place(paths, Git(paths, environ), environ, index_env)
