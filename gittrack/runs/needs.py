@@ -1,8 +1,8 @@
 """Which files this clone needs: what may not be taken from a store, whatever it costs.
 
 Asked before anything is deleted, so whatever cannot be read is an error, never an answer of "nothing". The order of
-looking is that in which a run moves: parcels on their way, journals, refs. What leaves one place while it is looked at
-is already in the next.
+looking is that in which a run moves: parcels on their way, journals, refs, archives. What leaves one place while it is
+looked at is already in the next.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from gittrack import errors
 from gittrack.core import annotations, codec, events, layout, parcels, twins
 from gittrack.git.repository import Repository
-from gittrack.runs import live, logs, operations, segments
+from gittrack.runs import held, live, logs, operations, segments
 
 REMOTES = "refs/track-remotes/"
 _KEPT, _LOGGED = b'"kept"', b'"artifact"'  # anywhere in the line: another program may order the keys in its own way
@@ -47,7 +47,8 @@ class Needs(NamedTuple):
 
 
 def of_clone(repo: Repository, going: Mapping[str, Collection[str]] = MappingProxyType({})) -> Needs:
-    """All that a ref, a live run, an undo or a remote's refs here need. `going`: parcels of runs that shall be let go.
+    """All that a ref, an archive, a live run, an undo or a remote's refs here need. `going`: parcels of runs that shall
+    be let go.
 
     Raises DamagedRecord, NewerFormat, Unsupported where that cannot be known.
     """
@@ -56,7 +57,7 @@ def of_clone(repo: Repository, going: Mapping[str, Collection[str]] = MappingPro
             "this is a shallow clone: it does not know what all runs need", "`git fetch --unshallow`, or use another"
         )
     since = _storing(repo)
-    said = [*_of_journals(repo), *_of_refs(repo)]
+    said = [*_of_journals(repo), *_of_refs(repo), *_of_archives(repo)]
     gone = annotations.pruned(logs.operations(repo))
     released = _released(said, {run: {*gone.get(run, ()), *going.get(run, ())} for run in (*gone, *going)})
     needed: list[File] = []
@@ -143,6 +144,12 @@ def _of_refs(repo: Repository) -> Iterator["_Said"]:
         if has:
             for block in segments.read(repo, tip, "artifacts"):
                 yield from _kept(run_id, block.splitlines(keepends=True))
+
+
+def _of_archives(repo: Repository) -> Iterator["_Said"]:
+    for run in held.with_files(repo):
+        for block in segments.read(repo, run.root, "artifacts"):
+            yield from _kept(run.id, block.splitlines(keepends=True))
 
 
 class _Said(NamedTuple):

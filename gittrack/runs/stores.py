@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gittrack import errors
 from gittrack.core import annotations, layout
 from gittrack.git.repository import Repository
-from gittrack.runs import announcing, artifacts, embedded, known, live, logs, reader
+from gittrack.runs import announcing, artifacts, embedded, held, known, live, logs, reader
 from gittrack.runs.own_store import own_store
 from gittrack.store import transfer
 from gittrack.store.base import Store
@@ -89,9 +89,10 @@ def needed(repo: Repository, run_ids: Iterable[str] | None = None) -> list[File]
 
 
 def all_runs(repo: Repository) -> list[str]:
-    """The ids of all runs, deleted ones included: they can be restored."""
+    """The ids of all runs, deleted ones included: they can be restored. Of archived runs those that kept files."""
     committed = (ref.rpartition("/")[2] for ref in repo.refs(layout.RUNS))
-    return [*dict.fromkeys((*committed, *live.ids(repo.paths)))]
+    archived = (run.id for run in held.with_files(repo))
+    return [*dict.fromkeys((*committed, *live.ids(repo.paths), *archived))]
 
 
 def upload(

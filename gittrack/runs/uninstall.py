@@ -16,15 +16,18 @@ from gittrack.git.discover import Paths
 from gittrack.git.repository import RefChange, Repository
 from gittrack.runs import live, operations
 
+KEPT = "refs/track-kept/"
 PREFIXES: Mapping[str, str] = {
     layout.RUNS: "records of runs",
     layout.CODE: "snapshots of code",
     layout.LOG: "logs of annotations",
+    layout.ARCHIVE: "archives of runs",
     "refs/track/": "others",
     operations.KEEP: "kept so that changes can be undone",
+    KEPT: "records that archives of others list",
     "refs/track-remotes/": "seen on remotes",
 }
-ROOTS = ("refs/track/", operations.KEEP, "refs/track-remotes/")
+ROOTS = ("refs/track/", operations.KEEP, KEPT, "refs/track-remotes/")
 BACKUP = "git bundle create runs.bundle --glob='refs/track/*'"
 
 

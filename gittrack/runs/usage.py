@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from typing import Any, NamedTuple
 
+from gittrack.core import layout
 from gittrack.git.repository import Repository
 from gittrack.runs import gc, live, needs, placing
 from gittrack.runs.own_store import own_store
@@ -74,7 +75,7 @@ def _folder(path: str) -> int:
 
 def _git(repo: Repository) -> int:
     """What records and snapshots hold that no branch or tag does."""
-    tips = [oid for root in ("refs/track/", needs.REMOTES) for oid in repo.refs(root).values()]
+    tips = [oid for root in ("refs/track/", layout.KEPT, needs.REMOTES) for oid in repo.refs(root).values()]
     if not tips:
         return 0
     heads = [f"^{oid}" for root in ("refs/heads/", "refs/tags/", "refs/remotes/") for oid in repo.refs(root).values()]
