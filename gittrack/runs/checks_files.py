@@ -1,5 +1,6 @@
 """Checks of the files that runs kept: the lines that name them, the small ones in git, the large ones in the store."""
 
+import contextlib
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,7 @@ from gittrack.config import settings
 from gittrack.core import codec, events, layout, parcels
 from gittrack.git import command
 from gittrack.git.repository import Repository
-from gittrack.runs import artifacts, let_go, reader, segments
+from gittrack.runs import artifacts, held, let_go, reader, segments
 from gittrack.runs.artifacts import Artifact
 from gittrack.runs.findings import ERROR, INFO, OK, WARNING, Finding, Patient
 
@@ -23,7 +24,7 @@ class Kept(NamedTuple):
     """The files of one committed run."""
 
     run: str
-    tip: str
+    root: str
     files: Sequence[Artifact]
 
 
@@ -34,10 +35,10 @@ def files(patient: Patient) -> Iterator[Finding]:
     small, large = 0, 0
     said, removed = let_go.said(repo), 0
     elsewhere = _may_be_elsewhere(patient)
-    for run_id, tip in _with_files(repo):
+    for run_id, tip, root in _with_files(repo):
         try:
-            record = reader.at(repo, run_id, tip)
-            kept = Kept(run_id, tip, artifacts.artifacts(repo, record))
+            record = reader.at(repo, run_id, tip, root)
+            kept = Kept(run_id, root, artifacts.artifacts(repo, record))
             bad += _lines(repo, kept)
         except (errors.DamagedRecord, errors.NewerFormat):  # said by the check of the records
             continue
@@ -62,25 +63,31 @@ def files(patient: Patient) -> Iterator[Finding]:
         yield Finding(OK, f"looked at {small:,} files in git and at {large:,} in the store")
 
 
-def _with_files(repo: Repository) -> Iterator[tuple[str, str]]:
-    """The committed runs whose summary says that they kept something."""
+def _with_files(repo: Repository) -> Iterator[tuple[str, str, str]]:
+    """The committed runs (id, tip, root) whose summary says that they kept something."""
     runs = {run_id: tip for ref, tip in repo.refs(layout.RUNS).items() if (run_id := layout.id_of_ref(ref))}
     for (run_id, tip), found in zip(runs.items(), repo.read_files([*runs.values()], ["summary.json"]), strict=True):
         if b'"artifacts":' in (found[0] or b""):
-            yield run_id, tip
+            yield run_id, tip, tip
+    seen = set(runs)
+    with contextlib.suppress(errors.DamagedRecord, errors.NewerFormat):  # said by the check of the archives
+        for run in held.with_files(repo):
+            if run.id not in seen and b'"artifacts":' in (repo.read_path(run.root, "summary.json") or b""):
+                seen.add(run.id)
+                yield run.id, run.tip, run.root
 
 
 def _lines(repo: Repository, kept: Kept) -> Iterator[Finding]:
     """Every line about files is one."""
     wrong = 0
-    for block in segments.read(repo, kept.tip, "artifacts"):
+    for block in segments.read(repo, kept.root, "artifacts"):
         for line in block.splitlines():
             event = events.parse_line(line)
             wrong += event is None or not events.is_sound(event)
     if wrong:
-        ref = layout.run_ref(kept.run)
-        yield Finding(ERROR, f"{wrong} lines about files of {_run(kept)} are damaged", f"git log {ref} -- artifacts")
-    said = codec.loads(repo.read_path(kept.tip, "summary.json") or b"{}").get("artifacts", {}).get("count")
+        look = f"git ls-tree -r {kept.root} artifacts"
+        yield Finding(ERROR, f"{wrong} lines about files of {_run(kept)} are damaged", look)
+    said = codec.loads(repo.read_path(kept.root, "summary.json") or b"{}").get("artifacts", {}).get("count")
     committed = sum(one.number >= 0 for one in kept.files)
     if not wrong and committed != said:
         yield Finding(ERROR, f"{_run(kept)} has {committed} files, and its summary says {said}")
@@ -88,7 +95,7 @@ def _lines(repo: Repository, kept: Kept) -> Iterator[Finding]:
 
 def _small(repo: Repository, kept: Kept) -> Iterator[Finding]:
     """What stands in the tree is what was kept."""
-    tree = artifacts.tree_of(repo, kept.tip)
+    tree = artifacts.tree_of(repo, kept.root)
     missing, damaged = [], []
     for one in kept.files:
         try:

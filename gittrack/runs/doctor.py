@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from gittrack import errors
-from gittrack.runs import checks_files, checks_records, checks_repository
+from gittrack.runs import checks_archives, checks_files, checks_records, checks_repository
 from gittrack.runs.findings import ERROR, Finding, Patient
 
 Check = Callable[[Patient], Iterator[Finding]]
@@ -17,6 +17,7 @@ CHECKS: tuple[Check, ...] = (
     checks_repository.load,
     checks_repository.writer_binding,
     checks_records.records,
+    checks_archives.lists,
     checks_records.objects,
     checks_files.files,
     checks_records.annotations,
