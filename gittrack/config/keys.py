@@ -173,6 +173,14 @@ KEYS = (
     ),
     Key("hook_secrets", values.flag, True, "true or false", "Whether the pre-commit hook looks for secrets."),
     Key(
+        "archive",
+        values.limit,
+        20,
+        "number, or false",
+        "Finished runs recorded in this clone that may have refs of their own; when there are more, all but the newest "
+        "half of that number are archived.",
+    ),
+    Key(
         "sign",
         values.flag,
         True,
@@ -206,5 +214,6 @@ EXAMPLES = {
     "hook_allow": "[tests/data]",
     "hook_notebooks": "true",
     "hook_secrets": "false",
+    "archive": "false",
     "sign": "false",
 }

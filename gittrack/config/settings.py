@@ -52,6 +52,7 @@ class Settings(NamedTuple):
     system_metrics: bool
     env: tuple[str, ...]
     redact: Redact
+    archive: int | None
     sign: bool
     hook_large: int
     hook_models: tuple[str, ...]

@@ -84,6 +84,16 @@ def size(value: Any) -> int:
     return int(float(match[1]) * float((1024 if match[3] else 1000) ** power))
 
 
+def limit(value: Any) -> int | None:
+    """How many; nothing for `false`, `never` and 0."""
+    word = str(value).strip().lower()
+    if word in _FALSE or word == "never":
+        return None
+    if word.isdecimal() and len(word) < 10:
+        return int(word)
+    raise ValueError("a number, or false")
+
+
 def rate(value: Any) -> int | None:
     """Bytes per second: `5MB`, `5MB/s`; nothing, `none` or 0 is no limit."""
     if value is None or value == "none":

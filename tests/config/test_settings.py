@@ -104,6 +104,16 @@ def test_settings_of_artifacts_are_read_from_file_and_from_text(places: Places) 
     assert settings.large == 2_000_000
 
 
+def test_how_many_runs_have_refs_is_a_number_or_no_limit(places: Places) -> None:
+    assert read(places).archive == 20
+    assert read(places, "archive: 100\n").archive == 100
+    assert [read(places, f"archive: {text}\n").archive for text in ("false", "0", "never")] == [None] * 3
+    assert read(places, None, None, GITTRACK_ARCHIVE="off").archive is None
+    for wrong in ("true", "-1", "1.5", "many"):
+        with pytest.raises(errors.BadConfig, match="a number, or false"):
+            read(places, f"archive: {wrong}\n")
+
+
 def test_a_password_in_the_address_of_a_store_is_not_repeated(places: Places) -> None:
     with pytest.raises(errors.BadConfig) as caught:
         read(places, "store: 's3://key:hunter2@bucket'\n")
