@@ -18,6 +18,7 @@ from gittrack.core import events
 from gittrack.git import maintenance
 from gittrack.git.discover import Paths
 from gittrack.git.open import open_repository
+from gittrack.lazy import lazy
 from gittrack.record import processes
 from gittrack.record.pump import wait
 from gittrack.record.storer import Storer
@@ -126,6 +127,8 @@ def main() -> None:
     while not closed:
         time.sleep(LOOK_EVERY)
         closed = _close(folder, storer, mine)
+    with contextlib.suppress(errors.GittrackError, OSError):
+        lazy("gittrack.record.archiver").begin(repo)
 
 
 def _close(folder: folding.Folder, storer: Storer, mine: tuple[str, ...]) -> bool:

@@ -13,6 +13,7 @@ from gittrack.git.command import Git
 from gittrack.git.discover import Paths
 from gittrack.git.open import open_repository
 from gittrack.git.repository import Repository
+from gittrack.lazy import lazy
 from gittrack.record import declared, environment, surroundings, uploads
 from gittrack.record.command import End
 from gittrack.record.job import Final, Job
@@ -132,10 +133,11 @@ class Recording:
         return found[0] if found else None
 
     def tidy(self) -> None:
-        """What nobody waits for: fold other runs that are dead, upload what they have left, and git's housekeeping that
-        our objects call for."""
+        """What nobody waits for: fold other runs that are dead, upload what they have left, archive old ones, and git's
+        housekeeping that our objects call for."""
         self._guard(lambda: folding.fold_dead(self._repository(), time.time(), keep=later(self._paths)))
         self._guard(lambda: uploads.resume(self._paths))
+        self._guard(lambda: lazy("gittrack.record.archiver").begin(self._repository()))
         self._guard(lambda: maintenance.tidy(Git(self._paths, self._environ)))
 
     def _guard(self, work: Callable[[], object]) -> None:

@@ -1,0 +1,51 @@
+"""The process that archives older runs when a recorded one has ended and there are hundreds. Nobody waits for it.
+
+A sweep of thousands of runs would otherwise leave as many refs until the next push.
+"""
+
+import contextlib
+import fcntl
+import os
+import time
+
+from gittrack import errors
+from gittrack.config import environment, settings, user
+from gittrack.core import layout
+from gittrack.git import command, trackdir
+from gittrack.git.discover import Paths
+from gittrack.git.open import open_repository
+from gittrack.git.repository import Repository
+from gittrack.record import processes
+from gittrack.runs import archiving, due
+from gittrack.runs.annotations import Author
+
+COMMAND = "archive of older runs, by itself"
+_LOCK = "archiver.lock"
+
+
+def begin(repo: Repository) -> None:
+    """Start the process where it may have something to do: one that has nothing ends at once."""
+    if len(repo.refs(layout.RUNS)) >= due.BACKGROUND:
+        process = processes.start("archiver", [], repo.paths)
+        if process is not None:
+            process.returncode = 0  # not waited for
+
+
+def main() -> None:
+    """The process."""
+    _, paths = processes.given()
+    processes.step_back()
+    file = trackdir.open_file(paths.common_dir, _LOCK)
+    with contextlib.suppress(BlockingIOError, errors.GittrackError):  # another one is at it; or at the next run's end
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _archive(paths)
+    os._exit(0)
+
+
+def _archive(paths: Paths) -> None:
+    environ = environment.current()
+    repo = open_repository(paths, environ)
+    config = command.config(repo.git)
+    found = due.due(repo, settings.load(paths, environ, config).archive, due.BACKGROUND)
+    if found:
+        archiving.archive(repo, found, Author(user.signature(config, environ), time.time(), COMMAND))
