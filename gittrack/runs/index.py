@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gittrack.core.annotations import Op
     from gittrack.git.repository import Repository
 
-VERSION = 4  # of the tables below and of how records are read into them: another one means that the file is made anew
+VERSION = 5  # of the tables below and of how records are read into them: another one means that the file is made anew
 PATIENCE = 1.0  # seconds to wait for another process's write before a table in memory is used
 SORTABLE = ("created", "started", "ended", "duration", "status", "name", "experiment", "id")
 
@@ -119,6 +119,15 @@ class Index:
     def row(self, run_id: str) -> Row | None:
         """One run, whatever its state."""
         return next(iter(self.by_id([run_id])), None)
+
+    def of_snapshots(self, oids: Sequence[str]) -> list[Row]:
+        """The runs whose code is one of these snapshots, newest first; deleted ones are not among them."""
+        if not oids:
+            return []
+        either = " OR ".join(["instr(facts, ?)"] * len(oids))
+        found = {row.id: row for row in self._read(f"{_SELECT} WHERE deleted = 0 AND ({either})", list(oids))}
+        found.update((row.id, row) for row in self._live().values() if not row.deleted)
+        return _sorted([row for row in found.values() if row.snapshot in oids], "created", True)
 
     def count(self, *, deleted: bool = False) -> int:
         """How many runs `rows` would give without a limit."""
