@@ -15,7 +15,7 @@ from gittrack.git import hook_script
 @pytest.fixture
 def hooked(repo: Path) -> Path:
     """`repo` with all hooks."""
-    for name in hook_script.NAMES[:1]:
+    for name in hook_script.NAMES:
         put_hook(repo / ".git" / "hooks", name)
     return repo
 
