@@ -145,7 +145,7 @@ TABLE = (
     ),
 )
 _READY = [(sign, re.compile(sign.pattern, re.IGNORECASE)) for sign in TABLE]
-_SERVERS = re.compile(r"remote: ?(.*)")
+_SERVERS = re.compile(r"(?:remote:|error: remote unpack failed:) ?(.*)")
 _NOISE = re.compile(
     r"(remote: )?(Enumerating|Counting|Compressing|Writing|Resolving|Receiving|Total|Delta compression)\b"
 )
@@ -164,7 +164,7 @@ def kind_of(said: str) -> str:
 def kind_of_ref(reason: str, remarks: str) -> str:
     """The same of one ref: `reason` is git's word for it, `remarks` what the server said to all of them."""
     mine = kind_of(reason)
-    if mine in (HOOK, OTHER, REFS_REFUSED):  # why a hook declines is in what it says
+    if mine in (HOOK, OTHER, REFS_REFUSED, DAMAGED, READ_ONLY):  # why is in what it says beside that
         told = kind_of(remarks)
         return told if told in (LIMITED, FULL, TOO_BIG, AUTH) else mine
     return mine

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from gittrack.git import loose
 from gittrack.git.discover import Paths
+from gittrack.git.lfs import shown
 from gittrack.runs import remotes
 
 
@@ -28,8 +29,8 @@ def load(paths: Paths, url: str) -> Manners:
     """What is known of `url`."""
     with contextlib.suppress(OSError, ValueError, TypeError), open(_path(paths, url), encoding="utf-8") as file:
         found = Manners(**json.load(file))
-        if found.url == url and all(type(one) is type(other) for one, other in zip(found, Manners(url), strict=True)):
-            return found
+        if all(type(one) is type(other) for one, other in zip(found, Manners(url), strict=True)):
+            return found._replace(url=url)
     return Manners(url)
 
 
@@ -40,7 +41,7 @@ def save(paths: Paths, manners: Manners) -> None:
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(manners._asdict(), file)
+            json.dump(manners._asdict() | {"url": shown(manners.url)}, file)
         os.replace(temporary, path)
     except OSError as error:
         raise loose.cannot_write(error, path) from error

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from gittrack import errors
 from gittrack.core import layout
 from gittrack.git import network, remote_errors
+from gittrack.git.lfs import shown
 from gittrack.git.network import Outcome
 from gittrack.git.repository import RefChange, Repository
 from gittrack.runs import live, operations, remotes
@@ -24,9 +25,8 @@ from gittrack.share.plan import DELETED, LIVE, Left, Plan, batches, plan
 
 BATCH = 100  # refs of one push
 MANY = 25  # finished runs: more of them go into the archive first
-_TRIES = 6
+_TRIES = 12
 _LONGEST = 60.0  # seconds that a push waits for a server that limits them
-_SMALLEST = 12
 
 Say = Callable[[str], None]
 
@@ -130,7 +130,7 @@ def push(
 ) -> Result:
     """Carry a prepared push out. Raises RemoteFailed when the remote fails as a whole, and nothing was moved."""
     lost = set(prepared.remote.lost)
-    notes = manners.load(repo.paths, prepared.remote.url)
+    notes = proven = manners.load(repo.paths, prepared.remote.url)
     moved: dict[str, RefChange] = {}
     ids: dict[str, None] = {}
     group = os.urandom(6).hex()
@@ -140,23 +140,26 @@ def push(
         todo = _allowed(prepared.plan, notes)
         if not todo.every:
             break
-        gone_to = operations.Remote(name, prepared.remote.url, todo.every)
+        gone_to = operations.Remote(shown(name), shown(prepared.remote.url), todo.every)
         op_id = operations.begin(repo.paths, author.command, author.now, who=author.who, group=group, remote=gone_to)
-        done, failed, broken = _send(repo, name, todo, notes, progress, notes.batch or batch)
+        size = notes.batch or batch
+        done, failed, broken = _send(repo, name, todo, notes, progress, size)
         operations.end(repo.paths, op_id, operations.DONE if done else operations.FAILED)
         moved |= {change.ref: change for change in done}
         ids |= dict.fromkeys(run_id for run_id in todo.runs if layout.run_ref(run_id) in moved)
         remotes.note_refs(repo.paths, prepared.remote.url, {change.ref: change.new for change in done})
+        if done and notes != proven:  # a way of pushing is kept when it has helped
+            manners.save(repo.paths, notes)
+            proven = notes
         if not failed and broken is None:
             break
-        adapted = _adapted(notes, failed, broken, say, last=attempt == _TRIES - 1)
+        adapted = _adapted(notes, failed, broken, say, size) if attempt < _TRIES - 1 else None
         if adapted is None:
             if broken is not None and not moved:
                 raise broken
             failed = failed or _unsure(todo, moved, broken)
             break
         notes = adapted
-        manners.save(repo.paths, notes)
         failed = {}
         prepared = prepare(repo, look.remote(repo, name), wish)
     restored = tuple(ref for ref in moved if ref in lost)
@@ -178,7 +181,8 @@ def _send(
 ) -> Sent:
     """Push all of a plan. The first group of refs that fails ends it, for what follows relies on it."""
     done: list[RefChange] = []
-    for changes, atomic in groups(todo, notes.atomic, batch):
+    fits = not notes.batch or len(todo.archives) <= notes.batch  # what the server takes is not known to be less
+    for changes, atomic in groups(todo, notes.atomic and fits, batch):
         try:
             outcomes = network.push(repo.git, name, changes, atomic, progress)
         except errors.RemoteFailed as error:
@@ -206,12 +210,10 @@ def groups(todo: Plan, atomic: bool, batch: int) -> list[tuple[list[RefChange], 
 
 
 def _adapted(
-    notes: Manners, failed: dict[str, Outcome], broken: errors.RemoteFailed | None, say: Say, last: bool
+    notes: Manners, failed: dict[str, Outcome], broken: errors.RemoteFailed | None, say: Say, size: int
 ) -> Manners | None:
-    """How to go about it the next time; None where another try is of no use."""
+    """How to go about it the next time, after pushes of at most `size` refs; None where another try is of no use."""
     kinds = {one.kind for one in failed.values()} | ({broken.kind} if broken else set())
-    if last:
-        return None
     if remote_errors.NOT_ATOMIC in kinds:
         return notes._replace(atomic=False)
     if remote_errors.NO_DELETION in kinds:
@@ -226,9 +228,9 @@ def _adapted(
         return notes
     if kinds and kinds <= {remote_errors.STALE, remote_errors.TOGETHER}:
         return notes
-    if kinds & {remote_errors.TOO_BIG, remote_errors.HOOK, remote_errors.OTHER} and len(failed) != 1:
-        smaller = (notes.batch or BATCH) // 2
-        return notes._replace(batch=smaller) if smaller >= _SMALLEST else None
+    if kinds & {remote_errors.TOO_BIG, remote_errors.HOOK, remote_errors.OTHER}:
+        smaller = min(size, len(failed) or size) // 2
+        return notes._replace(batch=smaller) if smaller else None
     return None
 
 
