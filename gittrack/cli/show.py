@@ -1,10 +1,12 @@
 """`git track show`: everything about one run, or one checkpoint of it."""
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gittrack import errors
 from gittrack.cli import render, render_page
 from gittrack.cli.asking import find, fresh
 from gittrack.compare import card
@@ -43,6 +45,9 @@ def show(
     target = find(run, deleted=True)
     repo = fresh().repository
     record = reader.read(repo, target.id)
+    if record.archived and record.facts.get("snapshot"):
+        with contextlib.suppress(errors.GittrackError):  # so that the git commands shown work
+            lazy("gittrack.runs.archives").restore_code(repo, record.facts["snapshot"])
     kept: Any = lazy("gittrack.runs.artifacts")
     if target.step is not None:
         files = lazy("gittrack.runs.choosing").of_step(repo, record, target.step)
@@ -85,11 +90,10 @@ def _checkpoint(target: "Target", found: reader.Checkpoint | None, files: "list[
     lines += [("code", f"git worktree add --detach DIR {snapshot[:10]}")] if snapshot else []
     here = f"{target.id[: layout.SHORT]}@{target.step}"
     lines += [("files", f"git track checkout {here} --artifacts -o DIR")] if files else []
-    lines += (
-        [("record", f"git log --grep 'step {target.step}:' {layout.run_ref(target.id)}")]
-        if found and target.row.tip
-        else []
-    )
+    if found and target.row.tip:
+        look = f"git log --grep 'step {target.step}:' {layout.run_ref(target.id)}"
+        first = f"git track unarchive {target.id[: layout.SHORT]} && " if target.row.archived else ""
+        lines.append(("record", first + look))
     render.write(render_page.part(card.Part("", lines)))
     rows = [(cell(name), cell(value)) for name, value in sorted(metrics.items())]
     render.write(render_page.part(card.Part("metrics", titles=("name", "value"), rows=rows, right=(1,))))
