@@ -33,6 +33,10 @@ def run(
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on where that run stopped: the command finds its checkpoint.")
     ] = None,
+    origin: Annotated[
+        str | None,
+        typer.Option("--from", metavar="RUN[@STEP]", help="Say from which run this one starts, where git cannot tell."),
+    ] = None,
     no_snapshot: Annotated[bool, typer.Option("--no-snapshot", help="Do not keep the code.")] = False,
     include: Annotated[
         list[str] | None,
@@ -60,6 +64,7 @@ def run(
       git track run python train.py --lr 0.1
       git track run --name baseline --tag sweep -p data=v2 ./train.sh
       git track run --resume latest python train.py
+      git track run --from best python finetune.py
       git track run --dry-run python train.py
     """
     _ensure_streams()
@@ -73,6 +78,7 @@ def run(
         include or (),
         False if no_autolog else None,
         resume,
+        origin,
     )
     if dry_run:
         _show_plan(supervise.plan(wish, place.paths, os.environ), json)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gittrack.compare.listing import SYSTEM, continued, duration, time_text
+from gittrack.compare.listing import SYSTEM, came_from, continued, duration, time_text
 from gittrack.compare.text import MISSING, cell, json_text, line, setting, size
 from gittrack.core import codec, fields, layout, spans
 from gittrack.core.model import Record
@@ -65,6 +65,7 @@ def facts(row: Row, record: Record, now: float) -> Part:
         "baseline": "yes, of its experiment" if row.baseline else None,
         "deleted": "yes; `git track restore` brings it back" if row.deleted else None,
         "continues": continued(row),
+        "from": came_from(row),
         "started by": row.parent[: layout.SHORT] if row.parent else None,
     }
     lines = [(label, cell(text)) for label, text in given.items() if text]

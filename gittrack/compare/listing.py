@@ -5,7 +5,7 @@ wants them and what is fast.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gittrack.compare.text import MISSING, cell, json_text, setting
@@ -169,11 +169,21 @@ def tags(row: Row) -> list[str]:
 
 def continued(row: Row) -> str | None:
     """What a resumed run goes on from: `7c21fab@10`."""
-    origin = row.continues
-    if not origin or not origin.get("run"):
+    return _other(row.continues)
+
+
+def came_from(row: Row) -> str | None:
+    """Whose code or files a run started from, and how they came: `7c21fab@10 (checkpoint)`."""
+    other = _other(row.origin)
+    how = (row.origin or {}).get("how")
+    return f"{other} ({cell(how)})" if other and how else other
+
+
+def _other(named: Mapping[str, Any] | None) -> str | None:
+    if not named or not named.get("run"):
         return None
-    step = origin.get("step")
-    return cell(str(origin["run"])[: layout.SHORT]) + (f"@{cell(step)}" if step is not None else "")
+    step = named.get("step")
+    return cell(str(named["run"])[: layout.SHORT]) + (f"@{cell(step)}" if step is not None else "")
 
 
 def time_text(seconds: float | None) -> str:

@@ -17,7 +17,7 @@ FIELDS: Mapping[str, str] = {
     "host": "host", "base": "base", "snapshot": "snapshot", "tags": "tags", "tag": "tags", "notes": "notes",
     "note": "notes", "baseline": "baseline", "archived": "archived", "deleted": "deleted", "live": "live",
     "checkpoints": "checkpoints", "exit_code": "exit_code", "signal": "signal", "reason": "reason", "points": "points",
-    "parent": "parent", "continues": "continues",
+    "parent": "parent", "continues": "continues", "origin": "origin",
 }  # fmt: skip
 AGE = "age"  # now - created
 STATISTICS = ("last", "best", "min", "max", "count", "last_step", "best_step", "min_step", "max_step")
@@ -37,9 +37,11 @@ def value(row: Fielded, name: str, now: float = 0.0) -> Any:
 
     A short name is a field, else a parameter, else a metric; `params.` and `metrics.` (or `summary.`) say which.
     """
-    if name == "continues":
-        origin = getattr(row, name, None)
-        return f"{origin.get('run')}@{origin.get('step')}" if origin else None
+    if name in ("continues", "origin"):
+        other = getattr(row, name, None)
+        if not other or (name == "origin" and other.get("step") is None):
+            return other.get("run") if other else None
+        return f"{other.get('run')}@{other.get('step')}"
     if name in FIELDS:
         return getattr(row, FIELDS[name], None)
     if name == AGE:

@@ -101,6 +101,7 @@ _DOCUMENTS: Mapping[str, Mapping[str, Check]] = {
         "tags": _list_of(_text),
         "left_out": _list_of(_object(path=_text, size=_number, reason=_text)),
         "continues": _object(run=_name, step=_step),
+        "origin": _object(run=_name, step=_step, how=_name),
     },
     "status.json": {
         "status": lambda value: type(value) is str,

@@ -40,7 +40,7 @@ def facts(
     place: Mapping[str, Any],
     now: float,
 ) -> dict[str, Any]:
-    """run.json. `place`: cwd, parent, notebook, writer and continues, as far as there are any."""
+    """run.json. `place`: cwd, parent, notebook, writer, continues and origin, as far as there are any."""
 
     def text(given: str | None) -> str | None:
         return redactor.text(given) if given else None
@@ -68,6 +68,7 @@ def facts(
         "notebook": place.get("notebook"),
         "writer": place.get("writer"),
         "gittrack": __version__,
+        **({"origin": place["origin"]} if place.get("origin") else {}),
     }
 
 

@@ -1,4 +1,4 @@
-"""Runs that go on where another one stopped: which run is meant, and what the new one and its command are told."""
+"""Runs that go on where another one stopped, or start from one: which is meant, and what the new one is told."""
 
 import os
 import time
@@ -10,11 +10,11 @@ from gittrack.core.layout import SHORT
 from gittrack.git.command import Git, config
 from gittrack.git.discover import Paths, discover
 from gittrack.git.open import open_repository
-from gittrack.runs import index, reader, selectors
+from gittrack.runs import index, origins, reader, selectors
 
 
 class Origin(NamedTuple):
-    """The run that is continued, and from which step (None: it has no checkpoint)."""
+    """The run that is continued or started from, and from which step (None: it has no checkpoint)."""
 
     run: str
     step: int | None
@@ -23,6 +23,10 @@ class Origin(NamedTuple):
     def facts(self) -> dict[str, object]:
         """What run.json says as `continues`."""
         return {"run": self.run, "step": self.step}
+
+    def said(self) -> dict[str, object]:
+        """What run.json says as `origin`, where the user has named this run as such."""
+        return {"run": self.run, "step": self.step if self.is_chosen else None, "how": origins.SAID}
 
     def text(self) -> str:
         """For the environment of the command."""

@@ -29,7 +29,7 @@ from gittrack.record.waiting import Show
 from gittrack.recorder import active, complain, packages
 from gittrack.recorder.active import ActiveRun
 from gittrack.recorder.journal import Journal
-from gittrack.runs import folding, live, writer
+from gittrack.runs import folding, live, origins, writer
 
 STARTER = "run.jsonl"
 
@@ -44,18 +44,20 @@ def start(
     include: Sequence[str] = (),
     resume: str | None = None,
     show: Show = lambda _: None,
+    origin: str | None = None,
 ) -> ActiveRun:
     """Begin a run of this process. A run that it began before is finished: a notebook's cell is run again and again.
-    `resume` names the run that this one continues; `show` hears how far its files are kept when it has ended.
+    `resume` names the run that this one continues, `origin` one that it starts from; `show` hears how far its files are
+    kept when it has ended.
 
-    Raises NotARepository, BadConfig, GitFailed, CannotWrite, and RunNotFound and the like for `resume`.
+    Raises NotARepository, BadConfig, GitFailed, CannotWrite, and RunNotFound and the like for `resume` and `origin`.
     """
     labels = Labels(name, tags, note, experiment).check()
     previous = active.current()
     if previous is not None and previous.is_own():
         previous.finish()
     session = _session(discover_here(current()))
-    return session.begin(params, labels, snapshot, include, resume, show)
+    return session.begin(params, labels, snapshot, include, resume, show, origin)
 
 
 def discover_here(environ: Mapping[str, str]) -> Paths:
@@ -93,12 +95,15 @@ class Session:
         include: Sequence[str],
         resume: str | None,
         show: Show,
+        given: str | None,
     ) -> ActiveRun:
         around = self._look()
-        origin = resuming.find(self.paths, self._environ, resume) if resume else None
+        origin, said = (resuming.find(self.paths, self._environ, text) if text else None for text in (resume, given))
         if origin and origin.note():
             complain.say(str(origin.note()))
-        kept = self._take(around, include) if keep_code else around.without_snapshot()
+        with origins.looking(around.git) as find:
+            kept = self._take(around, include) if keep_code else around.without_snapshot()
+            found = None if origin or said else find(kept.base, kept.oid)
         self._keep(kept.oid)
         run_id, journal = self._journal()
         labels = labels._replace(experiment=labels.experiment or around.settings.experiment)
@@ -115,6 +120,7 @@ class Session:
                 "notebook": facts.relative_cwd(self.paths, book) if book else None,
                 "parent": facts.parent_of(current()),
                 "continues": origin.facts() if origin else None,
+                "origin": said.said() if said else found and found.facts(),
                 "writer": writer.writer_id(self.paths),
             },
             time.time(),

@@ -19,7 +19,7 @@ from gittrack.record.starter import Starter
 from gittrack.record.surroundings import Surroundings, artifacts, look
 from gittrack.record.waiting import Show
 from gittrack.recorder.resume import RESUME
-from gittrack.runs import live, writer
+from gittrack.runs import live, origins, writer
 
 if TYPE_CHECKING:
     from gittrack.record.resuming import Origin
@@ -35,6 +35,7 @@ class Wish(NamedTuple):
     include: Sequence[str] = ()
     autolog: bool | None = None  # None: as the settings say
     resume: str | None = None  # the run that this one continues
+    origin: str | None = None  # the run that it starts from, where the user says so
 
 
 class Result(NamedTuple):
@@ -59,12 +60,11 @@ def run(
     start, `show` how far its files are kept when it has ended.
 
     Nothing is left behind when it cannot start. Raises CannotStart, NotARepository, BadConfig, GitFailed, CannotWrite,
-    and RunNotFound and the like for `resume`.
+    and RunNotFound and the like for `resume` and `origin`.
     """
     wish.labels.check()
     file = command.find(wish.argv[0], environ)
-    resuming = lazy("gittrack.record.resuming") if wish.resume else None
-    origin: Origin | None = resuming.find(paths, environ, wish.resume) if resuming else None
+    origin, said = (_found(paths, environ, text) for text in (wish.resume, wish.origin))
     variables = {name: value for name, value in environ.items() if name != RESUME}  # that of a run around this one
     if origin is not None:
         variables[RESUME] = origin.text()
@@ -73,9 +73,12 @@ def run(
 
     def prepare() -> Job:
         around = look(paths, environ)
-        kept = take(around, wish)
+        with origins.looking(around.git) as find:
+            kept = take(around, wish)
+            found = None if origin or said else find(kept.base, kept.oid)
         front.redact = around.redactor.stream
-        made.update(facts=_facts(run_id, wish, paths, environ, around, kept, origin), notes=kept.notes)
+        came = {"continues": origin and origin.facts(), "origin": said.said() if said else found and found.facts()}
+        made.update(facts=_facts(run_id, wish, paths, environ, around, kept, came), notes=kept.notes)
         _write_start(starter, wish, around, made["facts"], kept)
         begun(run_id, origin.note() if origin else None)
         return _job(run_id, wish, around, environ)
@@ -94,6 +97,11 @@ def run(
             _discard(starter)
         raise
     return Result(outcome, made["facts"], made["notes"])
+
+
+def _found(paths: Paths, environ: Mapping[str, str], text: str | None) -> "Origin | None":
+    found: Origin | None = lazy("gittrack.record.resuming").find(paths, environ, text) if text else None
+    return found
 
 
 def plan(wish: Wish, paths: Paths, environ: Mapping[str, str]) -> Plan:
@@ -144,14 +152,14 @@ def _facts(
     environ: Mapping[str, str],
     around: Surroundings,
     kept: Snapshot,
-    origin: "Origin | None",
+    came: Mapping[str, Any],
 ) -> dict[str, Any]:
     labels = wish.labels._replace(experiment=wish.labels.experiment or around.settings.experiment)
     place = {
         "cwd": facts.relative_cwd(paths, os.getcwd()),
         "parent": facts.parent_of(environ),
-        "continues": origin.facts() if origin else None,
         "writer": writer.writer_id(paths),
+        **came,
     }
     user = user_of(around.git_config, environ)
     return facts.facts(run_id, wish.argv, labels, kept, user, around.redactor, place, time.time())

@@ -11,7 +11,7 @@ from gittrack.core.model import Record
 from gittrack.git import export, objects
 from gittrack.git.export import Listed
 from gittrack.git.repository import Repository
-from gittrack.runs import artifacts, checkout_plan, choosing, let_go, live, placing
+from gittrack.runs import artifacts, checkout_plan, choosing, let_go, live, origins, placing
 from gittrack.runs.artifacts import Artifact
 from gittrack.runs.checkout_plan import (
     ARTIFACT,
@@ -27,6 +27,7 @@ from gittrack.runs.checkout_plan import (
     Plan,
     Seen,
 )
+from gittrack.runs.origins import Origin
 from gittrack.store.content import Content
 
 Progress = Callable[[int], None]  # bytes done since the last call
@@ -57,6 +58,7 @@ class Checkout(NamedTuple):
     artifacts: Sequence[Artifact]
     notes: Sequence[str] = ()
     contents: Sequence[Content] = ()
+    origin: Origin | None = None  # what a run has that is started from here now
 
 
 def prepare(repo: Repository, record: Record, wish: Wish) -> Checkout:
@@ -87,7 +89,15 @@ def prepare(repo: Repository, record: Record, wish: Wish) -> Checkout:
         return seen._replace(same=_is(os.path.join(root, item.path), seen.kind, item, found[item.number]))
 
     plan = checkout_plan.decide(kept, see, placing.folds_case(root), placing.room(root))
-    return Checkout(root, plan, code, found, notes, wish.contents)
+    return Checkout(root, plan, code, found, notes, wish.contents, _origin(record, wish))
+
+
+def _origin(record: Record, wish: Wish) -> Origin | None:
+    """Of single files, and of those beside the work tree, nobody knows what becomes of them."""
+    if wish.directory is not None or wish.paths:
+        return None
+    step = wish.point if isinstance(wish.point, int) else None
+    return Origin(record.id, step, origins.CHECKOUT if wish.code else origins.CHECKPOINT)
 
 
 def _found(repo: Repository, record: Record, wish: Wish, notes: list[str]) -> Sequence[Artifact]:
@@ -141,6 +151,7 @@ def restore(
     refuse(found, force)
     todo = found.plan.of(NEW, DIFFERS)
     if not todo:
+        _note(repo, found, None)
         return []
     notes = []
     with placing.replacing(repo.paths, found.root, command, who) as target:
@@ -163,7 +174,13 @@ def restore(
                 _make(source, found.artifacts[item.number], item, made, progress)
             target.put(made, item.path, replace=force)
             progress((item.size or 0) if item.origin == CODE else 0)
+    _note(repo, found, target.operation)
     return notes
+
+
+def _note(repo: Repository, found: Checkout, operation: str | None) -> None:
+    if found.origin is not None:
+        origins.note(repo.git, found.origin, operation)
 
 
 def _files(count: int) -> str:

@@ -8,6 +8,7 @@ from gittrack.core.model import Record
 from gittrack.git import merging, objects
 from gittrack.git.merging import Merged
 from gittrack.git.repository import Repository
+from gittrack.runs import archives
 
 
 class Code(NamedTuple):
@@ -34,6 +35,7 @@ def of(repo: Repository, record: Record) -> Code:
     if not isinstance(snapshot, str) or not objects.is_oid(snapshot):
         hint = "runs keep their code unless they are started with --no-snapshot"
         raise errors.RunNotFound(f"no snapshot was kept of run {short}", hint)
+    archives.restore_code(repo, snapshot)
     for oid in (snapshot, base) if base else (snapshot,):
         if not repo.exists(oid):
             raise errors.GitFailed(

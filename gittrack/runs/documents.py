@@ -100,6 +100,7 @@ def row(record: Record) -> Row:
         goals=summary.get("goals") or {},
         parent=facts.get("parent"),
         continues=facts.get("continues"),
+        origin=facts.get("origin"),
         given=given,
         tags=tags,
         notes=[given[2]] if given[2] else [],

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from gittrack.git.command import Git
@@ -20,6 +21,8 @@ SAID, CHECKOUT, CHECKPOINT, APPLY, COMMIT = "said", "checkout", "checkpoint", "a
 WAYS = (SAID, CHECKOUT, CHECKPOINT, APPLY, COMMIT)
 NEAR = 20  # commits back in which a run is looked for
 _LARGEST = 4096
+_LOG = ("-c", "log.showSignature=false", "log", "--first-parent", f"-{NEAR}", "--no-color", "--no-decorate",
+        "--no-notes", "-z", "--format=%H %B", "HEAD", "--")  # fmt: skip
 
 
 class Origin(NamedTuple):
@@ -57,9 +60,24 @@ def forget(paths: Paths, operation: str) -> None:
             os.unlink(_place(paths))
 
 
-def find(git: Git, base: str | None, snapshot: str | None) -> Origin | None:
-    """Where a run with this base and snapshot comes from. Never raises; at most one call of git."""
-    return _from_note(git.paths, base, snapshot) or (_from_commits(git, base) if base else None)
+@contextlib.contextmanager
+def looking(git: Git) -> Iterator[Callable[[str | None, str | None], Origin | None]]:
+    """Look at the commits below HEAD while the caller takes his snapshot; then give him `(base, snapshot) -> origin`.
+
+    Finding nothing is the worst that may happen: this stands in the way of a training that is about to start.
+    """
+    reading = git.popen(*_LOG)
+
+    def find(base: str | None, snapshot: str | None) -> Origin | None:
+        said = reading.communicate()[0]
+        return _from_note(git.paths, base, snapshot) or (_from_commits(git.paths, base, said) if base else None)
+
+    try:
+        yield find
+    finally:
+        if reading.poll() is None:
+            reading.kill()
+        reading.communicate()
 
 
 def _from_note(paths: Paths, base: str | None, snapshot: str | None) -> Origin | None:
@@ -69,33 +87,22 @@ def _from_note(paths: Paths, base: str | None, snapshot: str | None) -> Origin |
     run, step, how = found.get("run"), found.get("step"), found.get("how")
     if not isinstance(run, str) or how not in WAYS or type(step) not in (int, type(None)):
         return None
-    if snapshot == base and how != CHECKPOINT:  # nothing in the work tree differs: what was put there has gone again
+    if snapshot == base and how != CHECKPOINT and step is None:  # clean: what was put there has gone again
         return None
     return Origin(run, step, how)
 
 
-def _from_commits(git: Git, base: str) -> Origin | None:
-    """The nearest commit, the base first, that a run became, or that became one."""
-    known = links.read(git.paths)
-    if found := links.runs_of(git.paths, base, known):
-        return Origin(found[-1], None, COMMIT)
-    words = (
-        "log",
-        "--first-parent",
-        f"-{NEAR}",
-        "--no-show-signature",
-        "--no-color",
-        "-z",
-        "--format=%H %B",
-        base,
-        "--",
-    )
-    with contextlib.suppress(Exception):  # a commit that cannot be read must not stop a training
-        for field in git.call(*words).out.split(b"\0"):
-            commit, _, message = field.partition(b" ")
-            found = links.named(message) or links.runs_of(git.paths, commit.decode("ascii", "replace"), known)
-            if found:
-                return Origin(found[-1], None, COMMIT)
+def _from_commits(paths: Paths, base: str, said: bytes) -> Origin | None:
+    """The nearest commit, the base first, that a run became, or that became one. `said`: what git says of them."""
+    known = links.read(paths)
+    fields = said.split(b"\0")
+    if not fields[0].startswith(base.encode()):  # HEAD moved meanwhile
+        fields = [base.encode()]
+    for field in fields:
+        commit, _, message = field.partition(b" ")
+        found = links.named(message) or links.runs_of(paths, commit.decode("ascii", "replace"), known)
+        if found:
+            return Origin(found[-1], None, COMMIT)
     return None
 
 
@@ -114,6 +121,6 @@ def _noted(paths: Paths) -> dict[str, Any] | None:
     try:
         with open(_place(paths), "rb") as file:
             found = json.loads(file.read(_LARGEST))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

@@ -47,6 +47,7 @@ class Row(NamedTuple):
     goals: Mapping[str, str] = {}
     parent: str | None = None
     continues: Mapping[str, Any] | None = None  # {"run", "step"}
+    origin: Mapping[str, Any] | None = None  # {"run", "step", "how"}
     given: Sequence[Any] = (None, (), None)  # name, tags and note as the record has them
     tags: Sequence[str] = ()
     notes: Sequence[str] = ()
