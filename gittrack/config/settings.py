@@ -19,6 +19,7 @@ from gittrack.lazy import lazy
 FILE = "gittrack.yaml"
 DEFAULT = "default"
 COMMAND_LINE = "command line"
+_ELSEWHERE = frozenset(("track.remote",))  # keys of git config alone: which remote there is differs from clone to clone
 
 
 class Places(Protocol):
@@ -111,7 +112,7 @@ def _from_git(git_config: Mapping[str, str]) -> list[tuple[str, Any, str]]:
     known = {key.git_name.lower(): key for key in KEYS}
     found = []
     for name, value in git_config.items():
-        if name.lower().startswith("track.") and name.count(".") == 1:
+        if name.lower().startswith("track.") and name.count(".") == 1 and name.lower() not in _ELSEWHERE:
             key = known.get(name.lower())
             if key is None:
                 raise _unknown(f"git config {name}", name, [each.git_name for each in KEYS])

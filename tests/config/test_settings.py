@@ -175,6 +175,10 @@ def test_a_wrong_git_config_or_variable_is_named(places: Places) -> None:
         read(places, None, None, GITTRACK_LARGE="x")
 
 
+def test_the_remote_of_the_runs_stands_in_git_config_beside_the_settings(places: Places) -> None:
+    assert read(places, None, {"track.remote": "runs", "track.large": "1"}).large == 1
+
+
 def test_an_empty_file_and_bytes_that_are_no_text(places: Places) -> None:
     assert read(places, "").experiment is None
     Path(places.worktree or "", "gittrack.yaml").write_bytes(b"\xff\xfe\x00")
