@@ -1,0 +1,113 @@
+"""The pre-push hook: with a branch go the runs that its commits name, so that who fetches the branch can look them up.
+
+The user's push is never held up by it: what goes wrong with the runs is said, and git goes on. To a remote that never
+got runs nothing is sent unasked, since that publishes more than the branch does.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+from gittrack.core import layout
+from gittrack.hook.main import GUARD, say
+from gittrack.hook.place import Place, here
+from gittrack.lazy import lazy
+from gittrack.runs import links
+
+_OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
+_MOST_COMMITS = 5000
+_MOST_RUNS = 500
+_SETTING = "track.remote"
+
+
+def push(environ: Mapping[str, str], args: Sequence[str]) -> bool:
+    """`args`: the remote's name and its address. Raises GittrackError."""
+    place = here(environ)
+    if not place.tracked:
+        return False
+    name = args[0] if args else environ.get("PRE_COMMIT_REMOTE_NAME", "")
+    tips = _tips(environ)
+    named = _runs(place, tips, name) if tips and name else []
+    if not named:
+        return False
+    remote = place.git.call("config", "--get", _SETTING).out.decode("utf-8", "replace").strip() or name
+    url = lazy("gittrack.git.network").url(place.git, remote)
+    runs = _missing(place, url, named)
+    if not runs:
+        return False
+    what = "the run that these commits name" if len(runs) == 1 else f"the {len(runs)} runs that these commits name"
+    manners = lazy("gittrack.share.manners").load(place.paths, url)
+    if not manners.agreed:
+        words = " ".join(run[: layout.SHORT] for run in runs[:5])
+        say(f"gittrack: {what}: not sent, since {remote} never got runs; `git track push {remote} {words}` sends")
+        return False
+    problem = _pushed(environ, [remote, *runs, *([] if manners.code else ["--no-code"])])
+    if problem:
+        say(f"gittrack: {what}: not sent; your push goes on. `git track push {remote}` said: {problem}")
+    return False
+
+
+def _tips(environ: Mapping[str, str]) -> list[str]:
+    """What is pushed: git says it by lines, the pre-commit framework by a variable."""
+    text = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read()
+    rows = [line.split() for line in text.splitlines()]
+    found = [row[1] for row in rows if len(row) == 4 and not row[2].startswith("refs/track/")]
+    found = found or [environ.get("PRE_COMMIT_TO_REF", "")]
+    return [oid for oid in dict.fromkeys(found) if _OID.match(oid) and oid.strip("0")]
+
+
+def _runs(place: Place, tips: Sequence[str], remote: str) -> list[str]:
+    """The runs of the commits that the remote does not have, by what is known of it."""
+    words = ("log", f"--max-count={_MOST_COMMITS}", "--no-show-signature", "-z", "--format=%H%n%B")
+    done = place.git.call(*words, *tips, "--not", f"--remotes={_literal(remote)}")
+    known = links.read(place.paths)
+    found: dict[str, None] = {}
+    for field in done.out.decode("utf-8", "replace").split("\0"):
+        commit, _, message = field.partition("\n")
+        found.update(dict.fromkeys(links.named(message)))
+        found.update(dict.fromkeys(links.runs_of(place.paths, commit, known)))
+    return list(found)[:_MOST_RUNS]
+
+
+def _literal(text: str) -> str:
+    """As a pattern that fits nothing else."""
+    return re.sub(r"([*?\[\\])", r"\\\1", text)
+
+
+def _missing(place: Place, url: str, runs: Sequence[str]) -> list[str]:
+    """Those of `runs` that are here and were not seen there as they are. Archived ones go with any push."""
+    refs = [layout.run_ref(run) for run in runs]
+    rows = [line.split(" ") for line in place.git.lines("for-each-ref", "--format=%(objectname) %(refname)", *refs)]
+    seen = lazy("gittrack.runs.remotes").load(place.paths, url) if rows else None
+    there = seen.refs if seen else {}
+    return [run for oid, ref in rows if there.get(ref) != oid and (run := layout.id_of_ref(ref))]
+
+
+def _pushed(environ: Mapping[str, str], words: Sequence[str]) -> str:
+    """Why it did not work, or nothing. `--yes` is not given: what would have to be asked is not for a hook."""
+    beside = os.path.join(os.path.dirname(sys.argv[0]), "git-track")
+    program = beside if os.path.isfile(beside) else shutil.which("git-track") or "git-track"
+    try:
+        done = subprocess.run(
+            [program, "push", *words],
+            env={**_outside(environ), GUARD: "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except OSError as error:
+        return f"{program}: {error.strerror}"
+    if done.returncode == 0:
+        return ""
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error:")] or done.stderr.splitlines()[-1:]
+    return lines[0] if lines else f"exit code {done.returncode}"
+
+
+def _outside(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what git sets for the push that goes on."""
+    return {name: value for name, value in environ.items() if name not in ("GIT_INDEX_FILE", "GIT_PREFIX")}
