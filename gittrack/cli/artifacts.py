@@ -109,7 +109,9 @@ def cat(
         with contextlib.closing(kept.source(repo, record, place.contents).pieces(chosen)) as pieces:
             return _print(pieces)
     snapshot = record.facts.get("snapshot")
-    data = repo.read_path(snapshot, path) if snapshot and repo.exists(snapshot) else None
+    if snapshot:
+        lazy("gittrack.runs.fetching").snapshot(repo, record.id, snapshot)
+    data = repo.read_path(snapshot, path) if snapshot else None
     if data is None:
         below = (
             repo.git.call("ls-tree", "-r", "-z", "--name-only", snapshot, "--", path.rstrip("/") + "/")

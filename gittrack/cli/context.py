@@ -47,6 +47,7 @@ class Workplace:
     def repository(self) -> "Repository":
         """Its objects and refs."""
         repository: Repository = lazy("gittrack.git.open").open_repository(self.paths, os.environ)
+        lazy("gittrack.runs.telling").listen(lambda what: lazy("gittrack.cli.progress").fetching(what))
         return repository
 
     @cached_property

@@ -14,7 +14,7 @@ from gittrack.compare import diff as diffs
 from gittrack.compare.text import line
 from gittrack.core import layout
 from gittrack.core.model import Record
-from gittrack.errors import GitFailed, GittrackError, UsageError
+from gittrack.errors import GittrackError, UsageError
 from gittrack.lazy import lazy
 from gittrack.runs import reader
 
@@ -141,11 +141,7 @@ def _limit(paths: list[str] | None) -> list[str]:
 
 def _snapshots(place: "Workplace", before: Record, after: Record) -> list[str]:
     for record in (before, after):
-        if not place.repository.exists(record.facts["snapshot"]):
-            raise GitFailed(
-                f"the code of run {record.id[: layout.SHORT]} is not in this clone: {record.facts['snapshot']}",
-                "fetch refs/track/code from the repository in which it was recorded",
-            )
+        lazy("gittrack.runs.fetching").snapshot(place.repository, record.id, record.facts["snapshot"])
     return [before.facts["snapshot"], after.facts["snapshot"]]
 
 

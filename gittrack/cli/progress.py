@@ -1,10 +1,13 @@
 """A progress bar on a terminal, for what takes long; nothing in a pipe, and nothing for what is done at once."""
 
+import contextlib
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from types import TracebackType
 
+from gittrack.cli.render import say
 from gittrack.compare.text import size
 
 SOON = 0.5  # seconds after which the bar appears
@@ -83,3 +86,11 @@ class Transfer:
         if self._shown:
             sys.stderr.write(CLEARED)
             sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def fetching(what: str) -> Iterator[Transfer]:
+    """Say what is brought because a command needs it, and how far it is."""
+    say(f"fetching {what}")
+    with Transfer("fetching") as progress:
+        yield progress

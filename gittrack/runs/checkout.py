@@ -11,7 +11,7 @@ from gittrack.core.model import Record
 from gittrack.git import export, objects
 from gittrack.git.export import Listed
 from gittrack.git.repository import Repository
-from gittrack.runs import artifacts, checkout_plan, choosing, let_go, live, origins, placing
+from gittrack.runs import artifacts, checkout_plan, choosing, fetching, let_go, live, origins, placing
 from gittrack.runs.artifacts import Artifact
 from gittrack.runs.checkout_plan import (
     ARTIFACT,
@@ -268,11 +268,7 @@ def _code(repo: Repository, record: Record, notes: list[str], required: bool) ->
             )
         notes.append(f"no snapshot was kept of run {short}: there is no code to restore")
         return []
-    if not objects.is_oid(snapshot) or not repo.exists(snapshot):
-        raise errors.GitFailed(
-            f"the code of run {short} is not in this clone: {snapshot}",
-            "fetch refs/track/code from the repository in which it was recorded; --artifacts restores the files alone",
-        )
+    fetching.snapshot(repo, record.id, snapshot)
     listed = export.listing(repo.git, snapshot)
     modules = [one.path for one in listed if one.mode == export.SUBMODULE]
     if modules:

@@ -15,6 +15,7 @@ from gittrack.core import codec, events, layout, parcels
 from gittrack.core.model import Point, Record
 from gittrack.git import objects
 from gittrack.git.repository import Repository
+from gittrack.lazy import lazy
 from gittrack.runs import archives, documents, live, overlay, segments
 
 PIECE = 4 * 1024 * 1024
@@ -55,13 +56,10 @@ def read(repo: Repository, run_id: str) -> Record:
 
 
 def at(repo: Repository, run_id: str, tip: str, root: str | None = None) -> Record:
-    """The record as the commit `tip` has it; of an archived run read from `root`, its tree. Raises MissingContent when
-    that is not in this clone, which may know of an archive no more than its list."""
+    """The record as the commit `tip` has it; of an archived run read from `root`, its tree. This clone may know of an
+    archive no more than its list: then it is fetched. Raises MissingContent, RemoteFailed when it cannot be."""
     if root is not None and root != tip and not repo.exists(root):
-        raise errors.MissingContent(
-            f"the record of run {run_id[: layout.SHORT]} is not in this clone: an archive here lists it, no more",
-            "git track pull --records",
-        )
+        lazy("gittrack.runs.fetching").record(repo, run_id, root)
     return documents.decode(run_id, tip, next(iter(repo.read_files([root or tip], documents.FILES))), root)
 
 

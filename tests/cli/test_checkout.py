@@ -223,9 +223,9 @@ def test_what_is_not_in_this_clone_is_said(trained, track, git, tmp_path):
     other = tmp_path / "other"
     git("clone", "-q", f"file://{trained}", str(other))
     git("fetch", "-q", "origin", "refs/track/runs/*:refs/track/runs/*", cwd=other)
-    gone = track("checkout", "latest", "--code", "-o", str(tmp_path / "o"), cwd=other, code=69).stderr
-    assert "refs/track/code" in gone
     git("remote", "remove", "origin", cwd=other)
+    gone = track("checkout", "latest", "--code", "-o", str(tmp_path / "o"), cwd=other, code=80).stderr
+    assert "git track pull --code" in gone
     missing = track("checkout", "latest", "--artifacts", "-o", str(tmp_path / "o"), cwd=other, code=80).stderr
     assert "out/model.pt" in missing
     assert not (tmp_path / "o" / "out" / "model.pt").exists()

@@ -85,7 +85,7 @@ def test_a_run_without_a_snapshot_is_named(store, call):
 
 def test_code_that_is_not_in_this_clone_is_an_error(store, call):
     builder.write_runs(store, [builder.journal(n, {}, [1], snapshot=f"{n}" * 40) for n in (1, 2)])
-    call("diff", "latest~1", "latest", "--code", code=69)
+    call("diff", "latest~1", "latest", "--code", code=80)
     assert "not in this clone" in call.err
 
 
