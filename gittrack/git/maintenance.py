@@ -45,7 +45,7 @@ def tidy(git: Git, force: bool = False) -> Tidied:
     common = git.paths.common_dir
     if gc_is_running(common):
         return Tidied()
-    with _alone(common) as file:
+    with alone(common) as file:
         if file is None:
             return Tidied()
         since = _last(file)
@@ -144,7 +144,7 @@ def _refs(git: Git, force: bool) -> int:
 
 
 @contextlib.contextmanager
-def _alone(common: str) -> Iterator[int | None]:
+def alone(common: str) -> Iterator[int | None]:
     """The open lock file, or None when another process is at it."""
     file = trackdir.open_file(common, "tidy.lock")
     try:

@@ -73,6 +73,12 @@ def replace(common: str, old: Sequence[OwnPack], new: Sequence[str]) -> None:
     _edit(common, lambda lines: [*(line for line in lines if line not in gone or not superseded), *new, *superseded])
 
 
+def rename(common: str, old: str, new: str) -> None:
+    """What is left of one of our packs is in `new` now. Nothing is done about a pack that is not ours."""
+    if any(line.split()[0] == old for line in _read(common)):
+        _edit(common, lambda lines: [*(line for line in lines if line.split()[0] != old), new])
+
+
 def remove_superseded(common: str) -> int:
     """Remove what an earlier call has replaced, if the replacement is still there."""
     gone = [line.split() for line in _read(common) if " in " in line]
