@@ -1,0 +1,82 @@
+"""Objects that are really gone: from the disk at once, out of packs as well, and without git's two weeks of grace.
+
+What is going to be removed is written down before. Who is killed in between leaves that note, and the next call goes
+on with it: whichever objects are gone by then, the others are still named.
+"""
+
+import contextlib
+import os
+from collections.abc import Collection
+from typing import NamedTuple
+
+from gittrack import errors
+from gittrack.git import catfile, loose, maintenance, objects, ownpacks, repacking, unreached
+from gittrack.git.repository import Repository
+from gittrack.git.unreached import Marked
+
+NOTE = "erasing"  # in <common dir>/track: the oids that are to go, one a line
+
+
+class Erased(NamedTuple):
+    """`objects`: removed; `freed`: bytes on the disk; `held`: oids of what something else needs, too; `borrowed`: oids
+    that lie in another repository, whose objects this one uses."""
+
+    objects: int = 0
+    freed: int = 0
+    held: frozenset[str] = frozenset()
+    borrowed: frozenset[str] = frozenset()
+
+
+def is_unfinished(common: str) -> bool:
+    """Whether a call was killed, and has to be made again."""
+    return os.path.exists(_note(common))
+
+
+def erase(repo: Repository, marked: Marked, names: Collection[str]) -> Erased:
+    """Remove the unreached commits that are `marked`, what hangs below entries of trees called by one of `names`, and
+    what only these reach. The refs that held them must be gone before.
+
+    Raises RefConflict while a gc runs; GitFailed, DamagedRecord where it cannot be known what is needed, and then
+    nothing was removed; CannotWrite.
+    """
+    common = repo.paths.common_dir
+    if maintenance.gc_is_running(common):
+        raise errors.RefConflict("git gc is running, and nothing is removed meanwhile", "run the command again later")
+    with maintenance.alone(common) as file:
+        if file is None:
+            raise errors.RefConflict("objects are being packed, and nothing is removed meanwhile", "run it again")
+        ownpacks.remove_superseded(common)
+        going, held = unreached.doomed(repo.git, repo.algorithm, marked, names, _noted(common))
+        if not going and not is_unfinished(common):
+            return Erased(held=held)
+        _write(common, going)
+        freed = repacking.without(repo.git, going, repo.algorithm)
+        order = list(going)
+        there = zip(order, catfile.measured(repo.git, order), strict=True)
+        left = frozenset(oid for oid, found in there if found is not None)
+        os.unlink(_note(common))
+    return Erased(len(going) - len(left), freed, held, left)
+
+
+def _note(common: str) -> str:
+    return os.path.join(common, "track", NOTE)
+
+
+def _noted(common: str) -> list[str]:
+    with contextlib.suppress(FileNotFoundError), open(_note(common), encoding="ascii", errors="replace") as file:
+        return [oid for line in file if objects.is_oid(oid := line.rstrip("\n"))]
+    return []
+
+
+def _write(common: str, oids: Collection[str]) -> None:
+    path = _note(common)
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(temporary, "w", encoding="ascii") as file:
+            file.writelines(f"{oid}\n" for oid in oids)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise loose.cannot_write(error, path) from error
