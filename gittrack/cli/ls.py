@@ -24,6 +24,9 @@ def ls(
         list[str] | None,
         typer.Option("--where", "-w", metavar="EXPR", help="Only runs that answer to EXPR. May be given repeatedly."),
     ] = None,
+    commit: Annotated[
+        str | None, typer.Option(metavar="REV", help="Only runs of this commit: based on it, kept as it, or become it.")
+    ] = None,
     sort: Annotated[
         str | None, typer.Option("--sort", "-s", metavar="KEY[-desc]", help="Sort by KEY; several with commas.")
     ] = None,
@@ -51,11 +54,14 @@ def ls(
     (the last value; also .best, .min, .max); a short NAME does where it is clear. Operators are = != < <= > >= ~
     (regular expression) like, in (...), is null, and, or, not.
 
+    --commit follows commits through amend and rebase where `git track hooks` are installed.
+
     Examples:
       git track ls --where "params.lr > 0.01 and loss < 0.5"
       git track ls --where "status = failed and created > '2 days ago'"
       git track ls --sort val/acc.best-desc -n 5
       git track ls --columns +user,host
+      git track ls --commit HEAD
       git track ls -q --where "tags = try" | xargs git track rm
     """
     if as_json + as_csv + quiet > 1:
@@ -64,7 +70,10 @@ def ls(
         return _list_columns()
     whole = everything or as_json or as_csv or quiet
     limit = number if number is not None else None if whole else SCREENFUL
-    found = chosen(where, sort, limit, deleted, all_metrics=bool(columns or as_json or as_csv))
+    every = bool(columns or as_json or as_csv)
+    found = chosen(where, sort, None if commit else limit, deleted, all_metrics=every)
+    if commit is not None:
+        found = _of_commit(found, commit, limit)
     if as_json:
         return _pieces(listing.json_lines(found.rows))
     if as_csv:
@@ -73,10 +82,24 @@ def ls(
         lazy("csv").writer(text, lineterminator="\n").writerows(listing.csv_rows(found.rows, keys, time.time()))
         return render.data(text.getvalue())
     if not found.rows:
-        return nothing(where) if not found.total else None
+        return _nothing(where, commit) if not found.total else None
     if quiet:
         return render.write("".join(row.id + "\n" for row in found.rows))
     return _table(found, columns)
+
+
+def _of_commit(found: Selection, commit: str, limit: int | None) -> Selection:
+    answers = lazy("gittrack.runs.of_commit").runs_of_commit(here().repository, commit)
+    rows = [row for row in found.rows if answers(row)]
+    return found._replace(rows=rows if limit is None else rows[:limit], total=len(rows))
+
+
+def _nothing(where: list[str] | None, commit: str | None) -> None:
+    if commit is None or where:
+        return nothing(where)
+    return render.say(
+        f"no run is of commit {line(commit)}; `git track ls --columns +base,snapshot` shows what they are of"
+    )
 
 
 def _pieces(pieces: Iterator[str]) -> None:
