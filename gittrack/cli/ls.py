@@ -54,7 +54,7 @@ def ls(
     (the last value; also .best, .min, .max); a short NAME does where it is clear. Operators are = != < <= > >= ~
     (regular expression) like, in (...), is null, and, or, not.
 
-    --commit follows commits through amend and rebase where `git track hooks` are installed.
+    --commit follows commits through amend and rebase where gittrack's git hooks are installed.
 
     Examples:
       git track ls --where "params.lr > 0.01 and loss < 0.5"
