@@ -58,6 +58,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "log": Entry("gittrack.cli.undo:log", "List what was changed in this clone, newest first."),
         "undo": Entry("gittrack.cli.undo:undo", "Take back the last change."),
         "du": Entry("gittrack.cli.space:du", "Show what runs take on this disk."),
+        "archive": Entry("gittrack.cli.archive:archive", "Move finished runs behind three refs."),
+        "unarchive": Entry("gittrack.cli.archive:unarchive", "Give archived runs refs of their own again."),
         "gc": Entry("gittrack.cli.space:gc", "Remove files that no run needs from this clone."),
         "recover": Entry("gittrack.cli.recover:recover", "Close runs whose processes have died."),
         "doctor": Entry("gittrack.cli.doctor:doctor", "Check the repository, the settings and the records."),

@@ -93,7 +93,7 @@ def archive(repo: Repository, ids: Iterable[str], author: Author, progress: Prog
 
 def plan(repo: Repository, ids: Iterable[str]) -> Plan:
     """Which of these runs may be archived, read whole; and why not the others."""
-    tips = _loose(repo)
+    tips = loose(repo)
     tombstones = logs.tombstones(repo)
     left: dict[str, str] = {}
     wanted: list[str] = []
@@ -274,7 +274,7 @@ def _idle_code(repo: Repository, runs: Sequence[Run]) -> list[RefChange]:
     if not idle:
         return []
     gone = {run.id for run in runs}
-    needed = _needed_code(repo, {run_id: tip for run_id, tip in _loose(repo).items() if run_id not in gone})
+    needed = _needed_code(repo, {run_id: tip for run_id, tip in loose(repo).items() if run_id not in gone})
     return [RefChange(ref, code, None) for ref, code in idle.items() if code not in needed]
 
 
@@ -291,6 +291,6 @@ def _needed_code(repo: Repository, others: Mapping[str, str]) -> set[str]:
     return found
 
 
-def _loose(repo: Repository) -> dict[str, str]:
+def loose(repo: Repository) -> dict[str, str]:
     """Id -> tip of every run that has a ref."""
     return {run_id: tip for ref, tip in repo.refs(layout.RUNS).items() if (run_id := layout.id_of_ref(ref))}

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from gittrack.core import annotations, codec, layout
+from gittrack.core import annotations, codec
 from gittrack.git.repository import Repository
 from gittrack.runs import live, logs, writer
-from gittrack.runs.archiving import ENDED
+from gittrack.runs.archiving import ENDED, loose
 
 BACKGROUND = 200  # runs with refs from which on they are archived without a push
 
@@ -23,7 +23,7 @@ def due(repo: Repository, limit: int | None, least: int = 0) -> list[str]:
 
     Raises DamagedRecord, NewerFormat of a log of annotations.
     """
-    tips = {run_id: tip for ref, tip in repo.refs(layout.RUNS).items() if (run_id := layout.id_of_ref(ref))}
+    tips = loose(repo)
     me = writer.known(repo.paths)
     if limit is None or me is None or len(tips) <= max(limit, least - 1):
         return []

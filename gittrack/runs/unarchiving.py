@@ -73,7 +73,7 @@ def _prepare(repo: Repository, ids: Sequence[str]) -> tuple[Result, list[RefChan
             result.left[run_id] = "it was purged"
         elif run_id not in tips:
             found = archives.find(repo, run_id)
-            result.left[run_id] = "its record is not in this clone" if found else "there is no such run here"
+            result.left[run_id] = "its record is not in this clone (`git track pull --records`)" if found else "there is no such run here"
         else:
             code = _code(repo, tips[run_id])
             if code and layout.code_ref(code) not in refs:
