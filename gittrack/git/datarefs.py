@@ -11,7 +11,7 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from gittrack import errors
@@ -23,6 +23,7 @@ from gittrack.git.discover import repository_format
 from gittrack.git.lfs import shown
 
 ROOT = "refs/track/data/"
+_PARTS = ("list", "bytes")  # in the order in which they may go: no list without its bytes
 HEAD = "gittrack data 1"
 _LINE = re.compile(r"([0-9a-z/]{1,200}) (0|[1-9][0-9]{0,18})")
 _REF = re.compile(r"refs/track/data/([0-9a-f]{40}(?:[0-9a-f]{24})?)/(bytes|list)")
@@ -41,14 +42,19 @@ class Held(NamedTuple):
 
 def send(at: Desk, remote: str, keys: Mapping[str, int], read: Read) -> None:
     """Push `keys` (with sizes) as one pair of refs. Raises StoreFailed when the remote cannot be reached or refuses."""
-    lines = "".join(f"{key} {size}\n" for key, size in sorted(keys.items()))
-    held, listed = _write(at, keys, read, f"{HEAD}\n{lines}".encode())
-    refs = {f"{ROOT}{held}/bytes": held, f"{ROOT}{held}/list": listed}  # in this order: no list without its bytes
+    refs = write(at, keys, read)
     try:
         _transfer(at, remote, "push", "--no-verify", "--quiet", remote, *(f"{oid}:{ref}" for ref, oid in refs.items()))
     except errors.StoreFailed:
         if not _has(at, remote, refs):  # another clone that sends the same at the same moment makes the same refs
             raise
+
+
+def write(at: Desk, keys: Mapping[str, int], read: Read) -> dict[str, str]:
+    """Put `keys` (with sizes) into the objects of the desk; ref -> oid of what is to name them. Once on one desk."""
+    lines = "".join(f"{key} {size}\n" for key, size in sorted(keys.items()))
+    held, listed = _write(at, keys, read, f"{HEAD}\n{lines}".encode())
+    return {f"{ROOT}{held}/bytes": held, f"{ROOT}{held}/list": listed}  # in this order: no list without its bytes
 
 
 def _has(at: Desk, remote: str, refs: Mapping[str, str]) -> bool:
@@ -78,6 +84,38 @@ def read_lists(git: Git) -> dict[str, Held]:
                 answer = catfile.ask(f"{ref}:list")
                 for key, size in _parse(answer.data if answer else b""):
                     found.setdefault(key, Held(match[1], size))
+    return found
+
+
+def remove(at: Desk, remote: str, keys: Collection[str]) -> int:
+    """Take these keys out of what the remote holds: each pair of refs that has one is replaced by one of the rest.
+
+    Gives how many pairs there were. Raises StoreFailed, and then what it was about to replace is still there.
+    """
+    fetch_lists(at, remote)
+    of_ids = _keys_of_ids(at.git)
+    hit = {each: held for each, held in of_ids.items() if not held.keys().isdisjoint(keys)}
+    fetch_bytes(at, remote, hit)
+    for each, held in hit.items():
+        tips = {f"{ROOT}{each}/{part}": at.git.lines("rev-parse", f"{ROOT}{each}/{part}")[0] for part in _PARTS}
+        rest = {key: size for key, size in held.items() if key not in keys}
+        with contextlib.closing(DataStore(at.git, shown(remote))) as store:
+            if rest:
+                send(at, remote, rest, store.get)
+        leases = [f"--force-with-lease={ref}:{oid}" for ref, oid in tips.items()]
+        _transfer(at, remote, "push", "--no-verify", "--quiet", *leases, remote, *(f":{ref}" for ref in tips))
+    return len(hit)
+
+
+def _keys_of_ids(git: Git) -> dict[str, dict[str, int]]:
+    """By id the keys that it holds, with their sizes."""
+    found: dict[str, dict[str, int]] = {}
+    with contextlib.closing(CatFile(git)) as catfile:
+        for ref in git.lines("for-each-ref", "--format=%(refname)", ROOT):
+            match = _REF.fullmatch(ref)
+            if match and match[2] == "list":
+                answer = catfile.ask(f"{ref}:list")
+                found[match[1]] = dict(_parse(answer.data if answer else b""))
     return found
 
 

@@ -38,7 +38,7 @@ def plan(
 
 def sweep(repo: Repository, agreed: gc_plan.Plan, now: float, grace: float = gc_plan.GRACE) -> gc_plan.Plan:
     """Remove what was agreed on and still may go. Returns what was removed."""
-    with _alone(repo):
+    with alone(repo):
         found = plan(repo, now, grace).only(agreed.sweep)
         own_store(repo.paths).store.delete(found.sweep)
     return found
@@ -59,7 +59,7 @@ def keys_of(content: Content, digests: Iterable[str]) -> set[str]:
 
 
 @contextmanager
-def _alone(repo: Repository) -> Iterator[None]:
+def alone(repo: Repository) -> Iterator[None]:
     path = local.lock_path(live.track_dir(repo.paths))
     os.makedirs(os.path.dirname(path), exist_ok=True)
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)

@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gittrack import errors
@@ -163,15 +163,29 @@ def expire(repo: Repository, now: float, age: float = EXPIRY) -> int:
         if not old:
             return 0
         rest = [line for line in lines if line["op"] not in old]
-        temporary = f"{path(repo.paths)}.{os.getpid()}.tmp"
-        with open(temporary, "wb") as file:
-            file.writelines(map(_encoded, rest))
-            os.fsync(file.fileno())
-        os.replace(temporary, path(repo.paths))
+        _write_anew(repo.paths, rest)
         needed = {keep_ref(oid) for line in rest if "refs" in line for _, *oids in line["refs"] for oid in oids if oid}
         kept = repo.refs(KEEP)
         repo.update_refs([RefChange(ref, oid, None) for ref, oid in kept.items() if ref not in needed])
     return len(old)
+
+
+def _write_anew(paths: Paths, lines: Iterable[dict[str, Any]]) -> None:
+    temporary = f"{path(paths)}.{os.getpid()}.tmp"
+    with open(temporary, "wb") as file:
+        file.writelines(map(_encoded, lines))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path(paths))
+
+
+def forget(paths: Paths, wanted: Callable[[Mapping[str, Any]], bool]) -> None:
+    """Take the operations whose lines are `wanted` out of the log, with what their commands were."""
+    with _locked(paths):
+        lines = list(_lines(paths))
+        gone = {line["op"] for line in lines if wanted(line)}
+        if gone:
+            _write_anew(paths, [line for line in lines if line["op"] not in gone])
 
 
 def _kept(repo: Repository, changes: Sequence[RefChange]) -> list[RefChange]:

@@ -113,6 +113,8 @@ def _changes(
     kept = {operations.keep_ref(one.old): one.old for one in back if one.old and one.new}
     back += [RefChange(ref, None, oid) for ref, oid in kept.items() if ref not in current]
     said = [one for one in said if one.id not in before]
+    if any(one.op == "purged" for one in said):
+        raise errors.UsageError("what was purged is gone: that cannot be undone", "git track undo --list")
     unarchiving.have(repo, back)
     if said:
         runs = {op.run: [one.id for one in said if one.run == op.run] for op in said}

@@ -1,0 +1,97 @@
+"""What was purged taken out of a remote: by whoever purges, and by every push and pull that finds it there again.
+
+A clone that has not heard of a purge may bring the run back with a plain `git push`; it does not stay. Refs of it are
+deleted and archives that have it written anew, in one atomic push with the values that were seen, so that nothing which
+somebody else has pushed meanwhile is lost.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from gittrack import errors
+from gittrack.core import layout
+from gittrack.core.annotations import Tombstones
+from gittrack.git import network, objects, remote_errors
+from gittrack.git.network import Outcome
+from gittrack.git.repository import RefChange, Repository
+from gittrack.runs import archive_purging, archives, remotes
+
+
+class Cleaned(NamedTuple):
+    """`moved`: refs there, as they are now; `failed`: ref -> why it still is as it was."""
+
+    moved: tuple[RefChange, ...] = ()
+    failed: Mapping[str, Outcome] = {}
+
+
+def is_due(refs: Mapping[str, str], graves: Tombstones, lists: Mapping[str, str] | None = None) -> bool:
+    """Whether a remote with these refs has something purged, as far as its refs and these runs of its lists tell."""
+    return any(graves.forbid(ref, oid) for ref, oid in refs.items()) or not graves.runs.isdisjoint(lists or ())
+
+
+def plan(
+    repo: Repository, name: str, refs: Mapping[str, str], graves: Tombstones, progress: network.Progress | None = None
+) -> list[RefChange]:
+    """How the refs of the remote have to move; objects that are needed for it are here then, written or fetched.
+
+    Raises RemoteFailed, DamagedRecord, NewerFormat.
+    """
+    if not graves.runs and not graves.oids:
+        return []
+    gone = [RefChange(ref, oid, None) for ref, oid in refs.items() if graves.forbid(ref, oid)]
+    moved: list[RefChange] = []
+    for prefix, tips in _archives(refs).items():
+        _bring(repo, name, {part: tips[part] for part in (archives.LIST,) if part in tips}, progress)
+        if archives.LIST in tips and not archive_purging.holds(repo, tips[archives.LIST], graves):
+            continue  # its other parts were written anew with it
+        _bring(repo, name, tips, progress)
+        for part, one in archive_purging.rewritten(repo, tips, graves).items():
+            repo.write(objects.unique(one.made), durable=True)
+            moved.append(RefChange(prefix + part, tips[part], one.tip))
+    return [*sorted(moved, key=lambda one: _PARTS.index(one.ref.rpartition("/")[2])), *gone]
+
+
+def clean(
+    repo: Repository,
+    name: str,
+    refs: Mapping[str, str],
+    graves: Tombstones,
+    more: Sequence[RefChange] = (),
+    progress: network.Progress | None = None,
+) -> Cleaned:
+    """Move the refs of a remote that has `refs`, together with `more`; all or nothing where the server can do that.
+
+    Raises RemoteFailed where it fails as a whole.
+    """
+    todo = [*more, *plan(repo, name, refs, graves, progress)]
+    if not todo:
+        return Cleaned()
+    try:
+        outcomes = network.push(repo.git, name, todo, True, progress)
+    except errors.RemoteFailed as error:
+        if error.kind != remote_errors.NOT_ATOMIC:
+            raise
+        outcomes = network.push(repo.git, name, todo, False, progress)
+    if any(one.kind for one in outcomes.values()) and all(one.kind for one in outcomes.values()):
+        one_by_one = {one.ref: network.push(repo.git, name, [one], False)[one.ref] for one in todo}
+        outcomes = one_by_one  # of an atomic push one ref that may not move keeps all others
+    done = tuple(one for one in todo if outcomes[one.ref].done)
+    remotes.note_refs(repo.paths, network.url(repo.git, name), {one.ref: one.new for one in done})
+    return Cleaned(done, {ref: one for ref, one in outcomes.items() if not one.done})
+
+
+_PARTS = (archives.RECORDS, archives.CODE, archives.LIST)
+
+
+def _archives(refs: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for ref, oid in refs.items():
+        if parts := layout.archive_of_ref(ref):
+            found.setdefault(ref.rpartition("/")[0] + "/", {})[parts[2]] = oid
+    return found
+
+
+def _bring(repo: Repository, name: str, tips: Mapping[str, str], progress: network.Progress | None) -> None:
+    lacking = [oid for oid in tips.values() if not repo.exists(oid)]
+    if lacking:
+        network.fetch(repo.git, name, lacking, progress)
