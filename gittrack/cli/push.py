@@ -86,10 +86,13 @@ def push(
         return 0
     _agree(place, prepared, wish, files, remote, yes)
     report = _bring_files(place, files, remote)
+    with Transfer("archiving") as progress:  # older runs first, so that few refs have to move
+        gathering: Any = lazy("gittrack.share.gather")
+        prepared = gathering.gather(place.repository, prepared, wish, place.settings.archive, place.author, progress)
     with Transfer("pushing") as progress:
         result: Result = sharing.push(place.repository, remote, prepared, wish, place.author, progress, render.say)
     render.write(_document(result, prepared, remote, report) if as_json else _summary(result, prepared, remote, report))
-    problem = sharing.problem(result, remote, [one.id for one in prepared.runs])
+    problem = sharing.problem(result, remote, prepared.wanted)
     if problem is not None:
         raise problem
     return errors.MissingContent.exit_code if _lost(report) else 0

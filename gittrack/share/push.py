@@ -24,7 +24,7 @@ from gittrack.share.manners import Manners
 from gittrack.share.plan import DELETED, LIVE, Left, Plan, batches, plan
 
 BATCH = 100  # refs of one push
-MANY = 25  # finished runs: more of them go into the archive first
+MANY = 25  # finished runs that go at once: more of them are archived first
 _TRIES = 12
 _LONGEST = 60.0  # seconds that a push waits for a server that limits them
 
@@ -48,7 +48,13 @@ class Prepared(NamedTuple):
     remote: look.Remote
     plan: Plan
     runs: tuple[Known, ...]
-    full: tuple[str, ...]  # of them, those that are better archived first
+    full: tuple[str, ...]  # of them, those that may be archived first
+    archived: tuple[str, ...] = ()  # further ones, that go in an archive
+
+    @property
+    def wanted(self) -> list[str]:
+        """All runs that are to be there afterwards and were not."""
+        return [*self.archived, *(one.id for one in self.runs)]
 
 
 class Result(NamedTuple):
@@ -83,8 +89,7 @@ def prepare(repo: Repository, remote: look.Remote, wish: Wish) -> Prepared:
     going = set(decided.runs)
     sent = tuple(one for one in known if one.id in going)
     ours = tuple(one.id for one in sent if one.finished and one.writer in mine)
-    full = ours if len(ours) > MANY and wish.ids is None else ()  # who names runs does not mean the archive's others
-    return Prepared(remote, decided._replace(left=(*decided.left, *left)), sent, full)
+    return Prepared(remote, decided._replace(left=(*decided.left, *left)), sent, ours)
 
 
 def _wanted(
@@ -129,7 +134,7 @@ def push(
     batch: int = BATCH,
 ) -> Result:
     """Carry a prepared push out. Raises RemoteFailed when the remote fails as a whole, and nothing was moved."""
-    lost = set(prepared.remote.lost)
+    lost, archived = set(prepared.remote.lost), prepared.archived
     notes = proven = manners.load(repo.paths, prepared.remote.url)
     moved: dict[str, RefChange] = {}
     ids: dict[str, None] = {}
@@ -162,6 +167,10 @@ def push(
         notes = adapted
         failed = {}
         prepared = prepare(repo, look.remote(repo, name), wish)
+    if any(ref.startswith(layout.ARCHIVE) for ref in moved) and not any(
+        ref.startswith(layout.ARCHIVE) for ref in failed
+    ):
+        ids |= dict.fromkeys(archived)
     restored = tuple(ref for ref in moved if ref in lost)
     return Result(tuple(ids), tuple(moved.values()), failed, prepared.plan.left, restored, op_id)
 

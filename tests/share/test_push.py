@@ -135,3 +135,34 @@ def test_another_record_of_the_same_run_is_never_overwritten(shared: Shared) -> 
     shared.git("push", "-q", "-f", "origin", f"{other}:{ref}")
     assert "another record" in shared.track("push").stdout
     assert shared.there()[ref] == other
+
+
+def test_many_runs_go_as_an_archive_and_a_handful_of_refs(shared: Shared) -> None:
+    ids = shared.runs(40)
+    said = json.loads(shared.track("push", "--yes", "--json").stdout)
+    assert sorted(said["runs"]) == sorted(ids)
+    assert not shared.there(layout.RUNS)
+    assert len(shared.there(layout.ARCHIVE)) == 3
+    assert "has all of it" in shared.track("push").stdout
+
+
+def test_older_runs_leave_their_refs_there_when_enough_have_gathered(shared: Shared) -> None:
+    for first in (0, 15):
+        shared.runs(15, first=first)
+        shared.track("push", "--yes")
+    assert len(shared.there(layout.RUNS)) == 10
+    assert shared.git("for-each-ref", "refs/track/runs/").count("\n") == 9
+
+
+def test_without_archives_every_run_keeps_its_ref(shared: Shared) -> None:
+    shared.git("config", "track.archive", "false")
+    shared.runs(40)
+    shared.track("push", "--yes")
+    assert len(shared.there(layout.RUNS)) == 40
+
+
+def test_naming_runs_never_sends_the_rest_of_an_archive(shared: Shared) -> None:
+    ids = shared.runs(40)
+    shared.track("push", "--yes", *ids)
+    assert shared.ids_there() == set(ids)
+    assert not shared.there(layout.ARCHIVE)
