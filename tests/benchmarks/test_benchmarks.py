@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # benchmarks/ is no part of the installed package
 
-from benchmarks import kills, population, report
+from benchmarks import kills, large, population, report
 from benchmarks.__main__ import TOPICS
 from benchmarks.harness import DIFFERENCE, LIMIT, Line, Spread, in_turns, process
 from benchmarks.rows import checkpoints
@@ -29,6 +29,17 @@ def test_a_made_population_is_sound_and_listed() -> None:
         assert listing(scene, repo, 30) > 0
         assert b"error" not in scene.git(repo, "fsck", "--strict")
         assert len(scene.git(repo, "for-each-ref", "refs/track/runs").splitlines()) == 40
+
+
+def test_many_archived_runs_are_made_sound_and_listed() -> None:
+    with opened() as scene:
+        repo = str(Path(scene.root, "large"))
+        large.build(repo, scene.env, 60, 2)
+        assert listing(scene, repo, 60, "--all") > 0
+        assert b"error" not in scene.git(repo, "fsck", "--strict")
+        assert len(scene.git(repo, "for-each-ref", "refs/track/runs").splitlines()) == 2 * large.LOOSE
+        doctor = process(["git", "track", "doctor"], repo, scene.env).output.decode()
+        assert "all in order" in doctor
 
 
 def test_the_same_seed_makes_the_same_journals() -> None:
