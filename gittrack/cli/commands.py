@@ -62,6 +62,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "unarchive": Entry("gittrack.cli.archive:unarchive", "Give archived runs refs of their own again."),
         "gc": Entry("gittrack.cli.space:gc", "Remove files that no run needs from this clone."),
         "recover": Entry("gittrack.cli.recover:recover", "Close runs whose processes have died."),
+        "hooks": Entry("gittrack.cli.hooks:hooks", "Let git call gittrack when you commit and push."),
         "doctor": Entry("gittrack.cli.doctor:doctor", "Check the repository, the settings and the records."),
         "uninstall": Entry("gittrack.cli.uninstall:uninstall", "Remove all that gittrack put into the repository."),
     },

@@ -26,9 +26,10 @@ def uninstall(
 ) -> None:
     """Remove all that gittrack put into the repository.
 
-    Lists the refs and files first: everything under refs/track, refs/track-undo and refs/track-remotes, and the folder
-    .git/track. Your branches, tags, files and configuration are not touched, nor is gittrack.yaml, which is yours. This
-    cannot be undone. The objects themselves go with git's next garbage collection.
+    Lists the refs and files first: everything under refs/track, refs/track-undo and refs/track-remotes, the folder
+    .git/track, and the hooks of this clone, where your own come back. Your branches, tags, files and configuration are
+    not touched, nor is gittrack.yaml, which is yours. This cannot be undone. The objects themselves go with git's next
+    garbage collection.
 
     Examples:
       git track uninstall --dry-run
@@ -59,6 +60,7 @@ def _json(found: "Plan") -> str:
         "bytes": found.size,
         "live": list(found.live),
         "settings": list(found.settings),
+        "hooks": [step.hook.name for step in found.hooks],
     }
     return json.dumps(document) + "\n"
 
@@ -69,6 +71,8 @@ def _listing(found: "Plan", meanings: dict[str, str], backup: str) -> str:
     lines = [f"{count:7} refs under {prefix}  ({meanings[prefix]})" for prefix, count in found.counted().items()]
     if found.folder:
         lines.append(f"        {found.folder}  ({found.size / 1e6:.1f} MB: journals, index, log of operations)")
+    if found.hooks:
+        lines.append(f"        hooks: {', '.join(step.hook.name for step in found.hooks)}  (your own come back)")
     lines += [f"stays, since you set it: git config {key}" for key in found.settings]
     lines.append(f"to keep a copy of the runs first: {backup}")
     return "\n".join(lines) + "\n"

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from gittrack import errors
 from gittrack.core import layout
+from gittrack.git import hooks as hook_files
 from gittrack.git.discover import Paths
 from gittrack.git.repository import RefChange, Repository
 from gittrack.runs import live, operations
@@ -39,9 +40,10 @@ class Plan(NamedTuple):
     size: int  # bytes in it
     live: tuple[str, ...]  # runs that are going on, or may be: they would be lost
     settings: tuple[str, ...]  # keys `track.*` of the repository's own config, which people have set
+    hooks: tuple[hook_files.Step, ...] = ()  # scripts of ours, for which the user's own come back
 
     def __bool__(self) -> bool:
-        return bool(self.refs or self.folder)
+        return bool(self.refs or self.folder or self.hooks)
 
     def counted(self) -> dict[str, int]:
         """Prefix of PREFIXES -> how many refs; each ref once."""
@@ -63,12 +65,14 @@ def plan(repo: Repository) -> Plan:
         _size(folder),
         tuple(sorted(run_id for run_id, state in states.items() if state in (live.OPEN, live.UNKNOWN))),
         tuple(sorted(set(found.out.decode(errors="replace").split()))),
+        _hooks(repo),
     )
 
 
 def remove(repo: Repository, found: Plan) -> None:
-    """Take it away, the refs first: an interruption leaves nothing that points nowhere, and may be followed by another
-    call. Raises RefConflict when a ref moved since the plan, CannotWrite."""
+    """Take it away, hooks and refs first: an interruption leaves nothing that points nowhere, and may be followed by
+    another call. Raises RefConflict when a ref moved since the plan, CannotWrite."""
+    hook_files.uninstall(found.hooks)
     repo.update_refs([RefChange(ref, oid, None) for ref, oid in found.refs.items()])
     try:
         if found.folder is not None:
@@ -78,6 +82,13 @@ def remove(repo: Repository, found: Plan) -> None:
             f"cannot remove {error.filename or found.folder}: {error.strerror}", f"rm -r '{found.folder}'"
         ) from error
     _remove_empty(repo.paths)
+
+
+def _hooks(repo: Repository) -> tuple[hook_files.Step, ...]:
+    """Those of this clone. A folder that serves others, or is part of the project, is not this clone's to clear."""
+    place = hook_files.folder(repo.git)
+    steps = hook_files.to_uninstall(hook_files.look(place)) if place.whose == hook_files.CLONE else []
+    return tuple(step for step in steps if step.action == hook_files.WRITE)
 
 
 def _remove_empty(paths: Paths) -> None:

@@ -1,0 +1,250 @@
+"""`git track hooks`: beside the hooks that are there, and gone again without a trace."""
+
+import json
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from hook_helpers import KEY, PROGRAM, put_hook
+
+from gittrack.git import hook_script
+
+USER_HOOK = '#!/bin/sh\necho "own $0 $*" >> ran\ncat >> ran\n[ ! -e refuse ] || exit 7\n'
+HUSKY = """#!/usr/bin/env sh
+n=$(basename "$0")
+s=$(dirname "$(dirname "$0")")/$n
+[ ! -f "$s" ] && exit 0
+sh -e "$s" "$@"
+"""
+
+
+@pytest.fixture
+def folder(repo: Path) -> Path:
+    path = repo / ".git" / "hooks"
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def own(folder: Path, name: str = "pre-commit", text: str = USER_HOOK) -> Path:
+    path = folder / name
+    path.write_text(text)
+    path.chmod(0o754)
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    return path
+
+
+def contents(folder: Path) -> dict[str, tuple[object, ...]]:
+    return {
+        path.name: (path.read_bytes(), stat.S_IMODE(path.lstat().st_mode), path.lstat().st_mtime_ns, path.is_symlink())
+        for path in folder.iterdir()
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def states(track, **options) -> dict[str, str]:
+    return {
+        one["name"]: one["state"] for one in json.loads(track("hooks", "status", "--json", **options).stdout)["hooks"]
+    }
+
+
+def test_all_hooks_are_installed_and_removed(repo, track, folder, commit):
+    before = contents(folder)
+    done = track("hooks", "install")
+    assert done.stdout == "".join(f"{name}: installed\n" for name in hook_script.NAMES)
+    assert set(states(track).values()) == {"ours"}
+    (repo / "conf.py").write_text(f"key = '{KEY}'\n")
+    subprocess.run(["git", "add", "conf.py"], cwd=repo, check=True)
+    assert commit().returncode == 1
+    track("hooks", "uninstall")
+    assert contents(folder) == before
+    assert commit().returncode == 0
+
+
+def test_some_hooks_by_name(repo, track):
+    track("hooks", "install", "pre-commit", "post-commit")
+    found = states(track)
+    assert [name for name in found if found[name] == "ours"] == ["pre-commit", "post-commit"]
+    track("hooks", "uninstall", "pre-commit")
+    assert states(track)["post-commit"] == "ours" and states(track)["pre-commit"] == "absent"
+    assert "there are pre-commit" in track("hooks", "install", "pre-comit", code=2).stderr
+
+
+def test_installing_twice_changes_nothing(track, folder):
+    own(folder)
+    track("hooks", "install")
+    before = contents(folder)
+    assert "pre-commit: installed, after your own hook" in track("hooks", "install").stdout
+    assert contents(folder) == before
+
+
+def test_a_hook_of_the_users_is_called_first_and_comes_back_byte_for_byte(repo, track, folder, commit):
+    own(folder)
+    (folder / "prepare-commit-msg").symlink_to("../../scripts/message")
+    (repo / "scripts").mkdir()
+    own(repo / "scripts", "message", '#!/bin/sh\necho "by a link" >> "$1"\n')
+    before = contents(folder)
+    assert "after your own hook (now pre-commit.before-gittrack)" in track("hooks", "install").stdout
+    subprocess.run(["git", "add", "."], cwd=repo, check=True)
+    assert commit().returncode == 0
+    assert (repo / "ran").read_text() == "own .git/hooks/pre-commit.before-gittrack \n"
+    log = subprocess.run(["git", "log", "-1", "--format=%B"], cwd=repo, capture_output=True, text=True).stdout
+    assert "by a link" in log
+    track("hooks", "uninstall")
+    assert contents(folder) == before
+
+
+def test_the_exit_code_of_the_users_hook_counts_and_ours_is_not_asked_then(repo, track, folder, commit):
+    own(folder)
+    track("hooks", "install")
+    (repo / "refuse").touch()
+    (repo / "conf.py").write_text(f"key = '{KEY}'\n")
+    subprocess.run(["git", "add", "conf.py"], cwd=repo, check=True)
+    done = subprocess.run([".git/hooks/pre-commit"], cwd=repo, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 7 and done.stderr == ""
+    (repo / "refuse").unlink()
+    assert "conf.py:1" in commit().stderr
+
+
+def test_a_hook_that_git_does_not_run_is_not_run_by_ours(repo, track, folder, commit):
+    own(folder).chmod(0o644)
+    track("hooks", "install")
+    (repo / "README").write_text("more\n")
+    assert commit("-q", "-a", "-m", "x").returncode == 0
+    assert not (repo / "ran").exists()
+
+
+def test_pre_push_hands_its_input_to_both(repo, track, folder, tmp_path, git):
+    own(folder, "pre-push")
+    track("hooks", "install")
+    subprocess.run(["git", "init", "-q", "--bare", str(tmp_path / "bare.git")], check=True)
+    git("push", "-q", str(tmp_path / "bare.git"), "main")
+    ran = (repo / "ran").read_text()
+    assert f"{tmp_path}/bare.git" in ran and f"refs/heads/main {git('rev-parse', 'HEAD')} refs/heads/main 0000" in ran
+
+
+def test_an_edited_script_is_left_alone(track, folder):
+    track("hooks", "install")
+    path = folder / "pre-commit"
+    path.write_text(path.read_text() + "echo mine\n")
+    edited = path.read_bytes()
+    assert "edited" in track("hooks", "install", code=82).stderr
+    assert "edited" in track("hooks", "uninstall", code=82).stderr
+    assert path.read_bytes() == edited
+    assert states(track) == {name: "edited" if name == "pre-commit" else "absent" for name in hook_script.NAMES}
+
+
+def test_what_an_older_installation_left_is_not_overwritten(track, folder):
+    own(folder)
+    track("hooks", "install")
+    (folder / "pre-commit").unlink()
+    own(folder, text="#!/bin/sh\necho another\n")
+    before = contents(folder)
+    assert "pre-commit.before-gittrack" in track("hooks", "install", "pre-commit", code=82).stderr
+    assert {name: before[name] for name in contents(folder) if name in before} == before
+    assert "was a hook of yours" in track("doctor").stdout
+
+
+def test_a_killed_installation_is_finished_by_the_next(track, folder):
+    path = own(folder)
+    before = contents(folder)
+    os.link(path, folder / "pre-commit.before-gittrack")
+    track("hooks", "install")
+    assert states(track)["pre-commit"] == "ours"
+    track("hooks", "uninstall")
+    assert contents(folder) == before
+
+
+def test_a_folder_in_the_work_tree_is_asked_about_and_gets_portable_scripts(repo, track, git, commit):
+    husky = repo / ".husky"
+    (husky / "_").mkdir(parents=True)
+    (husky / "_" / "husky.sh").write_text("# made by husky\n")
+    own(husky, text="echo own >> ran\n").chmod(0o644)
+    git("config", "core.hooksPath", ".husky")
+    before = contents(husky)
+    done = track("hooks", "install", code=2)
+    assert ".husky" in done.stderr and "everybody's" in done.stderr and "--yes" in done.stderr
+    assert contents(husky) == before
+    track("hooks", "install", "--yes")
+    assert os.path.dirname(PROGRAM) not in (husky / "pre-commit").read_text()
+    assert contents(husky)["pre-commit.before-gittrack"] == before["pre-commit"]
+    (repo / "conf.py").write_text(f"key = '{KEY}'\n")
+    git("add", "conf.py")
+    assert "conf.py:1" in commit().stderr
+    assert (repo / "ran").read_text() == "own\n"
+    track("hooks", "uninstall", "--yes")
+    assert contents(husky) == before
+
+
+def test_husky_nine(repo, track, git, commit):
+    inner = repo / ".husky" / "_"
+    inner.mkdir(parents=True)
+    (inner / "h").write_text(HUSKY)
+    (inner / ".gitignore").write_text("*")
+    for name in hook_script.NAMES:
+        (inner / name).write_text('#!/usr/bin/env sh\n. "$(dirname "$0")/h"\n')
+        (inner / name).chmod(0o755)
+    (repo / ".husky" / "pre-commit").write_text("echo own >> ran\n")
+    git("config", "core.hooksPath", ".husky/_")
+    before = contents(repo / ".husky" / "_"), (repo / ".husky" / "pre-commit").read_bytes()
+    track("hooks", "install", "--yes")
+    (repo / "m.pt").write_bytes(b"weights")
+    git("add", "m.pt")
+    done = commit()
+    assert done.returncode == 1 and "m.pt" in done.stderr
+    git("rm", "-q", "--cached", "m.pt")
+    git("add", ".husky")
+    assert commit().returncode == 0
+    assert (repo / "ran").read_text() == "own\nown\n"
+    track("hooks", "uninstall", "--yes")
+    assert (contents(repo / ".husky" / "_"), (repo / ".husky" / "pre-commit").read_bytes()) == before
+
+
+def test_hooks_of_all_repositories_are_asked_about(repo, track, git, tmp_path):
+    shared = tmp_path / "shared hooks"
+    shared.mkdir()
+    git("config", "core.hooksPath", str(shared))
+    assert "all repositories" in track("hooks", "install", code=2).stderr
+    assert not list(shared.iterdir())
+    track("hooks", "install", "--yes", "pre-commit")
+    assert [path.name for path in shared.iterdir()] == ["pre-commit"]
+    track("run", "-q", "true")
+    track("uninstall", "--yes")
+    assert [path.name for path in shared.iterdir()] == ["pre-commit"]
+
+
+def test_a_linked_worktree_shares_the_hooks(repo, track, git, tmp_path, folder, commit):
+    other = tmp_path / "other"
+    git("worktree", "add", "-q", str(other))
+    own(folder)
+    before = contents(folder)
+    track("hooks", "install", cwd=other)
+    (other / "m.pt").write_bytes(b"weights")
+    git("add", "m.pt", cwd=other)
+    assert commit(cwd=other).returncode == 1
+    track("hooks", "uninstall", cwd=repo)
+    assert contents(folder) == before
+
+
+def test_uninstalling_gittrack_gives_hooks_back(repo, track, folder):
+    own(folder)
+    before = contents(folder)
+    track("hooks", "install")
+    assert "hooks: pre-commit" in track("uninstall", "--dry-run").stdout
+    track("uninstall", "--yes")
+    assert contents(folder) == before
+
+
+def test_doctor_knows_hooks_whose_program_is_gone(repo, track, folder, bare_path):
+    track("hooks", "install")
+    put_hook(folder, "pre-commit", "/nowhere/git-track-hook")
+    found = json.loads(track("doctor", "--json").stdout)
+    assert any("hooks in" in one["text"] and "pre-push" in one["text"] for one in found)
+    found = json.loads(
+        subprocess.run(
+            [PROGRAM.replace("git-track-hook", "git-track"), "doctor", "--json"],
+            cwd=repo, capture_output=True, text=True, env={**os.environ, "PATH": bare_path},
+        ).stdout
+    )  # fmt: skip
+    assert any("/nowhere/git-track-hook" in one["text"] and "hooks install" in one["command"] for one in found)
