@@ -7,8 +7,9 @@ from pathlib import Path
 import builder
 import pytest
 
+from gittrack.core import layout
 from gittrack.git.repository import Repository
-from gittrack.runs import operations, reader, uninstall
+from gittrack.runs import archives, archiving, operations, reader, unarchiving, uninstall
 from gittrack.runs.annotations import Annotations, Author
 from gittrack.runs.doctor import examine
 from gittrack.runs.findings import ERROR, WARNING, Patient
@@ -50,3 +51,30 @@ def test_runs_are_listed_read_annotated_undone_examined_and_removed(kind: Reposi
     index.refresh(lambda: kind)
     assert index.count() == 0
     index.close()
+
+
+def test_runs_are_archived_read_undone_and_unarchived(kind: Repository) -> None:
+    ids = builder.make_runs(kind, 20)
+    before = kind.refs(layout.RUNS)
+    archived = archiving.archive(kind, ids, AUTHOR)
+    assert (archived.archived, archived.left) == (ids, {})
+    assert kind.refs(layout.RUNS) == {}
+    assert list(archives.archived(kind)) == ids
+    record = reader.read(kind, ids[0])
+    assert record.tip == before[layout.run_ref(ids[0])]
+    assert len(reader.series(kind, record, "loss")) == 5
+    index = open_index(kind.paths)
+    index.refresh(lambda: kind)
+    assert [row.id for row in index.rows()] == ids[::-1]
+    undo(kind, AUTHOR)
+    assert kind.refs(layout.RUNS) == before
+    archiving.archive(kind, ids, AUTHOR)
+    kind.git.run("gc", "-q", "--prune=now")
+    later = builder.opened(Path(kind.paths.worktree or kind.paths.git_dir))  # whoever opened a pack before still has it
+    assert unarchiving.unarchive(later, ids, AUTHOR).done == ids
+    assert later.refs(layout.RUNS) == before
+    index.refresh(lambda: later)
+    assert [row.id for row in index.rows()] == ids[::-1]
+    index.close()
+    later.git.run("fsck", "--strict")
+    later.close()
