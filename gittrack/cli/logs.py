@@ -9,9 +9,12 @@ from typing import Annotated
 import typer
 
 from gittrack.cli.asking import find, fresh
+from gittrack.cli.context import Workplace
 from gittrack.cli.render import put, say
 from gittrack.compare.following import follow
+from gittrack.compare.text import harmless
 from gittrack.core import layout
+from gittrack.lazy import lazy
 from gittrack.runs import live, reader
 
 
@@ -21,11 +24,15 @@ def logs(
     number: Annotated[
         int | None, typer.Option("--lines", "-n", min=0, metavar="N", help="Only the last N lines so far.")
     ] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="As it was printed, whatever it makes a terminal do.")] = False,
 ) -> None:
     """Print the recorded console of a run.
 
     Standard output and error of the run, in the order in which they came, as a terminal would show them in the end:
     secrets taken out, rewrites of a progress bar collapsed. Without RUN, the latest.
+
+    What runs of others printed may hold sequences that drive a terminal. All but colours and styles are shown as text
+    where this clone has not recorded the run itself, or did so months ago; --raw prints them as they are.
 
     Examples:
       git track logs -f
@@ -43,13 +50,21 @@ def logs(
         pieces = reader.console(place.repository, record)
         if number is not None:
             pieces = last(pieces, number)
+    if not raw and not _is_own(place, target.id):
+        pieces = harmless(pieces)
     printed = False
     for data in pieces:
-        printed = True
+        printed = printed or bool(data)
         put(data)
         sys.stdout.buffer.flush()
     if not printed:
         say(f"run {target.id[: layout.SHORT]} printed nothing")
+
+
+def _is_own(place: Workplace, run_id: str) -> bool:
+    """Whether it was recorded here, or is being recorded."""
+    known: bool = lazy("gittrack.runs.operations").has_recorded(place.paths, run_id)
+    return known or os.path.isdir(live.folder(place.paths, run_id))
 
 
 def last(pieces: Iterable[bytes], number: int) -> Iterator[bytes]:

@@ -4,14 +4,19 @@ Names, parameters and console lines come from other people's programs, so whatev
 reaches a terminal. Files for machines (JSON, CSV) take the values whole instead.
 """
 
+import codecs
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 MISSING = "-"
 # What JSON leaves as it is and a terminal may obey: delete, the second set of control characters, marks that turn the
 # direction of writing, ends of lines and paragraphs
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_STYLE = re.compile("(\x1b\\[[0-9;:]{0,64}m)")
+_OPEN_STYLE = re.compile("(?:\x1b(?:\\[[0-9;:]{0,64})?|\r)\\Z")
+_PLAIN_STYLE = b"\x1b[0m"
 _UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
@@ -95,3 +100,26 @@ def json_text(text: str) -> str:
 
 def _escape(char: str) -> str:
     return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(char) or ascii(char)[1:-1]
+
+
+def harmless(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """What a program printed, as UTF-8 text of which a terminal obeys nothing but colours and styles: all else that it
+    might obey is escaped, and the last style is taken back."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    rest, styled = "", False
+    for data in pieces:
+        text = rest + decoder.decode(data)
+        cut = _OPEN_STYLE.search(text)  # it may end within a sequence, or between the two halves of a line end
+        rest = text[cut.start() :] if cut else ""
+        styled = styled or "\033[" in text
+        yield _tamed(text[: cut.start()] if cut else text)
+    yield _tamed(rest + decoder.decode(b"", final=True)) + (_PLAIN_STYLE if styled else b"")
+
+
+def _tamed(text: str) -> bytes:
+    parts = _STYLE.split(text.replace("\r\n", "\n"))
+    return "".join(part if at % 2 else _OBEYED.sub(_escaped, part) for at, part in enumerate(parts)).encode()
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
