@@ -126,6 +126,12 @@ def _remarks(result: "Result") -> list[str]:
         found += [f"{what}: {len(group) - LISTED:,} more"] if len(group) > LISTED else []
     if found:
         found.append("`git track doctor` says what can be done about it; it is not said again")
+    if result.lost:
+        refs = count(len(result.lost), "ref")
+        found.append(
+            f"somebody removed {refs} of gittrack from {line(_shown(result.remote))} (as `git push --mirror` does); "
+            "all of it is here: `git track push --all` puts it back"
+        )
     if result.parted:
         found.append(
             "somebody else wrote annotations under the id of this clone (a copy of it?); from now on it writes as "

@@ -13,6 +13,7 @@ CODE = "refs/track/code/"
 LOG = "refs/track/log/"
 ARCHIVE = "refs/track/archive/"
 KEPT = "refs/track-kept/records"
+REMOTES = "refs/track-remotes/"
 
 ID_LENGTH = 20
 SHORT = 7

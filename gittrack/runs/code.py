@@ -1,5 +1,6 @@
 """The code of a run, as a commit to work with: where it is, and what to say where it is not."""
 
+import contextlib
 from typing import NamedTuple
 
 from gittrack import errors
@@ -8,7 +9,7 @@ from gittrack.core.model import Record
 from gittrack.git import merging, objects
 from gittrack.git.merging import Merged
 from gittrack.git.repository import Repository
-from gittrack.runs import archives
+from gittrack.runs import archives, fetching
 
 
 class Code(NamedTuple):
@@ -36,6 +37,8 @@ def of(repo: Repository, record: Record) -> Code:
         hint = "runs keep their code unless they are started with --no-snapshot"
         raise errors.RunNotFound(f"no snapshot was kept of run {short}", hint)
     archives.restore_code(repo, snapshot)
+    with contextlib.suppress(errors.MissingContent, errors.RemoteFailed):  # said below, with what is missing
+        fetching.snapshot(repo, record.id, snapshot)
     for oid in (snapshot, base) if base else (snapshot,):
         if not repo.exists(oid):
             raise errors.GitFailed(

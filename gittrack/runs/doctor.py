@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from gittrack import errors
-from gittrack.runs import checks_archives, checks_files, checks_records, checks_repository
+from gittrack.runs import checks_archives, checks_files, checks_records, checks_remotes, checks_repository
 from gittrack.runs.findings import ERROR, Finding, Patient
 
 Check = Callable[[Patient], Iterator[Finding]]
@@ -24,6 +24,9 @@ CHECKS: tuple[Check, ...] = (
     checks_records.index,
     checks_records.live_runs,
     checks_records.operation_log,
+    checks_remotes.aside,
+    checks_remotes.refused,
+    checks_remotes.lost,
 )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gittrack import errors
+from gittrack.core import layout
 from gittrack.git import loose
 from gittrack.git.command import Git, config
 from gittrack.git.discover import Paths
@@ -30,6 +31,7 @@ class Seen(NamedTuple):
     w: float
     refused: Mapping[str, str] = {}  # ref -> the oid at which it was not taken: that is said once
     stamp: str = ""  # of the refs here, when nothing of `refs` was left to be taken
+    lost: Mapping[str, str] = {}  # what it had and is here, and somebody took away there
 
 
 def choose(git: Git, given: str | None = None) -> str:
@@ -88,17 +90,25 @@ def note_refs(paths: Paths, url: str, moved: Mapping[str, str | None]) -> None:
     known = load(paths, url) or Seen(url, {}, 0.0)
     refs = {**known.refs, **{ref: oid for ref, oid in moved.items() if oid}}
     kept = {ref: oid for ref, oid in refs.items() if ref not in moved or moved[ref]}
-    save(paths, known._replace(refs=kept, w=time.time(), stamp=""))
+    gone = {ref: oid for ref, oid in known.lost.items() if ref not in moved}
+    save(paths, known._replace(refs=kept, w=time.time(), stamp="", lost=gone))
 
 
-def every(paths: Paths) -> list[Seen]:
-    """What is known of each remote, the one that was asked last first; addresses as they may be shown."""
+def every(paths: Paths) -> dict[str, Seen]:
+    """What is known of each remote, by the digest of its address; addresses as they may be shown."""
     folder = os.path.join(paths.common_dir, "track", _FOLDER)
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         names = [name for name in os.listdir(folder) if name.endswith(".json")]
-        found = [_read(os.path.join(folder, name)) for name in names]
-        return sorted((seen for seen in found if seen), key=lambda seen: -seen.w)
-    return []
+        found = {name.removesuffix(".json"): _read(os.path.join(folder, name)) for name in names}
+        return {name: seen for name, seen in found.items() if seen}
+    return {}
+
+
+def lost(seen: Seen | None, there: Mapping[str, str], here: Mapping[str, str]) -> dict[str, str]:
+    """Of what was seen, that which is here as it was there, and gone there."""
+    known = {**seen.lost, **seen.refs} if seen else {}
+    missing = {ref: oid for ref, oid in known.items() if ref not in there and here.get(ref) == oid}
+    return {ref: oid for ref, oid in missing.items() if ref.startswith((layout.RUNS, layout.LOG, layout.ARCHIVE))}
 
 
 def named(git: Git) -> list[str]:
@@ -134,8 +144,9 @@ def _read(path: str) -> Seen | None:
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             found: Any = json.load(file)
-        seen = Seen(found["url"], found["refs"], float(found["w"]), found.get("refused", {}), found.get("stamp", ""))
+        known = {name: found[name] for name in Seen._fields if name in found}
+        seen = Seen(**{**known, "w": float(found["w"])})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     texts = isinstance(seen.url, str) and isinstance(seen.stamp, str)
-    return seen if texts and isinstance(seen.refs, dict) and isinstance(seen.refused, dict) else None
+    return seen if texts and all(isinstance(each, dict) for each in (seen.refs, seen.refused, seen.lost)) else None

@@ -16,7 +16,6 @@ from gittrack.git.repository import RefChange, Repository
 from gittrack.runs import logs, parting
 from gittrack.share import incoming_archives, validate
 
-ASIDE = "refs/track-remotes/"
 _PATIENCE = 200  # failed fetches, after which it is not single refs that are bad
 
 
@@ -33,7 +32,7 @@ class Judged(NamedTuple):
 
 def aside_ref(digest: str, ref: str) -> str:
     """Where something of the remote `digest` is kept that contradicts what is here."""
-    return f"{ASIDE}{digest}/conflict/{ref[len('refs/track/') :]}"
+    return f"{layout.REMOTES}{digest}/conflict/{ref[len('refs/track/') :]}"
 
 
 def bring(

@@ -52,6 +52,7 @@ class Result(NamedTuple):
     code: int  # snapshots, and archives of them
     refused: dict[str, str]
     aside: dict[str, str]
+    lost: list[str]  # refs that are gone there since it was seen last, and stay here
     parted: str | None = None  # the id under which this clone writes from now on
 
     @property
@@ -78,6 +79,25 @@ def pull(repo: Repository, remote: str, wish: Wish, author: Author, progress: ne
     raise AssertionError
 
 
+def take(
+    repo: Repository, place: str, url: str, wish: Wish, author: Author, progress: network.Progress | None = None
+) -> Result:
+    """As `pull`, out of `place`, a repository that is not there for long; what was seen in it is noted by `url`."""
+    for left in range(_TRIES - 1, -1, -1):
+        try:
+            there = network.ls_remote(repo.git, place)
+            return _pull(repo, place, url, None, there, wish, author, progress)
+        except errors.RefConflict:
+            if not left:
+                raise
+    raise AssertionError
+
+
+def preview(repo: Repository, place: str, url: str, wish: Wish) -> Plan:
+    """What `take` would do; nothing is noted."""
+    return _planned(repo, network.ls_remote(repo.git, place), None, wish, remotes.digest(url))
+
+
 def news(repo: Repository, remote: str) -> Plan:
     """What a pull would fetch; what is there is noted as seen. Raises RemoteFailed, CannotWrite."""
     url = network.url(repo.git, remote)
@@ -86,7 +106,8 @@ def news(repo: Repository, remote: str) -> Plan:
     found = _planned(repo, there, seen, Wish(), remotes.digest(url))
     refused, settled = (seen.refused, seen.stamp) if seen else ({}, "")
     if seen is None or seen.refs != there:
-        remotes.save(repo.paths, remotes.Seen(url, there, time.time(), refused, settled and ""))
+        lost = remotes.lost(seen, there, repo.refs(network.PREFIX))
+        remotes.save(repo.paths, remotes.Seen(url, there, time.time(), refused, settled and "", lost))
     return found
 
 
@@ -124,7 +145,7 @@ def _planned(repo: Repository, there: Mapping[str, str], seen: remotes.Seen | No
     grave = logs.tombstones(repo)
     there = {ref: oid for ref, oid in there.items() if not grave.forbid(ref, oid)}
     done = set(seen.refused.items()) if seen and not wish.again else set()
-    aside = repo.refs(f"{incoming.ASIDE}{digest}/")
+    aside = repo.refs(f"{layout.REMOTES}{digest}/")
     done |= {(ref, oid) for ref, oid in there.items() if aside.get(incoming.aside_ref(digest, ref)) == oid}
     done |= {(ref, oid) for ref, oid in there.items() if _is_behind(repo, local.get(ref), oid, ref)}
     found = plan(there, local, done, wish.kinds)
@@ -166,7 +187,8 @@ def _pull(
     known = {ref: oid for ref, oid in (seen.refused if seen else {}).items() if there.get(ref) == oid}
     known |= {ref: there[ref] for ref in refused}
     settled = before.settled and not judged.changes and not gone and not parted
-    remotes.save(repo.paths, remotes.Seen(url, there, time.time(), known, before.text if settled else ""))
+    lost = remotes.lost(seen, there, repo.refs(network.PREFIX))
+    remotes.save(repo.paths, remotes.Seen(url, there, time.time(), known, before.text if settled else "", lost))
     kinds = [validate.kind(change.ref) for change in judged.changes if change.new]
     new, more, moved = incoming.runs_of(judged.changes)
     return Result(
@@ -179,9 +201,10 @@ def _pull(
         code=kinds.count(CODE) + kinds.count(ARCHIVED_CODE),
         refused=refused,
         aside=judged.aside,
+        lost=[ref for ref in lost if seen and ref in seen.refs],
         parted=parted,
     )
 
 
 def _nothing(remote: str) -> Result:
-    return Result(remote, [], [], 0, 0, 0, 0, {}, {})
+    return Result(remote, [], [], 0, 0, 0, 0, {}, {}, [])

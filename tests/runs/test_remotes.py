@@ -51,7 +51,7 @@ def test_a_damaged_note_is_as_none(text, store):
     (note,) = (path for path in (builder.Path(store.paths.common_dir) / "track" / "remotes").iterdir())
     note.write_text(text)
     assert remotes.load(store.paths, "u") is None
-    assert remotes.every(store.paths) == []
+    assert remotes.every(store.paths) == {}
 
 
 def test_no_password_is_kept(store):
