@@ -3,13 +3,14 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gittrack.cli.asking import find, fresh
 from gittrack.cli.context import here
+from gittrack.cli.progress import Transfer
 from gittrack.cli.render import write
 from gittrack.compare.card import artifact, pretty
 from gittrack.compare.text import cell, line, size
@@ -72,6 +73,9 @@ def undo(
     Annotations are taken back by one more annotation, refs go back to where they were. An undo is a change, too: a
     second one takes the first one back. To go further back, name the operation.
 
+    An undo of a push takes refs away at the remote, or back, where nobody has moved them since; what others have
+    fetched they keep.
+
     Files that were let go of and that `git track gc` has removed since do not come back: they are named.
 
     Examples:
@@ -83,7 +87,7 @@ def undo(
     place = fresh()
     let_go = lazy("gittrack.runs.let_go")
     before = let_go.said(place.repository).now
-    undone = lazy("gittrack.runs.undo").undo(place.repository, place.author, operation)
+    undone = lazy("gittrack.runs.undo").undo(place.repository, place.author, operation, _at_remote)
     back: list[tuple[str, Artifact]] = let_go.needed_again(place.repository, before)
     gone = [(run_id, one) for run_id, one in back if not let_go.is_here(place.repository, one)]
     if as_json:
@@ -93,6 +97,13 @@ def undo(
     by_id = {one.id: one for one in kept.log(place.repository)}
     what = kept.story(by_id[undone.by], by_id) if undone.by in by_id else f"undone: {undone.what}"
     return write(f"{line(what)}\n{_gone(gone, len(back))}")
+
+
+def _at_remote(operations: "Sequence[Operation]") -> str:
+    """Take back a push."""
+    with Transfer("taking back") as progress:
+        by: str = lazy("gittrack.share.undoing").undo(here().repository, operations, here().author, progress)
+    return by
 
 
 def _gone(gone: "list[tuple[str, Artifact]]", count: int) -> str:
@@ -116,6 +127,11 @@ def _operation(one: "Operation", by_id: "Mapping[str, Operation]") -> dict[str, 
         "outcome": one.outcome,
         "undoes": one.undoes,
         "refs": [list(change) for change in one.changes],
+        **(
+            {"remote": one.remote.name, "remote_refs": [list(each) for each in one.remote.changes]}
+            if one.remote
+            else {}
+        ),
     }
 
 

@@ -5,7 +5,7 @@ it, and what was said since then must stay.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from gittrack import errors
@@ -29,24 +29,35 @@ class Undone(NamedTuple):
         return operations.describe(self.operations[0])
 
 
-def undo(repo: Repository, author: Author, op: str | None = None) -> Undone:
+AtRemote = Callable[[Sequence[Operation]], str]  # takes back what was done at a remote; gives the id of that operation
+
+
+def undo(repo: Repository, author: Author, op: str | None = None, at_remote: AtRemote | None = None) -> Undone:
     """Take back the last operation, or the one whose id begins with `op`; all operations of a run together.
 
     Raises RunNotFound when there is none, RefConflict when what it changed has changed again since, WouldOverwrite
     when that is a file.
     """
-    every = [one for one in operations.log(repo) if one.outcome == DONE or undo_files.has_begun(repo.paths, one)]
+    every = [one for one in operations.log(repo) if _may_have_happened(repo, one)]
     chosen = _chosen(every, op)
     if op is None:
         chosen = _to_go_on_with(every, chosen)
     _refuse_live(repo, chosen)
     _refuse_undone(every, chosen)
+    if at_remote is not None and any(one.remote for one in chosen):
+        return Undone(chosen, at_remote(chosen))
     if (by := undo_files.undo(repo.paths, chosen[0], author, every)) is not None:
         applying.unmark(repo, chosen[0].id)
         origins.forget(repo.paths, chosen[0].id)
         return Undone(chosen, by)
     by = saying.attempt(repo, lambda: _changes(repo, every, chosen, author), author, chosen[0].id)
     return Undone(chosen, by)
+
+
+def _may_have_happened(repo: Repository, one: Operation) -> bool:
+    """A push that was killed may have moved refs at the remote all the same."""
+    cut = one.remote is not None and one.outcome == operations.INTERRUPTED
+    return one.outcome == DONE or cut or undo_files.has_begun(repo.paths, one)
 
 
 def _chosen(every: Sequence[Operation], op: str | None) -> list[Operation]:
