@@ -4,6 +4,7 @@ It folds a journal that is written here line by line and keeps the refs as a git
 format knows: two ranks, torn and damaged lines, NaN and infinities, a parameter that is not UTF-8, unicode names, a
 long series, a console with two megabytes in one line, a crash. From version 2 on also: checkpoints with files, small
 and large ones, paths that are not UTF-8 or that git refuses, a link, a parcel that was kept twice, single artifacts.
+From version 3 on also: an archive of two commits, of two runs, one of them of uncommitted code; a run outside of it.
 """
 
 import hashlib
@@ -16,12 +17,16 @@ import sys
 import tempfile
 
 from gittrack.core import codec
+from gittrack.git import objects, snapshot
 from gittrack.git.discover import discover
 from gittrack.git.open import open_repository
-from gittrack.runs import folding, live, reader
+from gittrack.runs import archiving, folding, live, reader, writer
+from gittrack.runs.annotations import Author
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-COMPLETED, CRASHED = "c0ffee00c0ffee00c0ff", "dead00beef00dead00be"
+COMPLETED, CRASHED, LOOSE = "c0ffee00c0ffee00c0ff", "dead00beef00dead00be", "facade00facade00face"
+WRITER = "0123456789abcdef"
+ME = Author("Ada Exämple <ada@example.org>", 1760000500.0, "git track archive")
 OTHER = "1760000001000-4243-0a1b.jsonl"
 STORERS = ("1760000002000-4244-0a1b.jsonl", "1760000003000-4245-0a1b.jsonl")
 PARCELS = tuple(f"17600000{number:02d}000-4242-00{number:02d}" for number in range(40))
@@ -103,8 +108,8 @@ def storers(directory):
             file.write(data)
 
 
-def journal(directory, snapshot, version):
-    """Both runs' journals, from a fixed seed."""
+def journal(directory, snapshot, changed, version):
+    """The runs' journals, from a fixed seed."""
     rng = random.Random(1)
     done = os.path.join(directory, COMPLETED)
     os.makedirs(done)
@@ -158,7 +163,7 @@ def journal(directory, snapshot, version):
         storers(done)
     dead = os.path.join(directory, CRASHED)
     os.makedirs(dead)
-    first = start(CRASHED, snapshot, name=None, tags=[])
+    first = start(CRASHED, changed, base=snapshot, name=None, tags=[])
     if version > 1:
         first = first.replace(b',"t":0.001', b',"store":"lfs","t":0.001')
     with open(os.path.join(dead, "run.jsonl"), "wb") as file:
@@ -168,6 +173,15 @@ def journal(directory, snapshot, version):
             file.write(line({**event, "t": 3.5, "w": T0 + 3.5}))
             file.write(kept(PARCELS[0], "model.pt", b"weights" * 1000, 4.0, where="store")[0])
             file.write(whole(PARCELS[0], 1, 4.0))
+
+
+def another(directory, snapshot):
+    """The journal of a short run that stays outside of the archive."""
+    loose = os.path.join(directory, LOOSE)
+    os.makedirs(loose)
+    end = {"e": "end", "code": 1, "reason": None, "signal": None, "status": "failed", "t": 9.5, "w": T0 + 9.5}
+    with open(os.path.join(loose, "run.jsonl"), "wb") as file:
+        file.write(process(2) + start(LOOSE, snapshot, name=None) + point(0, 3.0, loss=0.5) + line(end))
 
 
 def repository(path):
@@ -193,17 +207,48 @@ def fold(path, now):
 
 def build(path, version):
     """The golden repository of a format version in the empty folder `path`."""
-    snapshot = repository(path)
-    journal(live.root(discover(path, os.environ)), snapshot, version)
+    head = repository(path)
+    changed = uncommitted(path, head) if version > 2 else head
+    journal(live.root(discover(path, os.environ)), head, changed, min(version, 2))
+    if version > 2:
+        another(live.root(discover(path, os.environ)), head)
     fold(path, T0 + 400)
+    if version > 2:
+        archive(path, changed)
 
 
-def documents(path):
+def uncommitted(path, head):
+    """A snapshot that gittrack makes of a work tree that is not committed."""
+    repo = open_repository(discover(path, os.environ), os.environ)
+    try:
+        blob = objects.blob("print('größer')\n".encode())
+        tree = objects.tree({"train.py": objects.Entry(objects.FILE, blob.oid)})
+        made = objects.commit(tree.oid, [head], snapshot.AUTHOR, 1759999999, snapshot.MESSAGE)
+        repo.write([blob, tree, made])
+    finally:
+        repo.close()
+    return made.oid
+
+
+def archive(path, changed):
+    """Two runs in an archive of two commits, in a clone that writes under a known id."""
+    paths = discover(path, os.environ)
+    writer.renew(paths, WRITER)
+    repo = open_repository(paths, os.environ)
+    try:
+        for run_id in (COMPLETED, CRASHED):
+            assert archiving.archive(repo, [run_id], ME).archived == [run_id]
+        assert repo.exists(changed)
+    finally:
+        repo.close()
+
+
+def documents(path, version):
     """What the records say, for the file beside the bundle."""
     repo = open_repository(discover(path, os.environ), os.environ)
     found = {}
     try:
-        for run_id in (COMPLETED, CRASHED):
+        for run_id in (COMPLETED, CRASHED, *[LOOSE][: version > 2]):
             record = reader.read(repo, run_id)
             said = {name: getattr(record, name) for name in ("facts", "status", "params", "summary")}
             found[run_id] = json.loads(codec.dumps(said))
@@ -217,7 +262,7 @@ def main(version):
     try:
         build(scratch, version)
         with open(os.path.join(HERE, f"v{version}.json"), "x") as file:
-            json.dump(documents(scratch), file, indent=1, sort_keys=True)
+            json.dump(documents(scratch, version), file, indent=1, sort_keys=True)
         bundle = os.path.join(HERE, f"v{version}.bundle")
         refs = ["--glob=refs/track/*", "main"]
         subprocess.run(["git", "-C", scratch, "repack", "-qadf"], check=True)
