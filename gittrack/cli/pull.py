@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gittrack.cli import render
+from gittrack.cli.asking import find
 from gittrack.cli.context import Workplace, here
 from gittrack.cli.progress import Transfer
 from gittrack.compare.text import count, json_text, line
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from gittrack.share.pull import Plan, Result
 
 LISTED = 10
+JOBS = 12  # copies of files at a time
 REMOTE = Annotated[
     list[str] | None,
     typer.Argument(
@@ -54,14 +56,29 @@ def pull(
         return _tell_news(remote, as_json)
     place, author = here(), here().author
     sharing: Any = lazy("gittrack.share.pull")
-    code, records, artifacts = code or everything, records or everything, artifacts or everything
+    code, artifacts = code or everything, artifacts or everything
+    records = records or artifacts  # they say which files there are
     wish = sharing.Wish(code and not runs, records and not runs, again)
     with Transfer("pulling") as progress:
         result: Result = sharing.pull(place.repository, remote, wish, author, progress)
     for remark in _remarks(result):
         render.say(remark)
     render.write(_document(result) if as_json else _summary(result))
+    for run in runs:
+        _bring(run, code or not (records or artifacts))
+    if artifacts:
+        store: Any = lazy("gittrack.cli.store")
+        store.store(store.Action.pull, runs or None, None, False, False, False, False, False, JOBS, as_json)
     return None
+
+
+def _bring(selector: str, code: bool) -> None:
+    """The record of one run, and its code."""
+    target, repo = find(selector, deleted=True), here().repository
+    record = lazy("gittrack.runs.reader").read(repo, target.id)
+    snapshot = record.facts.get("snapshot")
+    if code and snapshot:
+        lazy("gittrack.runs.fetching").snapshot(repo, target.id, snapshot)
 
 
 def fetch(
@@ -132,6 +149,11 @@ def _remarks(result: "Result") -> list[str]:
             f"somebody removed {refs} of gittrack from {line(_shown(result.remote))} (as `git push --mirror` does); "
             "all of it is here: `git track push --all` puts it back"
         )
+    if result.purged:
+        found.append(f"{count(result.purged, 'run')} that somebody has purged: removed from this clone for good")
+    if result.removed:
+        where = line(_shown(result.remote))
+        found.append(f"{count(result.removed, 'ref')} of purged runs had come back to {where}: removed there")
     if result.parted:
         found.append(
             "somebody else wrote annotations under the id of this clone (a copy of it?); from now on it writes as "
