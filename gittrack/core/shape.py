@@ -83,9 +83,18 @@ def _metrics(value: Any) -> bool:
 
 
 def _metric(state: Any) -> bool:
-    return (
-        type(state) is dict and all(map(_number, map(state.get, _VALUES))) and all(map(_step, map(state.get, _STEPS)))
-    )
+    """Plain loops: of a hundred thousand runs, half a million of these are looked at."""
+    if type(state) is not dict:
+        return False
+    for name in _VALUES:
+        value = state.get(name)
+        if type(value) is not float and not _number(value):
+            return False
+    for name in _STEPS:
+        value = state.get(name)
+        if not (type(value) is int and -(2**63) < value < 2**63) and value is not None:
+            return False
+    return True
 
 
 def _param(value: Any) -> bool:

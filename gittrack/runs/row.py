@@ -95,11 +95,14 @@ def decode(stored: Sequence[Sequence[Any]]) -> list[Row]:
 
 _FLAGS = PLAIN.index("baseline")  # from here on truth values, which sqlite keeps as numbers; the last is `live`
 _PRIMARY = FACTS.index("primary")
+_EMPTY = {list: "[]", tuple: "[]", dict: "{}"}
 _dump = json.JSONEncoder(ensure_ascii=True, allow_nan=True, separators=(",", ":")).encode
 
 
 def text(value: Any) -> str:
     """JSON for the index alone: with NaN and Infinity as Python writes and reads them, which spares a pass."""
+    if not value and type(value) in _EMPTY:  # tags, notes, metrics that are not shown: most runs have none
+        return _EMPTY[type(value)]
     try:
         found = _dump(value)
     except TypeError:  # bytes
