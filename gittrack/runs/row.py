@@ -95,7 +95,7 @@ def decode(stored: Sequence[Sequence[Any]]) -> list[Row]:
 
 _FLAGS = PLAIN.index("baseline")  # from here on truth values, which sqlite keeps as numbers; the last is `live`
 _PRIMARY = FACTS.index("primary")
-_EMPTY = {list: "[]", tuple: "[]", dict: "{}"}
+_EMPTY: Mapping[type, str] = {list: "[]", tuple: "[]", dict: "{}"}
 _dump = json.JSONEncoder(ensure_ascii=True, allow_nan=True, separators=(",", ":")).encode
 
 
