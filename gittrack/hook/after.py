@@ -44,7 +44,7 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 def _known_to_git(place: Place, by: str) -> str:
     """What was rewritten, from where git itself keeps it meanwhile."""
     if by == "amend":
-        return " ".join(place.git.lines("rev-parse", "--verify", "HEAD@{1}", "HEAD")[:2])
+        return " ".join(place.git.lines("rev-parse", "HEAD@{1}", "HEAD"))
     for folder in ("rebase-merge", "rebase-apply"):
         for name in ("rewritten-list", "rewritten"):
             path = os.path.join(place.paths.git_dir, folder, name)

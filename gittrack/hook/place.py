@@ -14,6 +14,8 @@ from gittrack.git import command
 from gittrack.git.command import Git
 from gittrack.git.discover import Paths, discover
 
+_OF_HOOKS = frozenset(("cache", "tmp"))
+
 
 class Place(NamedTuple):
     paths: Paths
@@ -23,8 +25,11 @@ class Place(NamedTuple):
 
     @property
     def tracked(self) -> bool:
-        """Whether gittrack was ever used in this clone: else there is nothing that a commit could have to do with."""
-        return os.path.isdir(os.path.join(self.paths.common_dir, "track"))
+        """Whether gittrack was ever used in this clone, but for hooks: else no commit has anything to do with it."""
+        try:
+            return not _OF_HOOKS.issuperset(os.listdir(os.path.join(self.paths.common_dir, "track")))
+        except FileNotFoundError:
+            return False
 
     def settings(self) -> Settings:
         """Raises BadConfig."""
