@@ -90,7 +90,10 @@ def push(
         gathering: Any = lazy("gittrack.share.gather")
         prepared = gathering.gather(place.repository, prepared, wish, place.settings.archive, place.author, progress)
     with Transfer("pushing") as progress:
-        result: Result = sharing.push(place.repository, remote, prepared, wish, place.author, progress, render.say)
+        batch = place.settings.push_batch or sharing.BATCH
+        result: Result = sharing.push(
+            place.repository, remote, prepared, wish, place.author, progress, render.say, batch
+        )
     render.write(_document(result, prepared, remote, report) if as_json else _summary(result, prepared, remote, report))
     problem = sharing.problem(result, remote, prepared.wanted)
     if problem is not None:

@@ -181,6 +181,20 @@ KEYS = (
         "half of that number are archived.",
     ),
     Key(
+        "push",
+        values.automatic,
+        False,
+        "auto, or false",
+        "Whether runs are pushed when they have ended, by a process that nobody waits for; after a first push by hand.",
+    ),
+    Key(
+        "push_batch",
+        values.limit,
+        100,
+        "number",
+        "Most refs that one push to a git remote moves.",
+    ),
+    Key(
         "sign",
         values.flag,
         True,
@@ -215,5 +229,7 @@ EXAMPLES = {
     "hook_notebooks": "true",
     "hook_secrets": "false",
     "archive": "false",
+    "push": "auto",
+    "push_batch": "25",
     "sign": "false",
 }

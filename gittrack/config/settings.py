@@ -54,6 +54,8 @@ class Settings(NamedTuple):
     env: tuple[str, ...]
     redact: Redact
     archive: int | None
+    push: bool
+    push_batch: int | None
     sign: bool
     hook_large: int
     hook_models: tuple[str, ...]

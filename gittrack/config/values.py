@@ -94,6 +94,16 @@ def limit(value: Any) -> int | None:
     raise ValueError("a number, or false")
 
 
+def automatic(value: Any) -> bool:
+    """`auto`, or nothing for `false` and `never`."""
+    word = str(value).strip().lower()
+    if word == "auto":
+        return True
+    if value is None or word in _FALSE or word == "never":
+        return False
+    raise ValueError("auto, or false")
+
+
 def rate(value: Any) -> int | None:
     """Bytes per second: `5MB`, `5MB/s`; nothing, `none` or 0 is no limit."""
     if value is None or value == "none":

@@ -129,6 +129,7 @@ def main() -> None:
         closed = _close(folder, storer, mine)
     with contextlib.suppress(errors.GittrackError, OSError):
         lazy("gittrack.record.archiver").begin(repo)
+        lazy("gittrack.record.pusher").begin(repo)
 
 
 def _close(folder: folding.Folder, storer: Storer, mine: tuple[str, ...]) -> bool:

@@ -13,6 +13,7 @@ from gittrack.lazy import lazy
 
 _NICE = 10
 _HOME = os.path.dirname(os.path.dirname(os.path.abspath(gittrack.__file__)))
+_PATH = f"sys.path[:] = [{_HOME!r}, *filter(None, sys.path)]"
 
 
 def start(
@@ -57,5 +58,9 @@ def step_back() -> None:
 
 def code(module: str) -> str:
     """The program. `-c` puts the current directory at the head of the path, where a training may have any module."""
-    path = f"sys.path[:] = [{_HOME!r}, *filter(None, sys.path)]"
-    return f"import sys; {path}; from gittrack.record.{module} import main; main()"
+    return f"import sys; {_PATH}; from gittrack.record.{module} import main; main()"
+
+
+def command_line(*words: str) -> str:
+    """The program that is `git track WORDS`."""
+    return f"import sys; {_PATH}; sys.argv = {['git-track', *words]!r}; from gittrack.cli.main import main; main()"

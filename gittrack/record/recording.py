@@ -133,11 +133,12 @@ class Recording:
         return found[0] if found else None
 
     def tidy(self) -> None:
-        """What nobody waits for: fold other runs that are dead, upload what they have left, archive old ones, and git's
-        housekeeping that our objects call for."""
+        """What nobody waits for: fold other runs that are dead, upload what they have left, archive old ones,
+        push, and git's housekeeping that our objects call for."""
         self._guard(lambda: folding.fold_dead(self._repository(), time.time(), keep=later(self._paths)))
         self._guard(lambda: uploads.resume(self._paths))
         self._guard(lambda: lazy("gittrack.record.archiver").begin(self._repository()))
+        self._guard(lambda: lazy("gittrack.record.pusher").begin(self._repository()))
         self._guard(lambda: maintenance.tidy(Git(self._paths, self._environ)))
 
     def _guard(self, work: Callable[[], object]) -> None:
