@@ -158,9 +158,7 @@ class Annotations:
         """
         if name is not None:
             select.validate_name(name)
-            taken = [
-                one for one, other, _, deleted in self.index.brief() if other == name and not deleted and one != run_id
-            ]
+            taken = [one for one, _, _, deleted in self.index.named(name) if not deleted and one != run_id]
             if taken and not force:
                 raise errors.UsageError(
                     f"run {taken[0][: layout.SHORT]} is called {name!r} already",
