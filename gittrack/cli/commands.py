@@ -60,6 +60,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "du": Entry("gittrack.cli.space:du", "Show what runs take on this disk."),
         "archive": Entry("gittrack.cli.archive:archive", "Move finished runs behind three refs."),
         "unarchive": Entry("gittrack.cli.archive:unarchive", "Give archived runs refs of their own again."),
+        "purge": Entry("gittrack.cli.purge:purge", "Remove runs for good: a leaked secret."),
         "gc": Entry("gittrack.cli.space:gc", "Remove files that no run needs from this clone."),
         "recover": Entry("gittrack.cli.recover:recover", "Close runs whose processes have died."),
         "hooks": Entry("gittrack.cli.hooks:hooks", "Let git call gittrack when you commit and push."),

@@ -67,10 +67,15 @@ def bury(repo: Repository, graves: Tombstones, author: Author) -> Buried:
         unsure = error.message
     count = _drop_refs(repo, graves, author)
     _forget(repo, graves)
-    erased = erasing.erase(repo, lambda oid, data: _is_purged(repo, graves, oid, data), _names(graves))
+    erased = sweep(repo, graves)
     if not going:
         _say(repo, graves)
     return Buried(tuple(runs), count, files, erased, tuple(going), unsure)
+
+
+def sweep(repo: Repository, graves: Tombstones) -> Erased:
+    """Remove the objects that nothing but what was purged needs. Raises what `erasing.erase` raises."""
+    return erasing.erase(repo, lambda oid, data: _is_purged(repo, graves, oid, data), {*graves.runs, *graves.oids})
 
 
 def files_of(repo: Repository, runs: Iterable[str]) -> set[str]:
@@ -133,10 +138,6 @@ def _is_purged(repo: Repository, graves: Tombstones, oid: str, data: bytes) -> b
     with contextlib.suppress(errors.DamagedRecord, KeyError, ValueError):
         return archive_purging.holds(repo, oid, graves)
     return False
-
-
-def _names(graves: Tombstones) -> set[str]:
-    return {*graves.runs, *graves.oids}
 
 
 def _live(repo: Repository, graves: Tombstones) -> list[str]:

@@ -217,6 +217,11 @@ def on_remote(repo: Repository, remote: str) -> dict[str, int]:
         return {key: each.size for key, each in datarefs.read_lists(at.git).items()}
 
 
+def forget(repo: Repository, remote: str) -> None:
+    """Forget which files the remote has: it is asked again before the next push."""
+    known.forget(repo.paths, _place(repo, remote))
+
+
 def is_held(held: Mapping[str, int], sha256: str, size: int) -> bool:
     """Whether the file is among these keys."""
     return list_key(sha256) in held or held.get(chunk_key(sha256)) == size

@@ -14,7 +14,7 @@ from gittrack.git import network, stamp
 from gittrack.git.repository import Repository
 from gittrack.runs import archives, logs, operations, parting, remotes
 from gittrack.runs.annotations import Author
-from gittrack.share import incoming, validate
+from gittrack.share import incoming, rest, validate
 from gittrack.share.validate import ARCHIVED_CODE, CODE, LIST, LOG, RECORDS, RUN
 
 _TRIES = 5
@@ -54,6 +54,8 @@ class Result(NamedTuple):
     aside: dict[str, str]
     lost: list[str]  # refs that are gone there since it was seen last, and stay here
     parted: str | None = None  # the id under which this clone writes from now on
+    purged: int = 0  # runs that somebody has purged, removed here
+    removed: int = 0  # refs of such, removed there
 
     @property
     def is_empty(self) -> bool:
@@ -183,10 +185,14 @@ def _pull(
     if judged.changes:
         operations.apply(repo, judged.changes, author.command, author.now, who=author.who, keep=False)
     parted = parting.part(repo, judged.ours, author) if judged.ours else None
+    buried = rest.here(repo, author)
+    removed: tuple[str, ...] = ()
+    if network.url(repo.git, remote) == url:  # not a bundle
+        removed = rest.there(repo, remote, there, progress=progress).removed
     refused = {**todo.odd, **bad, **judged.refused}
     known = {ref: oid for ref, oid in (seen.refused if seen else {}).items() if there.get(ref) == oid}
     known |= {ref: there[ref] for ref in refused}
-    settled = before.settled and not judged.changes and not gone and not parted
+    settled = before.settled and not judged.changes and not gone and not parted and not buried.refs and not removed
     lost = remotes.lost(seen, there, repo.refs(network.PREFIX))
     remotes.save(repo.paths, remotes.Seen(url, there, time.time(), known, before.text if settled else "", lost))
     kinds = [validate.kind(change.ref) for change in judged.changes if change.new]
@@ -203,6 +209,8 @@ def _pull(
         aside=judged.aside,
         lost=[ref for ref in lost if seen and ref in seen.refs],
         parted=parted,
+        purged=len(buried.runs),
+        removed=len(removed),
     )
 
 

@@ -18,7 +18,7 @@ from gittrack.git.network import Outcome
 from gittrack.git.repository import RefChange, Repository
 from gittrack.runs import live, operations, remotes
 from gittrack.runs.annotations import Author
-from gittrack.share import look, manners
+from gittrack.share import look, manners, rest
 from gittrack.share.look import Known
 from gittrack.share.manners import Manners
 from gittrack.share.plan import DELETED, LIVE, Left, Plan, batches, plan
@@ -134,6 +134,8 @@ def push(
     batch: int = BATCH,
 ) -> Result:
     """Carry a prepared push out. Raises RemoteFailed when the remote fails as a whole, and nothing was moved."""
+    if rest.here(repo, author, prepared.remote.graves).refs:  # somebody has purged what was to be pushed
+        prepared = prepare(repo, prepared.remote, wish)
     lost, archived = set(prepared.remote.lost), prepared.archived
     notes = proven = manners.load(repo.paths, prepared.remote.url)
     moved: dict[str, RefChange] = {}
@@ -172,6 +174,8 @@ def push(
     ):
         ids |= dict.fromkeys(archived)
     restored = tuple(ref for ref in moved if ref in lost)
+    there = {**prepared.remote.there.refs, **{change.ref: change.new for change in moved.values()}}
+    rest.there(repo, name, {ref: oid for ref, oid in there.items() if oid}, prepared.remote.graves, progress)
     return Result(tuple(ids), tuple(moved.values()), failed, prepared.plan.left, restored, op_id)
 
 
