@@ -40,6 +40,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "push": Entry("gittrack.cli.push:push", "Share runs through a git remote."),
         "pull": Entry("gittrack.cli.pull:pull", "Take the runs of others from a git remote."),
         "fetch": Entry("gittrack.cli.pull:fetch", "See what runs a git remote has, and take none."),
+        "export": Entry("gittrack.cli.bundles:export", "Write runs to a file that can be sent to anybody."),
+        "import": Entry("gittrack.cli.bundles:import_command", "Take runs out of a file or a folder."),
     },
     "Compare": {
         "diff": Entry("gittrack.cli.diff:diff", "Show what differs between two runs, code included."),

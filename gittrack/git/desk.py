@@ -6,7 +6,7 @@ from his own and taken away again, not even when the transfer is killed.
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from gittrack.git import loose
@@ -63,6 +63,22 @@ def desk(git: Git) -> Iterator[Desk]:
         environ = {key: value for key, value in git.environ.items() if not key.startswith("GIT_COMMON")}
         own = Git(paths, {**environ, "GIT_DIR": work.path}, git.executable)
         yield Desk(own, git, work.path, work.lock)
+
+
+def borrow(at: Desk) -> None:
+    """Let the desk read the objects of the repository."""
+    for part in ("info", "pack"):
+        os.makedirs(os.path.join(at.folder, "objects", part), exist_ok=True)
+    _write(
+        os.path.join(at.folder, "objects", "info", "alternates"),
+        os.path.join(at.users.paths.common_dir, "objects") + "\n",
+    )
+
+
+def name(at: Desk, refs: Mapping[str, str]) -> None:
+    """Make these refs of the desk, ref -> oid, and no others."""
+    lines = "".join(f"{oid} {ref}\n" for ref, oid in sorted(refs.items()))
+    _write(os.path.join(at.folder, "packed-refs"), f"# pack-refs with: sorted \n{lines}")
 
 
 def _settings(paths: Paths, folder: str) -> str:

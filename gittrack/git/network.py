@@ -158,7 +158,7 @@ def _run(
         with git.popen(*settings, *args, stdin=stdin, stdout=stdout, env=env) as process:
             assert process.stderr is not None
             try:
-                err = _followed(process.stderr, progress)
+                err = followed(process.stderr, progress)
                 code = process.wait()
             except BaseException:  # an interrupt leaves no transfer behind
                 process.kill()
@@ -167,7 +167,7 @@ def _run(
         return code, stdout.read(), err
 
 
-def _followed(stream: IO[bytes], progress: Progress | None) -> str:
+def followed(stream: IO[bytes], progress: Progress | None) -> str:
     """All that git says, but for how far it is, which `progress` is told."""
     kept: list[str] = []
     rest = b""
