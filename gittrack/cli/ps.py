@@ -31,7 +31,9 @@ def ps(
       git track ps
       watch -n 5 git track ps
     """
-    rows = [row for row in fresh().index.rows() if row.status in ("running", LOST)]
+    index = fresh().index
+    rows = [row for status in ("running", LOST) for row in index.rows(status=status)]
+    rows.sort(key=lambda row: (row.created or 0.0, row.id), reverse=True)
     if as_json:
         return render.write("".join(listing.json_lines(rows)))
     if quiet:

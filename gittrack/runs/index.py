@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gittrack.core.annotations import Op
     from gittrack.git.repository import Repository
 
-VERSION = 5  # of the tables below and of how records are read into them: another one means that the file is made anew
+VERSION = 6  # of the tables below and of how records are read into them: another one means that the file is made anew
 PATIENCE = 1.0  # seconds to wait for another process's write before a table in memory is used
 SORTABLE = ("created", "started", "ended", "duration", "status", "name", "experiment", "id")
 
@@ -34,6 +34,7 @@ _NEWEST = "SELECT id FROM (SELECT id FROM runs WHERE deleted = {} ORDER BY creat
 _TABLES = f"""
 CREATE TABLE runs ({", ".join(name + (" PRIMARY KEY" if name == "id" else "") for name in rows_.COLUMNS)});
 CREATE INDEX brief ON runs (deleted, created, id, name);
+CREATE INDEX state ON runs (status, deleted, created, id);
 CREATE INDEX loose ON runs (id, tip) WHERE archived = 0;
 CREATE INDEX called ON runs (name) WHERE name IS NOT NULL;
 CREATE INDEX marked ON runs (id) WHERE baseline = 1;

@@ -98,7 +98,7 @@ def test_a_deleted_run_is_hidden_and_can_be_restored(store: Repository, fresh: F
     assert (fresh().count(), fresh().count(deleted=True)) == (2, 4)
     assert on(store, fresh).restore([ids[1]]) == 1
     assert on(store, fresh).archive([ids[2]]) == 1
-    assert [row.id for row in fresh().rows()] == [ids[3], ids[1]]
+    assert [row.id for row in fresh().rows()] == [ids[3], ids[2], ids[1]]  # archived runs are not hidden
     assert set(store.refs(layout.RUNS)) == {layout.run_ref(run_id) for run_id in ids}
 
 
