@@ -42,6 +42,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "fetch": Entry("gittrack.cli.pull:fetch", "See what runs a git remote has, and take none."),
         "export": Entry("gittrack.cli.bundles:export", "Write runs to a file that can be sent to anybody."),
         "import": Entry("gittrack.cli.bundles:import_command", "Take runs out of a file or a folder."),
+        "remote": Entry("gittrack.cli.remote:remote", "Show or set which remote holds the runs."),
+        "status": Entry("gittrack.cli.remote:status", "Show what is not pushed, not pulled, or not here."),
     },
     "Compare": {
         "diff": Entry("gittrack.cli.diff:diff", "Show what differs between two runs, code included."),

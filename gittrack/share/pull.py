@@ -113,6 +113,11 @@ def news(repo: Repository, remote: str) -> Plan:
     return found
 
 
+def left(repo: Repository, seen: remotes.Seen) -> Plan:
+    """What a pull would fetch if the remote is as it was when it was asked last."""
+    return _planned(repo, seen.refs, seen, Wish(), remotes.digest(seen.url))
+
+
 def is_settled(repo: Repository, seen: remotes.Seen, there: Mapping[str, str], wish: Wish) -> bool:
     """Whether nothing moved, there or here, since nothing was left to be taken."""
     return wish == Wish() and bool(seen.stamp) and seen.refs == there and stamp.is_unchanged(repo.paths, seen.stamp)

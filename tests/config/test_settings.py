@@ -230,7 +230,8 @@ def test_the_page_on_configuration_has_every_setting_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `([a-z_]+)` \| [^|]* \| ([^|]*) \|", PAGE.read_text(), re.MULTILINE))
     assert set(rows) == {key.name for key in KEYS}
     shown = {"experiment": "none", "goals": "none", "redact": "none", "autolog": "true", "system_metrics": "true",
-             "artifacts": "true", "keep": "none", "upload_rate": "none", "store": "embedded", "sign": "true", "push": "false",
+             "artifacts": "true", "keep": "none", "upload_rate": "none", "store": "embedded", "sign": "true",
+             "push": "false",
              "hook_models": "those of frameworks", "hook_notebooks": "false", "hook_secrets": "true"}  # fmt: skip
     for key in KEYS:
         default = rows[key.name].strip().strip("`")
