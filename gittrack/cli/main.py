@@ -39,6 +39,8 @@ def start(argv: list[str], platform: str) -> int:
     if argv == ["lfs-agent"]:  # git-lfs talks to it, nobody else
         served: int = lazy("gittrack.cli.lfs_agent").serve()
         return served
+    if argv[:1] == ["pull"] and lazy("gittrack.cli.quick_pull").is_done(argv[1:]):
+        return 0
     code: int = lazy("gittrack.cli.frame").call(argv)
     return code
 

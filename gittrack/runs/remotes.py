@@ -52,6 +52,12 @@ def choose(git: Git, given: str | None = None) -> str:
     return chosen
 
 
+def meant(git: Git) -> str | None:
+    """The remote that is meant where none is named; None where there is none, or no telling which."""
+    settings = config(git)
+    return settings.get(SETTING) or _of_git(git, settings)
+
+
 def default_remote(git: Git) -> str | None:
     """The remote that git would fetch from here; None where there is none, or no telling which."""
     return _of_git(git, config(git))

@@ -14,7 +14,7 @@ from gittrack.git import network, stamp
 from gittrack.git.repository import Repository
 from gittrack.runs import archives, logs, operations, parting, remotes
 from gittrack.runs.annotations import Author
-from gittrack.share import incoming, rest, validate
+from gittrack.share import incoming, rest, settled, validate
 from gittrack.share.validate import ARCHIVED_CODE, CODE, LIST, LOG, RECORDS, RUN
 
 _TRIES = 5
@@ -71,6 +71,7 @@ def pull(repo: Repository, remote: str, wish: Wish, author: Author, progress: ne
     seen = remotes.load(repo.paths, url)
     there = network.ls_remote(repo.git, remote)
     if seen is not None and is_settled(repo, seen, there, wish):
+        _keep_settled(repo, remote, there, seen.stamp)
         return _nothing(remote)
     for left in range(_TRIES - 1, -1, -1):
         try:
@@ -106,10 +107,10 @@ def news(repo: Repository, remote: str) -> Plan:
     seen = remotes.load(repo.paths, url)
     there = network.ls_remote(repo.git, remote)
     found = _planned(repo, there, seen, Wish(), remotes.digest(url))
-    refused, settled = (seen.refused, seen.stamp) if seen else ({}, "")
+    refused = seen.refused if seen else {}
     if seen is None or seen.refs != there:
         lost = remotes.lost(seen, there, repo.refs(network.PREFIX))
-        remotes.save(repo.paths, remotes.Seen(url, there, time.time(), refused, settled and "", lost))
+        remotes.save(repo.paths, remotes.Seen(url, there, time.time(), refused, lost=lost))
     return found
 
 
@@ -197,9 +198,11 @@ def _pull(
     refused = {**todo.odd, **bad, **judged.refused}
     known = {ref: oid for ref, oid in (seen.refused if seen else {}).items() if there.get(ref) == oid}
     known |= {ref: there[ref] for ref in refused}
-    settled = before.settled and not judged.changes and not gone and not parted and not buried.refs and not removed
+    is_quiet = before.settled and not judged.changes and not gone and not parted and not buried.refs and not removed
+    if is_quiet:
+        _keep_settled(repo, remote, there, before.text)
     lost = remotes.lost(seen, there, repo.refs(network.PREFIX))
-    remotes.save(repo.paths, remotes.Seen(url, there, time.time(), known, before.text if settled else "", lost))
+    remotes.save(repo.paths, remotes.Seen(url, there, time.time(), known, before.text if is_quiet else "", lost))
     kinds = [validate.kind(change.ref) for change in judged.changes if change.new]
     new, more, moved = incoming.runs_of(judged.changes)
     return Result(
@@ -221,3 +224,7 @@ def _pull(
 
 def _nothing(remote: str) -> Result:
     return Result(remote, [], [], 0, 0, 0, 0, {}, {}, [])
+
+
+def _keep_settled(repo: Repository, remote: str, there: Mapping[str, str], seen: str) -> None:
+    settled.save(repo.paths, repo.git.environ, remote, there, seen, default=remote == remotes.meant(repo.git))
