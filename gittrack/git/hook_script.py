@@ -27,11 +27,11 @@ kept="${{0%/*}}/$name{suffix}"
 code=0
 {read}
 # The hook that was here before comes first. pre-commit's own is skipped when pre-commit itself calls us.
-if {runs} && ! {{ [ -n "$PRE_COMMIT_RUNNING_LEGACY" ] && grep -q '{pre_commit}' "$kept"; }}; then
+if {runs} && ! {{ [ -n "${{PRE_COMMIT_RUNNING_LEGACY:-}}" ] && grep -q '{pre_commit}' "$kept"; }}; then
     {give}{runner}"$kept" "$@" || exit $?
 fi
 
-[ -n "$GITTRACK_IN_HOOK" ] && exit 0
+[ -n "${{GITTRACK_IN_HOOK:-}}" ] && exit 0
 {only}[ -x "$program" ] || program={fallback}
 if ! command -v "$program" >/dev/null 2>&1; then
     echo "gittrack: not found, so its $name hook was skipped (git track hooks install, or uninstall)" >&2

@@ -28,7 +28,7 @@ class Place(NamedTuple):
         """Whether gittrack was ever used in this clone, but for hooks: else no commit has anything to do with it."""
         try:
             return not _OF_HOOKS.issuperset(os.listdir(os.path.join(self.paths.common_dir, "track")))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
     def settings(self) -> Settings:
