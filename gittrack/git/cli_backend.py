@@ -72,7 +72,7 @@ class CliRepository:
         for change in changes:
             if change.new is not None and not self.exists(change.new):
                 raise refnames.no_object(change)
-        refupdate.update(self.git, changes, durable, self.algorithm)
+        refupdate.update(self.git, changes, durable, self.algorithm, self._format)
 
     def close(self) -> None:
         self._contents.close()

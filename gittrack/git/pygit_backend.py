@@ -107,7 +107,7 @@ class PygitRepository:
             if change.new is not None and not self.exists(change.new):
                 raise refnames.no_object(change)
         if not _TRANSACTIONS or sum(each.new is None for each in changes) >= _MANY:
-            refupdate.update(self.git, changes, durable, self.algorithm)
+            refupdate.update(self.git, changes, durable, self.algorithm, self._format)
             return
         with reflock.held(self.paths, [change.ref for change in changes]), _syncing(durable):
             refupdate.retry(lambda: self._move(changes))

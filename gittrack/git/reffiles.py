@@ -14,7 +14,7 @@ from gittrack.git.discover import Paths
 def read(paths: Paths, prefix: str) -> dict[str, str]:
     """Name -> oid of the refs that begin with `prefix`, sorted. Not for refs that belong to one worktree."""
     loose = _loose(paths.common_dir, prefix)
-    found = _packed(paths.common_dir, prefix)
+    found = packed(paths.common_dir, prefix)
     found.update(loose)
     return {name: found[name] for name in sorted(found) if found[name]}
 
@@ -42,7 +42,8 @@ def clash(paths: Paths, names: Sequence[str]) -> str:
     return ""
 
 
-def _packed(common: str, prefix: str) -> dict[str, str]:
+def packed(common: str, prefix: str) -> dict[str, str]:
+    """Name -> oid of the packed refs that begin with `prefix`; a loose one of that name counts more."""
     try:
         with open(os.path.join(common, "packed-refs"), encoding="utf-8", errors="surrogateescape") as file:
             text = file.read()

@@ -3,15 +3,17 @@
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gittrack import errors
-from gittrack.git import reffiles, reflock, refnames
+from gittrack.git import packedrefs, reffiles, reflock, refnames
 from gittrack.git.command import Git, failure
 from gittrack.git.discover import Format
 from gittrack.git.repository import RefChange
 
 PATIENCE = 1.0  # seconds to wait for another process's lock on a ref: what git itself waits for packed-refs
+_MANY = 64  # deletions from which on packed-refs is rewritten for all of them
+_OURS = "refs/track"
 _LOCKED = re.compile(r"Unable to create '([^']*\.lock)': File exists")
 _MOVED = re.compile(r"is at ([0-9a-f]+) but expected|reference already exists|unable to resolve reference")
 _IN_THE_WAY = re.compile(r"'[^']*' exists; cannot create|there is a non-empty directory|cannot process .* at the same")
@@ -30,17 +32,40 @@ def listed(git: Git, form: Format, prefix: str) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def update(git: Git, changes: Sequence[RefChange], durable: bool, algorithm: str) -> None:
+def update(git: Git, changes: Sequence[RefChange], durable: bool, algorithm: str, form: Format) -> None:
     """See Repository.update_refs. `changes` have passed refnames.check."""
     ordered = refnames.in_order(changes)
+    args = (*(("-c", "core.fsync=committed") if durable else ()), "update-ref", "-m", "gittrack")
+    names = [change.ref for change in changes]
+    with reflock.held(git.paths, [*names, packedrefs.NAME] if form.refs == "files" else names) as lock:
+        packed = _packed(git, ordered, form)
+        rest = [change for change in ordered if change.ref not in packed]
+        if rest:
+            retry(lambda: _run(git, (*args, "--no-deref", "--stdin", "-z"), _said(rest, algorithm), rest, lock))
+        if packed:
+            retry(lambda: _drop(git, packed))
+
+
+def _packed(git: Git, changes: Sequence[RefChange], form: Format) -> dict[str, str]:
+    """The deletions that are done without git: many, of packed refs of ours."""
+    gone = {each.ref: each.old for each in changes if each.new is None and each.old and each.ref.startswith(_OURS)}
+    return packedrefs.packed_only(git.paths, gone) if len(gone) >= _MANY and form.refs == "files" else {}
+
+
+def _drop(git: Git, gone: Mapping[str, str]) -> None:
+    try:
+        moved = packedrefs.drop(git.paths, gone)
+    except packedrefs.Locked:
+        raise Busy(refnames.locked(os.path.join(git.paths.common_dir, f"{packedrefs.NAME}.lock"))) from None
+    if moved is not None:
+        raise refnames.moved(RefChange(moved, gone[moved], None), reffiles.read(git.paths, moved).get(moved))
+
+
+def _said(changes: Sequence[RefChange], algorithm: str) -> bytes:
+    """An explicit transaction: were we killed meanwhile, git would carry out an implicit one as far as it was read."""
     zero = "0" * (64 if algorithm == "sha256" else 40)
-    # An explicit transaction: were we killed while we write, git would carry out an implicit one as far as it was read.
-    lines = ["start", *(_line(change, zero) for change in ordered), "commit"]
-    said = "".join(f"{line}\0" for line in lines).encode("utf-8", "surrogateescape")
-    synced = ("-c", "core.fsync=committed") if durable else ()
-    args = (*synced, "update-ref", "-m", "gittrack", "--no-deref", "--stdin", "-z")
-    with reflock.held(git.paths, [change.ref for change in changes]) as lock:
-        retry(lambda: _run(git, args, said, ordered, lock))
+    lines = ["start", *(_line(change, zero) for change in changes), "commit"]
+    return "".join(f"{line}\0" for line in lines).encode("utf-8", "surrogateescape")
 
 
 def retry(action: Callable[[], None]) -> None:
