@@ -21,6 +21,7 @@ TOPICS = {
     "version": "benchmarks.rows.start:measure_version",
     "ls": "benchmarks.rows.ls:measure",
     "ls-10000": "benchmarks.rows.ls_many:measure",
+    "scale": "benchmarks.rows.scale:measure",
     "fold": "benchmarks.rows.fold:measure",
     "checkpoints": "benchmarks.rows.checkpoints:measure",
     "last": "benchmarks.rows.checkpoints:measure_last",
@@ -30,7 +31,10 @@ TOPICS = {
     "checkout": "benchmarks.rows.artifacts:measure_checkout",
     "versions": "benchmarks.rows.artifacts:measure_versions",
     "upload": "benchmarks.rows.upload:measure",
+    "push": "benchmarks.rows.share:measure_push",
+    "pull": "benchmarks.rows.share:measure_pull",
     "session": "benchmarks.rows.session:measure",
+    "hooks": "benchmarks.rows.hooks:measure",
     "kills": "benchmarks.kills:measure",
 }
 

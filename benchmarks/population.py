@@ -19,6 +19,7 @@ from gittrack.git.trees import TreeEditor
 START = 1_760_000_000.0
 APART = 900.0  # seconds between the starts of two runs
 POINTS = 60
+WRITER = "0" * 16  # the clone that recorded them
 BATCH = 20_000  # objects in one pack
 STATES = ["completed"] * 17 + ["failed", "failed", "killed"]
 PACKAGES = "".join(f"package-{number}=={number % 7}.{number % 13}.{number % 5}\n" for number in range(120))
@@ -67,7 +68,7 @@ def start(run_id: str, at: float, head: str | None, params: Mapping[str, Any], c
         "id": run_id, "command": command or "python train.py", "argv": ["python", "train.py"], "cwd": ".",
         "created": codec.format_time(at), "user": {"name": "Ann Example", "email": "ann@example.org"}, "host": "bench",
         "base": head, "snapshot": head, "state": None, "experiment": "sweep", "name": None, "tags": [], "note": None,
-        "left_out": [], "parent": None, "continues": None, "notebook": None, "writer": "0" * 16, "gittrack": "bench",
+        "left_out": [], "parent": None, "continues": None, "notebook": None, "writer": WRITER, "gittrack": "bench",
     }  # fmt: skip
     process = {
         "e": "process", "boot": "0", "format": 2, "host": "bench", "machine": None, "pid": 1, "pidns": 1, "ppid": 0,
