@@ -2,6 +2,7 @@
 
 import os
 import re
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -99,10 +100,10 @@ def _line(change: RefChange, zero: str) -> str:
 
 
 def _run(git: Git, args: tuple[str, ...], said: bytes, changes: Sequence[RefChange], lock: int) -> None:
-    result = git.call(*args, input=said, keep=(lock,))
-    if result.code == 0:
+    code, err = _finished(git, args, said, lock)
+    if code == 0:
         return
-    text = os.fsdecode(result.err).strip()
+    text = os.fsdecode(err).strip()
     locked = _LOCKED.search(text)
     if locked:
         raise Busy(refnames.locked(locked[1]))
@@ -112,7 +113,22 @@ def _run(git: Git, args: tuple[str, ...], said: bytes, changes: Sequence[RefChan
     if match:
         at = next((change for change in changes if f"'{change.ref}'" in text), changes[0])
         raise refnames.moved(at, match[1] or _state(text))
-    raise failure(("update-ref",), result.code, result.err, git.paths)
+    raise failure(("update-ref",), code, err, git.paths)
+
+
+def _finished(git: Git, args: tuple[str, ...], said: bytes, lock: int) -> tuple[int, bytes]:
+    """Exit code and complaints. An interrupt waits for it: git, killed, would leave a lock file for each ref."""
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        given.write(said)
+        given.seek(0)
+        process = git.popen(*args, stdin=given, stdout=out, stderr=err, own_session=True, keep=(lock,))
+        try:
+            process.wait()
+        except BaseException:
+            process.wait()
+            raise
+        err.seek(0)
+        return process.returncode, err.read()
 
 
 def _state(text: str) -> str | None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -138,3 +139,34 @@ def test_git_packs_and_moves_other_refs_meanwhile_and_loses_none(
     assert opened.refs("refs/track/runs/") == {}
     found = git("for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags").split()
     assert set(found) == {"main", "v1", "v2", *(f"{kind}{number}" for kind in "bt" for number in range(1, 9))}
+
+
+def test_an_interrupt_leaves_no_lock_behind(repo: Path, opened: Repository, git: Git, tmp_path: Path) -> None:
+    """A hook of git holds it still after it has locked the refs; then the user presses Ctrl-C."""
+    head = git("rev-parse", "HEAD")
+    loose = {f"refs/track/runs/{number:02x}/{number:020x}": head for number in range(70)}
+    opened.update_refs([RefChange(ref, None, oid) for ref, oid in loose.items()])
+    there, go = tmp_path / "there", tmp_path / "go"
+    os.mkfifo(go)
+    hook = repo / ".git/hooks/reference-transaction"
+    hook.write_text(f'#!/bin/sh\n[ "$1" = prepared ] && mkdir {there} 2>/dev/null && cat {go} >/dev/null\nexit 0\n')
+    hook.chmod(0o755)
+    program = f"""
+import os
+from gittrack.git.discover import discover
+from gittrack.git.open import open_repository
+from gittrack.git.repository import RefChange
+repo = open_repository(discover({str(repo)!r}, os.environ), os.environ, "cli")
+repo.update_refs([RefChange(ref, oid, None) for ref, oid in repo.refs("refs/track/runs/").items()])
+"""
+    running = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, start_new_session=True)
+    while not there.exists() and running.poll() is None:
+        time.sleep(0.01)
+    os.killpg(running.pid, signal.SIGINT)
+    with open(go, "w"):
+        pass
+    _, said = running.communicate(timeout=60)
+    assert b"KeyboardInterrupt" in said
+    assert list((repo / ".git/refs").rglob("*.lock")) == []
+    assert opened.refs("refs/track/runs/") == {}
+    git("fsck", "--strict")
