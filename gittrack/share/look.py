@@ -51,7 +51,8 @@ def remote(repo: Repository, name: str, progress: network.Progress | None = None
     # What is in the lists of this clone has no ref here any more, or has one again on purpose.
     lists = {ref: oid for ref, oid in said.items() if ref.startswith(layout.ARCHIVE) and here.get(ref) != oid}
     listed = archives.archived(repo, lists) if lists else {}
-    return Remote(name, url, There(refs, listed), graves, _lost(repo, url, refs, here))
+    lost = remotes.lost(remotes.load(repo.paths, url), refs, here)
+    return Remote(name, url, There(refs, listed), graves, tuple(lost))
 
 
 def _is_said(ref: str) -> bool:
@@ -69,12 +70,6 @@ def _graves(repo: Repository, there: Mapping[str, str]) -> Tombstones:
     ours = logs.tombstones(repo)
     theirs = logs.tombstones(repo, {ref.removeprefix(layout.LOG): oid for ref, oid in there.items()})
     return Tombstones(ours.runs | theirs.runs, ours.oids | theirs.oids)
-
-
-def _lost(repo: Repository, url: str, refs: Mapping[str, str], here: Mapping[str, str]) -> tuple[str, ...]:
-    """Refs that were seen there, are here as they were, and are gone there."""
-    seen = remotes.load(repo.paths, url)
-    return tuple(ref for ref, oid in (seen.refs if seen else {}).items() if ref not in refs and here.get(ref) == oid)
 
 
 def me(repo: Repository) -> frozenset[str]:

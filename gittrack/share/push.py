@@ -7,7 +7,7 @@ before, for `git track undo`.
 
 import os
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from gittrack import errors
@@ -160,7 +160,8 @@ def push(
             proven = notes
         if not failed and broken is None:
             break
-        adapted = _adapted(notes, failed, broken, say, size) if attempt < _TRIES - 1 else None
+        gone = {change.ref for change in todo.every if change.new is None}
+        adapted = _adapted(notes, failed, gone, broken, say, size) if attempt < _TRIES - 1 else None
         if adapted is None:
             if broken is not None and not moved:
                 raise broken
@@ -223,13 +224,21 @@ def groups(todo: Plan, atomic: bool, batch: int) -> list[tuple[list[RefChange], 
 
 
 def _adapted(
-    notes: Manners, failed: dict[str, Outcome], broken: errors.RemoteFailed | None, say: Say, size: int
+    notes: Manners,
+    failed: dict[str, Outcome],
+    gone: Collection[str],
+    broken: errors.RemoteFailed | None,
+    say: Say,
+    size: int,
 ) -> Manners | None:
-    """How to go about it the next time, after pushes of at most `size` refs; None where another try is of no use."""
+    """How to go about it the next time, after pushes of at most `size` refs; None where another try is of no use.
+
+    `gone`: the refs that were to be deleted.
+    """
     kinds = {one.kind for one in failed.values()} | ({broken.kind} if broken else set())
     if remote_errors.NOT_ATOMIC in kinds:
         return notes._replace(atomic=False)
-    if remote_errors.NO_DELETION in kinds:
+    if remote_errors.NO_DELETION in kinds or _only_deletions(failed, gone):
         return notes._replace(deletes=False)
     if remote_errors.LIMITED in kinds:
         said = "; ".join(one.said for one in failed.values())
@@ -245,6 +254,12 @@ def _adapted(
         smaller = min(size, len(failed) or size) // 2
         return notes._replace(batch=smaller) if smaller else None
     return None
+
+
+def _only_deletions(failed: Mapping[str, Outcome], gone: Collection[str]) -> bool:
+    """Whether a hook that judges ref by ref refuses deletions, and nothing else."""
+    refused = {ref: one.said for ref, one in failed.items() if one.kind == remote_errors.HOOK}
+    return bool(refused) and all(ref in gone and "pre-receive" not in said for ref, said in refused.items())
 
 
 def _unsure(todo: Plan, moved: Collection[str], broken: errors.RemoteFailed | None) -> dict[str, Outcome]:
