@@ -26,7 +26,7 @@ class Judged(NamedTuple):
     refused: dict[str, str]  # ref -> why
     aside: dict[str, str]  # the same, of what is kept to be looked at
     ops: list[Op]  # what the logs add
-    listed: dict[str, Mapping[str, str]]  # ref of a list -> the runs that it adds
+    lists: dict[str, incoming_archives.Verdict]  # on those that are taken, by ref
     ours: str | None = None  # a log that somebody else wrote under our id
 
 
@@ -85,7 +85,7 @@ def judge(
         else:
             found.changes.append(RefChange(ref, local.get(ref), oid))
     moved = {change.ref for change in found.changes}
-    let_go = incoming_archives.let_go(repo, local, there, found.listed)
+    let_go = incoming_archives.let_go(repo, local, there, found.lists)
     found.changes.extend(change for change in let_go if change.ref not in moved)
     return found._replace(ours=ours)
 
@@ -107,7 +107,7 @@ def _archives(
             found.refused[ref] = verdict.why
         else:
             here.listed.update(verdict.tips)
-            found.listed[ref] = verdict.tips
+            found.lists[ref] = verdict
             found.changes.append(RefChange(ref, local.get(ref), oid))
     for kind, part in ((validate.RECORDS, "records"), (validate.ARCHIVED_CODE, "code")):
         for ref, oid in _of(came, kind).items():

@@ -14,16 +14,18 @@ from gittrack.core.annotations import Tombstones
 from gittrack.git import objects
 from gittrack.git.objects import Object
 from gittrack.git.repository import RefChange, Repository
-from gittrack.runs import archive_trees, archives, live, segments
+from gittrack.runs import archive_trees, archives, live, operations, segments
 from gittrack.share import validate
 
 
 class Verdict(NamedTuple):
-    """`why` it is not taken; `contradicts`: it is kept aside, to be looked at. `tips`: the runs that it adds."""
+    """`why` it is not taken; `contradicts`: it is kept aside, to be looked at. `tips`: the runs that it adds; `older`:
+    those of them of which an earlier state has a ref here."""
 
     why: str | None = None
     contradicts: bool = False
     tips: Mapping[str, str] = {}
+    older: frozenset[str] = frozenset()
 
 
 class Known(NamedTuple):
@@ -60,15 +62,13 @@ def judge_list(repo: Repository, old: str | None, new: str, here: Known, grave: 
     if lost:
         return Verdict(f"it has lost, or changed, {_few(lost)}, which nobody purged", True)
     added = {run_id: tip for run_id, tip in lines.items() if run_id not in before}
-    other = [run_id for run_id, tip in added.items() if here.listed.get(run_id, tip) != tip]
-    other += [
-        run_id
-        for run_id, tip in added.items()
-        if here.loose.get(run_id, tip) != tip and not _went_on(repo, here.loose[run_id], _line(now, run_id))
-    ]
+    other = {run_id for run_id, tip in added.items() if here.listed.get(run_id, tip) != tip}
+    differing = [run_id for run_id, tip in added.items() if here.loose.get(run_id, tip) != tip]
+    older = frozenset(one for one in differing if _went_on(repo, here.loose[one], _line(now, one)))
+    other |= set(differing) - older
     if other:
-        return Verdict(f"it says something else than is known of {_few(other)}", True)
-    return Verdict(None, False, added)
+        return Verdict(f"it says something else than is known of {_few(sorted(other))}", True)
+    return Verdict(None, False, added, older)
 
 
 def judge_part(repo: Repository, part: str, old: str | None, new: str, grave: Tombstones) -> str | None:
@@ -89,21 +89,28 @@ def judge_part(repo: Repository, part: str, old: str | None, new: str, grave: To
 
 
 def let_go(
-    repo: Repository, local: Mapping[str, str], there: Mapping[str, str], added: Mapping[str, Mapping[str, str]]
+    repo: Repository, local: Mapping[str, str], there: Mapping[str, str], taken: Mapping[str, Verdict]
 ) -> list[RefChange]:
-    """Runs with refs here that stand, at the same commit, in a list that was taken (its ref -> its runs): their refs
-    go. What no records here have of them is kept in layout.KEPT, written here."""
-    chosen: dict[str, str] = {}
-    for ref, runs in added.items():
-        if f"{ref.removesuffix('list')}records" in there:  # else the only copy may be here
-            chosen |= {run_id: tip for run_id, tip in runs.items() if local.get(layout.run_ref(run_id)) == tip}
-    chosen = {run_id: tip for run_id, tip in chosen.items() if not os.path.isdir(live.folder(repo.paths, run_id))}
-    if not chosen:
-        return []
-    held = archive_trees.standing(repo, list(chosen))
-    lacking = {run_id: tip for run_id, tip in chosen.items() if tip not in held.get(run_id, ())}
+    """Runs with refs here that stand in a list that was taken (by its ref): their refs go. What no records here have of
+    them is kept in layout.KEPT, written here; an earlier state than the list has is kept for an undo alone."""
+    same: dict[str, str] = {}
+    older: dict[str, str] = {}
+    for ref, verdict in taken.items():
+        if f"{ref.removesuffix('list')}records" not in there:  # the only copy may be here
+            continue
+        for run_id, tip in verdict.tips.items():
+            found = local.get(layout.run_ref(run_id))
+            if (
+                found
+                and (found == tip or run_id in verdict.older)
+                and not os.path.isdir(live.folder(repo.paths, run_id))
+            ):
+                (same if found == tip else older)[run_id] = found
+    held = archive_trees.standing(repo, list(same)) if same else {}
+    lacking = {run_id: tip for run_id, tip in same.items() if tip not in held.get(run_id, ())}
     changes = _kept(repo, lacking, local.get(layout.KEPT)) if lacking else []
-    return [*changes, *(RefChange(layout.run_ref(run_id), tip, None) for run_id, tip in chosen.items())]
+    changes += [RefChange(operations.keep_ref(tip), None, tip) for tip in older.values()]
+    return [*changes, *(RefChange(layout.run_ref(run_id), tip, None) for run_id, tip in {**same, **older}.items())]
 
 
 def _kept(repo: Repository, runs: Mapping[str, str], old: str | None) -> list[RefChange]:

@@ -210,7 +210,7 @@ def _pull(
         new=new,
         more=more,
         annotations=len(judged.ops),
-        archived=sum(map(len, judged.listed.values())),
+        archived=sum(len(verdict.tips) for verdict in judged.lists.values()),
         moved=len(moved),
         code=kinds.count(CODE) + kinds.count(ARCHIVED_CODE),
         refused=refused,
