@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -118,17 +119,28 @@ def _run(git: Git, args: tuple[str, ...], said: bytes, changes: Sequence[RefChan
 
 def _finished(git: Git, args: tuple[str, ...], said: bytes, lock: int) -> tuple[int, bytes]:
     """Exit code and complaints. An interrupt waits for it: git, killed, would leave a lock file for each ref."""
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        given.write(said)
-        given.seek(0)
-        process = git.popen(*args, stdin=given, stdout=out, stderr=err, own_session=True, keep=(lock,))
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = git.popen(*args, stdin=subprocess.PIPE, stdout=out, stderr=err, own_session=True, keep=(lock,))
+        assert process.stdin is not None
         try:
-            process.wait()
-        except BaseException:
-            process.wait()
-            raise
+            try:
+                process.stdin.write(said)
+            finally:
+                process.stdin.close()
+        except BrokenPipeError:  # it says why
+            pass
+        finally:
+            _wait(process)
         err.seek(0)
         return process.returncode, err.read()
+
+
+def _wait(process: "subprocess.Popen[bytes]") -> None:
+    try:
+        process.wait()
+    except BaseException:
+        process.wait()
+        raise
 
 
 def _state(text: str) -> str | None:
