@@ -26,6 +26,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "ps": Entry("gittrack.cli.ps:ps", "List the runs that are going on, with their progress."),
         "show": Entry("gittrack.cli.show:show", "Show one run."),
         "logs": Entry("gittrack.cli.logs:logs", "Print the recorded console of a run."),
+        "tree": Entry("gittrack.cli.tree:tree", "Draw which run came from which."),
     },
     "Files": {
         "artifacts": Entry("gittrack.cli.artifacts:artifacts", "List the files that were kept with a run."),
