@@ -5,8 +5,8 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 
-from gittrack.hook import runs_here
 from gittrack.hook.place import Place, here
+from gittrack.lazy import lazy
 from gittrack.runs import links
 
 _OID = r"[0-9a-f]{40}(?:[0-9a-f]{24})?"
@@ -20,7 +20,7 @@ def committed(environ: Mapping[str, str], _args: Sequence[str]) -> bool:
     said = place.git.run("log", "-1", "--no-show-signature", "--format=%H %T%n%B", "HEAD").decode("utf-8", "replace")
     head, _, message = said.partition("\n")
     commit, tree = head.split(" ")
-    run = runs_here.of_tree(place, tree)
+    run = lazy("gittrack.hook.runs_here").of_tree(place, tree)
     for one in dict.fromkeys([*links.named(message), *([run] if run else [])]):
         links.add(place.paths, commit, one)
     return False

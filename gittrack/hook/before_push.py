@@ -6,7 +6,6 @@ got runs nothing is sent unasked, since that publishes more than the branch does
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -89,7 +88,7 @@ def _missing(place: Place, url: str, runs: Sequence[str]) -> list[str]:
 def _pushed(environ: Mapping[str, str], words: Sequence[str]) -> str:
     """Why it did not work, or nothing. `--yes` is not given: what would have to be asked is not for a hook."""
     beside = os.path.join(os.path.dirname(sys.argv[0]), "git-track")
-    program = beside if os.path.isfile(beside) else shutil.which("git-track") or "git-track"
+    program = beside if os.path.isfile(beside) else lazy("shutil").which("git-track") or "git-track"
     try:
         done = subprocess.run(
             [program, "push", *words],

@@ -6,12 +6,11 @@ is an empty one, and aborts. Of ours it does not know, so the commit-msg hook em
 
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 
 from gittrack.git.command import Git
-from gittrack.hook import runs_here
 from gittrack.hook.place import Place, here
+from gittrack.lazy import lazy
 from gittrack.runs.links import TRAILER, named
 
 _NOT_OURS = ("merge", "squash")  # what `git commit` says of where the message comes from
@@ -29,7 +28,7 @@ def prepare(environ: Mapping[str, str], args: Sequence[str]) -> bool:
     if not place.tracked:
         return False
     tree = _tree(place)
-    run = runs_here.of_tree(place, tree) if tree else None
+    run = lazy("gittrack.hook.runs_here").of_tree(place, tree) if tree else None
     if run is None:
         return False
     with open(path, "rb") as file:
@@ -61,7 +60,8 @@ def _tree(place: Place) -> str | None:
     os.makedirs(folder, exist_ok=True)
     copy = os.path.join(folder, f"index-{os.getpid()}-{os.urandom(4).hex()}")
     try:
-        shutil.copy2(index, copy)
+        with open(index, "rb") as source, open(copy, "wb") as target:
+            target.write(source.read())
         done = place.git.call("-c", "core.splitIndex=false", "write-tree", env={"GIT_INDEX_FILE": copy})
     finally:
         for leftover in (copy, copy + ".lock"):

@@ -6,13 +6,15 @@ git tells a hook by GIT_INDEX_FILE which index that is: of `git commit -a` and `
 
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from gittrack.config import settings
-from gittrack.config.settings import Settings
 from gittrack.git import command
 from gittrack.git.command import Git
 from gittrack.git.discover import Paths, discover
+from gittrack.lazy import lazy
+
+if TYPE_CHECKING:
+    from gittrack.config.settings import Settings
 
 _OF_HOOKS = frozenset(("cache", "tmp"))
 
@@ -31,9 +33,10 @@ class Place(NamedTuple):
         except (FileNotFoundError, NotADirectoryError):
             return False
 
-    def settings(self) -> Settings:
-        """Raises BadConfig."""
-        return settings.load(self.paths, self.environ, command.config(self.git))
+    def settings(self) -> "Settings":
+        """Raises BadConfig. Only one hook needs them: they cost the others 10 ms."""
+        found: Settings = lazy("gittrack.config.settings").load(self.paths, self.environ, command.config(self.git))
+        return found
 
 
 def here(environ: Mapping[str, str]) -> Place:
