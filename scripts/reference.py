@@ -4,6 +4,7 @@ A test runs the same functions and compares, so that none of them can fall behin
 """
 
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -137,7 +138,7 @@ def _roff(text: str) -> str:
     return "\\&" + escaped if escaped.startswith(".") else escaped
 
 
-OUTPUTS = {
+OUTPUTS: dict[str, Callable[[], str]] = {
     "docs/commands.md": commands_markdown,
     "docs/errors.md": errors_markdown,
     "man/git-track.1": manual_roff,
