@@ -201,6 +201,7 @@ def _plot(rows: Sequence[Row], metric: str, output: str | None) -> str:
     reader, plotting, repo = lazy("gittrack.runs.reader"), lazy("gittrack.compare.plot"), fresh().repository
     short = lazy("gittrack.compare.listing").short_ids(row.id for row in rows)
     lines = []
+    lazy("gittrack.runs.fetching").records(repo, [row.id for row in having if row.archived])
     for row in having:
         points = reader.series(repo, reader.read(repo, row.id), metric)
         label = f"{row.id[:short]}{f' {row.name}' if row.name else ''}"

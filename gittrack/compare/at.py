@@ -11,6 +11,7 @@ from gittrack.core.events import Metrics
 from gittrack.core.model import Record
 from gittrack.errors import UsageError
 from gittrack.git.repository import Repository
+from gittrack.lazy import lazy
 from gittrack.runs import reader
 from gittrack.runs.row import Row
 
@@ -56,6 +57,8 @@ def of_all(repo: Repository, rows: Sequence[Row], at: At) -> list[Mapping[str, A
     """`values` of each. Beside runs that have a best moment, one that has none (it died too early) has no values."""
     found: list[Mapping[str, Any]] = []
     problem: UsageError | None = None
+    if at.kind != LAST:
+        lazy("gittrack.runs.fetching").records(repo, [row.id for row in rows if row.archived])
     for row in rows:
         try:
             found.append(values(repo, row, at))

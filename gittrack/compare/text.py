@@ -16,7 +16,7 @@ MISSING = "-"
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _STYLE = re.compile("(\x1b\\[[0-9;:]{0,64}m)")
 _OPEN_STYLE = re.compile("(?:\x1b(?:\\[[0-9;:]{0,64})?|\r)\\Z")
-_PLAIN_STYLE = b"\x1b[0m"
+_PLAIN_STYLES = ("\x1b[0m", "\x1b[m")
 _UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
@@ -104,16 +104,16 @@ def _escape(char: str) -> str:
 
 def harmless(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """What a program printed, as UTF-8 text of which a terminal obeys nothing but colours and styles: all else that it
-    might obey is escaped, and the last style is taken back."""
+    might obey is escaped, and a style that is left on is taken back."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    rest, styled = "", False
+    rest, style = "", ""
     for data in pieces:
         text = rest + decoder.decode(data)
         cut = _OPEN_STYLE.search(text)  # it may end within a sequence, or between the two halves of a line end
-        rest = text[cut.start() :] if cut else ""
-        styled = styled or "\033[" in text
-        yield _tamed(text[: cut.start()] if cut else text)
-    yield _tamed(rest + decoder.decode(b"", final=True)) + (_PLAIN_STYLE if styled else b"")
+        rest, text = (text[cut.start() :], text[: cut.start()]) if cut else ("", text)
+        style = ([style, *_STYLE.findall(text)])[-1]
+        yield _tamed(text)
+    yield _tamed(rest + decoder.decode(b"", final=True)) + (b"" if style in ("", *_PLAIN_STYLES) else b"\x1b[0m")
 
 
 def _tamed(text: str) -> bytes:

@@ -5,7 +5,8 @@ reachable there. Of a server that gives only what stands under a ref, the whole 
 written for it: what came is a cache, which a gc may take away weeks later.
 """
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from gittrack import errors
@@ -36,6 +37,24 @@ def record(repo: Repository, run_id: str, root: str) -> None:
     line = next(iter(listed.values()), None)
     if line is not None:
         _compare(repo, root, line)
+
+
+def records(repo: Repository, ids: Collection[str]) -> None:
+    """The records of these archived runs in one transfer, for who is going to read them one by one. What does not come
+    by this is fetched, or said to be missing, when it is read."""
+    trees: dict[str, str] = {}
+    for ref, tip in archives.lists(repo).items() if ids else ():
+        for data in archives.list_segments(repo, tip):
+            for run_id in {run_id for run_id, _, _ in archive.tips(data)} & set(ids):
+                if (line := archive.line_of(data, run_id)) is not None and not repo.exists(line.tree):
+                    trees[line.tree] = ref
+    if len(trees) > 1:
+        refs = [f"{ref.removesuffix('list')}records" for ref in set(trees.values())]
+        for source in _sources(repo, refs):
+            with contextlib.suppress(errors.RemoteFailed):
+                with telling(f"the records of {len(trees):,} runs from {shown(source.remote)}") as progress:
+                    network.fetch(repo.git, source.remote, trees, progress)
+                return
 
 
 def snapshot(repo: Repository, run_id: str, oid: str) -> None:

@@ -110,3 +110,25 @@ def test_in_a_partial_clone_a_pull_shows_the_same_table(
     carl.track("pull")
     team.same([ann, carl])
     assert "changed" in carl.track("logs", "one").stdout
+
+
+@pytest.mark.parametrize("how", [("--at", "step=1"), ("--plot", "loss")], ids=str)
+def test_a_comparison_fetches_all_its_records_at_once(
+    how: tuple[str, str], served_runs: team.Clone, bare: git_servers.Bare, tmp_path: Path
+) -> None:
+    carl = team.cloned(bare.url, tmp_path / "carl")
+    carl.track("pull")
+    compared = carl.track("compare", "--all", *how)
+    assert compared.stderr.count("fetching") == 1
+    assert "the records of 5 runs" in compared.stderr
+    assert compared.stdout == served_runs.track("compare", "--all", *how).stdout
+
+
+@pytest.fixture
+def served_runs(bare: git_servers.Bare, repo: Path) -> team.Clone:
+    """A clone whose remote has five archived runs with metrics."""
+    clone = team.first(bare.url, repo)
+    clone.runs(range(5))
+    archive(clone)
+    clone.git("push", "-q", "origin", "refs/track/*:refs/track/*")
+    return clone
