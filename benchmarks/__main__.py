@@ -21,6 +21,7 @@ TOPICS = {
     "version": "benchmarks.rows.start:measure_version",
     "ls": "benchmarks.rows.ls:measure",
     "ls-10000": "benchmarks.rows.ls_many:measure",
+    "archive": "benchmarks.rows.archive:measure",
     "scale": "benchmarks.rows.scale:measure",
     "fold": "benchmarks.rows.fold:measure",
     "checkpoints": "benchmarks.rows.checkpoints:measure",
