@@ -115,12 +115,17 @@ def _others(repo: Repository, here: dict[str, str], wish: Wish, mine: Collection
     """Logs and archives that go along: ours, or all. Where runs are named, only archives that hold one of them."""
     owners = {ref: parts[0] for ref in here if (parts := layout.archive_of_ref(ref))}
     owners |= {ref: ref.removeprefix(layout.LOG) for ref in here if ref.startswith(layout.LOG)}
-    found = [ref for ref, owner in owners.items() if wish.everything or owner in mine]
+    found = [ref for ref, owner in owners.items() if owner in mine or (wish.everything and _is_whole(ref, here))]
     if wish.ids is None:
         return found
     named = [run_id for run_id in wish.ids if layout.run_ref(run_id) not in here]
     meant = look.holding(repo, named, [ref for ref in found if ref.startswith(layout.ARCHIVE)], here)
     return [ref for ref in found if ref.startswith(layout.LOG) or ref.rpartition("/")[0] in meant]
+
+
+def _is_whole(ref: str, here: Mapping[str, str]) -> bool:
+    """Whether it is no archive, or one of which more than the list is here: a list must not be there without records."""
+    return not ref.startswith(layout.ARCHIVE) or f"{ref.rpartition('/')[0]}/records" in here
 
 
 def push(
@@ -151,6 +156,8 @@ def push(
         op_id = operations.begin(repo.paths, author.command, author.now, who=author.who, group=group, remote=gone_to)
         size = notes.batch or batch
         done, failed, broken = _send(repo, name, todo, notes, progress, size)
+        if broken is not None:
+            done = _arrived(repo, name, todo, done)
         operations.end(repo.paths, op_id, operations.DONE if done else operations.FAILED)
         moved |= {change.ref: change for change in done}
         ids |= dict.fromkeys(run_id for run_id in todo.runs if layout.run_ref(run_id) in moved)
@@ -165,7 +172,7 @@ def push(
         if adapted is None:
             if broken is not None and not moved:
                 raise broken
-            failed = failed or _unsure(todo, moved, broken)
+            failed = _unsure(todo, moved, broken) if broken else _hidden(failed, prepared.remote)
             break
         notes = adapted
         failed = {}
@@ -206,6 +213,15 @@ def _send(
         if failed:
             return done, failed, None
     return done, {}, None
+
+
+def _arrived(repo: Repository, name: str, todo: Plan, done: list[RefChange]) -> list[RefChange]:
+    """What has moved when a push broke off: a server may do its part when nobody listens any more."""
+    try:
+        there = network.ls_remote(repo.git, name)
+    except errors.RemoteFailed:
+        return done
+    return [change for change in todo.every if there.get(change.ref) == change.new]
 
 
 def groups(todo: Plan, atomic: bool, batch: int) -> list[tuple[list[RefChange], bool]]:
@@ -266,6 +282,15 @@ def _unsure(todo: Plan, moved: Collection[str], broken: errors.RemoteFailed | No
     said = broken.message if broken else "it was not tried"
     kind = broken.kind if broken else remote_errors.OTHER
     return {change.ref: Outcome(kind, said) for change in todo.every if change.ref not in moved}
+
+
+def _hidden(failed: dict[str, Outcome], remote: look.Remote) -> dict[str, Outcome]:
+    """A server that hides refs has them all the same, and then no ref is where it seems to be."""
+    stale = {one.kind for one in failed.values()} <= {remote_errors.STALE, remote_errors.TOGETHER}
+    if remote.there.refs or not stale:
+        return failed
+    said = "it has refs that it does not show (uploadpack.hideRefs)"
+    return {ref: Outcome(remote_errors.HIDDEN, f"{one.said}: {said}") for ref, one in failed.items()}
 
 
 def problem(result: Result, remote: str, wanted: Sequence[str]) -> errors.RemoteFailed | None:
