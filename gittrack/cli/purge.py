@@ -12,7 +12,7 @@ from gittrack.cli.at_remote import shown
 from gittrack.cli.context import Workplace
 from gittrack.cli.progress import Transfer
 from gittrack.compare.card import pretty
-from gittrack.compare.text import line, size
+from gittrack.compare.text import count, line, size
 from gittrack.core.layout import SHORT
 from gittrack.lazy import lazy
 
@@ -61,12 +61,11 @@ def purge(
     with Transfer("looking") as progress:
         seen: Remote | None = sharing.prepare(place.repository, name, progress) if name else None
     found: Plan = sharing.plan(place.repository, ids, _users(place, ids), code)
-    if dry_run or not (yes or as_json):
-        listing = _listing(place, found, name)
-        render.write(pretty(_document(found)) if as_json else listing)
-    elif as_json and not yes:
-        raise errors.UsageError("--json does not ask", "add --yes, or --dry-run")
+    if not as_json:
+        render.write(_listing(place, found, name))
     if dry_run:
+        if as_json:
+            render.write(pretty(_document(found)))
         return 0
     _agree(found, yes)
     sharing.say(place.repository, found, place.author)
@@ -123,8 +122,8 @@ def _users(place: Workplace, ids: Sequence[str]) -> dict[str, list[str]]:
 def _agree(found: "Plan", yes: bool) -> None:
     if yes or not found.targets:
         return
-    count = len(found.targets)
-    text = f"Remove {'this run' if count == 1 else f'these {count} runs'} for good? It cannot be undone"
+    which = "this run" if len(found.targets) == 1 else f"these {len(found.targets)} runs"
+    text = f"Remove {which} for good? It cannot be undone"
     if not (sys.stdin.isatty() and typer.confirm(text, err=True)):
         raise errors.UsageError("nothing was purged", "`git track purge --yes` does not ask")
 
@@ -133,9 +132,9 @@ def _listing(place: Workplace, found: "Plan", name: str | None) -> str:
     lines = [f"  {one.id[:SHORT]}  {_command(place, one.id)}\n{_code(one)}" for one in found.targets]
     lines += [f"  {run_id[:SHORT]}  purged before; what is left of it goes\n" for run_id in found.gone]
     head = f"gone for good, here{f' and at {shown(name)}' if name else ''}:\n"
-    count = len(found.files)
-    files = f"{count} objects of this clone's store, {size(sum(found.files.values()))}\n" if count else ""
-    return head + "".join(lines) + f"{len(found.refs)} refs here\n" + files
+    objects = count(len(found.files), "object")
+    files = f"{objects} of this clone's store, {size(sum(found.files.values()))}\n" if found.files else ""
+    return head + "".join(lines) + f"{count(len(found.refs), 'ref')} here\n" + files
 
 
 def _command(place: Workplace, run_id: str) -> str:
@@ -161,28 +160,32 @@ def _few(names: Sequence[str]) -> str:
 
 def _outside(outside: "Outside", name: str | None) -> str:
     cleaned = outside.cleaned
-    lines = [f"{where}: {count} objects removed\n" for where, count in outside.store.items() if count]
+    lines = [f"{where}: {count(each, 'object')} removed\n" for where, each in outside.store.items() if each]
     if name and cleaned.moved:
         gone = sum(one.new is None for one in cleaned.moved)
-        lines.append(f"{shown(name)}: {gone} refs removed, {len(cleaned.moved) - gone} written anew\n")
+        lines.append(f"{shown(name)}: {count(gone, 'ref')} removed, {len(cleaned.moved) - gone} written anew\n")
+    if outside.lfs:
+        files = f"{count(outside.lfs, 'file')} of it {'is' if outside.lfs == 1 else 'are'} with git-lfs"
+        lines.append(f"{shown(name or '')}: {files}, which has no way to delete: its host has to\n")
     lines += [f"{shown(name or '')}: {ref} is still there: {line(one.said)}\n" for ref, one in cleaned.failed.items()]
     return "".join(lines)
 
 
 def _buried(buried: "Buried") -> str:
     erased = buried.erased
-    lines = [f"here: {buried.refs} refs and {erased.objects} git objects removed\n"]
+    lines = [f"here: {count(buried.refs, 'ref')} and {count(erased.objects, 'git object')} removed\n"]
     if buried.files:
-        lines.append(f"here: {len(buried.files)} objects of the store removed, {size(sum(buried.files.values()))}\n")
+        files = count(len(buried.files), "object")
+        lines.append(f"here: {files} of the store removed, {size(sum(buried.files.values()))}\n")
     if buried.unsure:
         lines.append(f"no file was removed from this clone's store: {line(buried.unsure)}\n")
     if erased.held:
         lines.append(
-            f"{len(erased.held)} of its objects stay: commits that nothing names any more need them, which are not "
-            "gittrack's; `git reflog expire --expire=now --all && git gc --prune=now` removes these\n"
+            f"{count(len(erased.held), 'object')} of it stay: commits that nothing names any more, and that are not "
+            "gittrack's, need them; `git reflog expire --expire=now --all && git gc --prune=now` removes these\n"
         )
     if erased.borrowed:
-        lines.append(f"{len(erased.borrowed)} of its objects lie in a repository that this one borrows from\n")
+        lines.append(f"{count(len(erased.borrowed), 'object')} of it lie in a repository that this one borrows from\n")
     return "".join(lines)
 
 
@@ -229,6 +232,7 @@ def _result(outside: "Outside", buried: "Buried") -> Mapping[str, Any]:
             "failed": {ref: one.said for ref, one in outside.cleaned.failed.items()},
         },
         "stores": dict(outside.store),
+        "lfs": outside.lfs,
         "objects": buried.erased.objects,
         "held": sorted(buried.erased.held),
         "freed": buried.erased.freed + sum(buried.files.values()),

@@ -217,6 +217,13 @@ def on_remote(repo: Repository, remote: str) -> dict[str, int]:
         return {key: each.size for key, each in datarefs.read_lists(at.git).items()}
 
 
+def with_lfs(repo: Repository, remote: str) -> set[str]:
+    """sha256 of the files that git-lfs has at the remote, as far as this clone knows."""
+    with contextlib.suppress(errors.Unsupported, errors.StoreFailed):
+        return known.load(repo.paths, lfs.address(repo, remote))
+    return set()
+
+
 def forget(repo: Repository, remote: str) -> None:
     """Forget which files the remote has: it is asked again before the next push."""
     known.forget(repo.paths, _place(repo, remote))

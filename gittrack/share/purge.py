@@ -56,6 +56,7 @@ class Outside(NamedTuple):
     cleaned: cleaning.Cleaned
     store: Mapping[str, int]
     problems: tuple[errors.GittrackError, ...]
+    lfs: int = 0  # files that git-lfs has at the remote, which has no way to delete them
 
 
 def plan(repo: Repository, ids: Sequence[str], users: Mapping[str, Collection[str]], code: bool = False) -> Plan:
@@ -151,11 +152,12 @@ def outside(
     for content in stores.opened(repo, settings) if digests else ():
         _try(problems, functools.partial(_empty, content, digests, others, emptied))
     cleaned: list[cleaning.Cleaned] = []
+    with_lfs = digests & embedded.with_lfs(repo, remote.name) if remote and digests else set()
     if remote is not None:
         if embedded.is_shared(settings.store) and found.files:
             _try(problems, lambda: _data(repo, remote.name, list(found.files), emptied))
         _try(problems, lambda: cleaned.append(_refs(repo, found, remote, progress)))
-    return Outside(cleaned[0] if cleaned else cleaning.Cleaned(), emptied, tuple(problems))
+    return Outside(cleaned[0] if cleaned else cleaning.Cleaned(), emptied, tuple(problems), len(with_lfs))
 
 
 def _try(problems: list[errors.GittrackError], work: Callable[[], object]) -> None:
