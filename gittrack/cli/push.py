@@ -27,7 +27,7 @@ WHY = {
     "purged": "purged",
     "deleted": "deleted from the lists",
     "other": "the remote has another record of it",
-    "diverged": "the remote has something else there",
+    "diverged": "the remote has something else there (`git track pull` looks at it)",
 }
 
 

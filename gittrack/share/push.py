@@ -124,7 +124,7 @@ def _others(repo: Repository, here: dict[str, str], wish: Wish, mine: Collection
 
 
 def _is_whole(ref: str, here: Mapping[str, str]) -> bool:
-    """Whether it is no archive, or one of which more than the list is here: a list must not be there without records."""
+    """Whether it is no archive, or one of which more is here than the list, which must not be there alone."""
     return not ref.startswith(layout.ARCHIVE) or f"{ref.rpartition('/')[0]}/records" in here
 
 

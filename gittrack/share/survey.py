@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from gittrack.core import layout
 from gittrack.core.redact import Redactor
+from gittrack.git.command import config
 from gittrack.git.repository import Repository
 from gittrack.runs import archives, remotes, stores
 from gittrack.share.look import Known
@@ -88,7 +89,8 @@ def _objects(repo: Repository, tips: Sequence[str], known: Sequence[str]) -> Ite
     if not tips:
         return
     given = "".join(f"{one}\n" for one in (*tips, *(f"^{one}" for one in known))).encode()
-    listed = repo.git.lines("rev-list", "--objects", "--stdin", input=given)
+    partial = ("--exclude-promisor-objects",) if "extensions.partialclone" in config(repo.git) else ()
+    listed = repo.git.lines("rev-list", "--objects", *partial, "--stdin", input=given)
     form = "--batch-check=%(objecttype) %(objectsize) %(objectsize:disk)"
     asked = "".join(f"{line.partition(' ')[0]}\n" for line in listed).encode()
     for line, answer in zip(listed, repo.git.lines("cat-file", form, input=asked), strict=True):
