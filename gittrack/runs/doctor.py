@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from gittrack import errors
-from gittrack.runs import checks_archives, checks_files, checks_records, checks_remotes, checks_repository
+from gittrack.runs import checks_archives, checks_files, checks_hooks, checks_records, checks_remotes, checks_repository
 from gittrack.runs.findings import ERROR, Finding, Patient
 
 Check = Callable[[Patient], Iterator[Finding]]
@@ -16,6 +16,7 @@ CHECKS: tuple[Check, ...] = (
     checks_repository.file_system,
     checks_repository.load,
     checks_repository.writer_binding,
+    checks_hooks.installed,
     checks_records.records,
     checks_archives.lists,
     checks_records.objects,
