@@ -55,6 +55,7 @@ def pull(
     if dry_run:
         return _tell_news(remote, as_json)
     place, author = here(), here().author
+    author = author._replace(command=_shown(author.command))  # a URL may hold a password
     sharing: Any = lazy("gittrack.share.pull")
     code, artifacts = code or everything, artifacts or everything
     records = records or artifacts  # they say which files there are

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from gittrack import errors
 from gittrack.core import layout
 from gittrack.git import network, stamp
+from gittrack.git.lfs import shown
 from gittrack.git.repository import Repository
 from gittrack.runs import archives, logs, operations, parting, remotes
 from gittrack.runs.annotations import Author
@@ -227,4 +228,5 @@ def _nothing(remote: str) -> Result:
 
 
 def _keep_settled(repo: Repository, remote: str, there: Mapping[str, str], seen: str) -> None:
-    settled.save(repo.paths, repo.git.environ, remote, there, seen, default=remote == remotes.meant(repo.git))
+    if shown(remote) == remote:  # no password is kept
+        settled.save(repo.paths, repo.git.environ, remote, there, seen, default=remote == remotes.meant(repo.git))

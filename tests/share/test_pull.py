@@ -132,3 +132,13 @@ def test_a_remote_that_is_gone_is_said_with_a_way_on(bob: team.Clone, bare: git_
     said = bob.track("pull", code=84).stderr
     assert "origin" in said
     assert "git track remote" in said
+
+
+def test_a_password_in_a_url_is_kept_nowhere(bob: team.Clone, bare: git_servers.Bare) -> None:
+    url = bare.url.replace("file://", "file://ann:s3cret@")
+    bob.git("config", f"url.{bare.url}.insteadOf", url)
+    for _ in range(2):
+        bob.track("pull", url)
+    kept = [path for path in (bob.path / ".git" / "track").rglob("*") if path.is_file()]
+    assert kept
+    assert not [path for path in kept if b"s3cret" in path.read_bytes()]
