@@ -31,14 +31,20 @@ def _seconds(fields: Sequence[int]) -> float:
 
 def fresh(fold: bool = True) -> Workplace:
     """The workplace of this call, its index up to date. Runs that died are folded first, unless told not to."""
+    place = folded() if fold else here()
+    place.index.refresh(lambda: place.repository)
+    return place
+
+
+def folded() -> Workplace:
+    """The workplace of this call, runs that died folded."""
     place = here()
-    if fold and _somebody_died(place):
+    if _somebody_died(place):
         # Where it cannot be written, or somebody else folds, the runs are listed from their journals all the same.
         with contextlib.suppress(errors.GittrackError, OSError):
             lazy("gittrack.runs.folding").fold_dead(
                 place.repository, time.time(), keep=lazy("gittrack.record.storer").later(place.paths)
             )
-    place.index.refresh(lambda: place.repository)
     return place
 
 

@@ -68,7 +68,7 @@ def push(
       git track push --where "tag = paper" --no-code
       git track push --dry-run
     """
-    place = asking.fresh()
+    place = asking.folded()  # the index is not needed, and thousands of new runs would have to be read for it
     remote, runs = meant(place, what or [])
     if (bool(runs) + bool(where) + everything) > 1:
         raise errors.UsageError("give runs, --where or --all, not several of them", "git track help push")
@@ -109,7 +109,9 @@ def _wish(
         ids = frozenset(target.id for target in asking.find_all(runs, deleted=True))
     elif where:
         ids = frozenset(row.id for row in asking.chosen(where, None, None).rows)
-    hidden = frozenset(run_id for run_id, _, _, deleted in place.index.brief() if deleted) if ids is None else ()
+    hidden: set[str] = set()
+    if ids is None:
+        hidden = lazy("gittrack.core.annotations").deleted(lazy("gittrack.runs.logs").operations(place.repository))
     wish: Wish = lazy("gittrack.share.push").Wish(ids, everything, hidden, code, artifacts)
     return wish
 

@@ -180,6 +180,12 @@ def kept_loose(ops: Iterable[Op]) -> set[str]:
     return {run for run, value in last.items() if value is False}
 
 
+def deleted(ops: Iterable[Op]) -> set[str]:
+    """The runs that are not in the lists any more."""
+    last = {op.run: op.value for op in standing(op for op in ops if op.op in ("deleted", "undo"))}
+    return {run for run, value in last.items() if value is True}
+
+
 def purged(ops: Iterable[Op]) -> dict[str, set[str]]:
     """Run id -> the objects of it that nobody may have any more. Whatever else was said, and in whatever order."""
     found: dict[str, set[str]] = {}

@@ -158,3 +158,10 @@ def test_tombstones_forbid_a_run_at_any_cut_and_an_object_under_any_name() -> No
     assert stones.forbid("refs/heads/rescued", "a" * 40)
     assert not stones.forbid(f"refs/track/runs/11/{OTHER}", "f" * 40)
     assert not stones.forbid("refs/track/log/aaaa", None)
+
+
+def test_a_run_is_deleted_until_that_is_taken_back() -> None:
+    ops = [op("deleted", True, 1, op_id="d1"), op("deleted", True, 1, op_id="d2", run=OTHER)]
+    assert annotations.deleted(ops) == {RUN, OTHER}
+    back = [op("undo", ["d1"], 2, op_id="u"), op("deleted", False, 2, op_id="d3", run=OTHER)]
+    assert annotations.deleted([*ops, *back]) == set()
