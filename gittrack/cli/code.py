@@ -119,9 +119,11 @@ def promote(
     if not plan.changes:
         render.say(_nothing(plan))
         return 1
-    made = (
-        None if dry_run else work.promote(place.repository, plan, work.message_of(record, message or ()), place.author)
-    )
+    made, notes = None, []
+    if not dry_run:
+        made, notes = work.promote(place.repository, plan, work.message_of(record, message or ()))
+    for note in notes:
+        render.say(note)
     render.write(_commit_document(plan, made) if as_json else _committed(plan, made))
     return 0
 

@@ -117,7 +117,7 @@ def apply(repo: Repository, plan: Applying, author: Author, force: bool, progres
                 target.put(os.path.join(made, piece.path), piece.path, replace=force or piece.state != NEW)
             elif os.path.lexists(os.path.join(plan.root, piece.path)):
                 target.remove(piece.path)
-                _tidy(plan.root, piece.path)
+                tidy(plan.root, piece.path)
             progress(1)
         operation = target.operation
     origins.note(repo.git, origins.Origin(plan.code.run, None, origins.APPLY), operation)
@@ -219,8 +219,8 @@ def left_out(found: Code) -> list[str]:
     return [f"not in the snapshot, so not here either: {shown}"]
 
 
-def _tidy(root: str, path: str) -> None:
-    """git leaves no empty folder behind, either."""
+def tidy(root: str, path: str) -> None:
+    """Remove the folders that `path` was the last file of: git leaves no empty folder behind, either."""
     folder = os.path.dirname(path)
     while folder:
         try:

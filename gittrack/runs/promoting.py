@@ -5,6 +5,7 @@ user has staged stays staged and is not in the commit. Afterwards files and inde
 follow, as they would by `git switch`; files that he has changed stay as they are.
 """
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from gittrack.git.repository import Repository
 from gittrack.git.status import operation
 from gittrack.git.temporary_index import TemporaryIndex, temporary_index
 from gittrack.runs import checkout_plan, code, links, placing
-from gittrack.runs.annotations import Author
+from gittrack.runs.applying import tidy
 from gittrack.runs.code import Code
 
 _SUBJECT = 72  # characters that `git log --oneline` shows whole on most terminals
@@ -27,7 +28,7 @@ _SUBJECT = 72  # characters that `git log --oneline` shows whole on most termina
 
 class Promoting(NamedTuple):
     """What would be committed. `follow` are the files that come into the work tree, `stay` those that the user has
-    changed; `staged` the index entries that are to be as in the new commit."""
+    changed; `staged` the index entries that are to be as in the new commit, `sparse` those that have no file."""
 
     code: Code
     head: str | None
@@ -37,6 +38,7 @@ class Promoting(NamedTuple):
     follow: Sequence[str] = ()
     stay: Sequence[str] = ()
     staged: Sequence[Change] = ()
+    sparse: Sequence[str] = ()
 
 
 def prepare(repo: Repository, record: Record) -> Promoting:
@@ -66,8 +68,8 @@ def prepare(repo: Repository, record: Record) -> Promoting:
     return _compared(repo, plan) if changes else plan
 
 
-def promote(repo: Repository, plan: Promoting, message: str, author: Author) -> str:
-    """Commit, and let index and files follow. Returns the commit.
+def promote(repo: Repository, plan: Promoting, message: str) -> tuple[str, list[str]]:
+    """Commit, and let index and files follow. Returns the commit, and remarks.
 
     Raises GitFailed (also when a hook refuses) and RefConflict: then nothing was done; CannotWrite.
     """
@@ -78,12 +80,7 @@ def promote(repo: Repository, plan: Promoting, message: str, author: Author) -> 
         index.run("read-tree", "--no-sparse-checkout", plan.tree)
         made = _commit(git, index, plan, message)
     links.add(repo.paths, made, plan.code.run)
-    if plan.staged:
-        lines = (f"{one.new_mode} {one.new}\t".encode() + os.fsencode(one.path) + b"\0" for one in plan.staged)
-        git.run("update-index", "-z", "--index-info", input=b"".join(lines))
-    _follow(repo, plan, author)
-    git.call("update-index", "-q", "--refresh")
-    return made
+    return made, _follow(repo, plan)
 
 
 def message_of(record: Record, given: Sequence[str]) -> str:
@@ -113,17 +110,21 @@ def _compared(repo: Repository, plan: Promoting) -> Promoting:
         entries = _entries(index)
         dirty = set(os.fsdecode(index.run("diff-files", "--name-only", "-z", "--ignore-submodules")).split("\0"))
     staged: list[Change] = []
+    sparse: list[str] = []
     follow: list[str] = []
     stay: list[str] = []
     mixed: list[str] = []
     for one in plan.changes:
-        entry = entries.get(one.path, (NOTHING, ""))
-        if entry == (one.new_mode, one.new) or (entry[0] == NOTHING == one.new_mode):
+        tag, *entry = entries.get(one.path, ("", NOTHING, ""))
+        if entry == [one.new_mode, one.new] or (entry[0] == NOTHING == one.new_mode):
             continue  # staged as it will be committed
-        if entry != (one.old_mode, one.old) and not (entry[0] == NOTHING == one.old_mode):
+        if entry != [one.old_mode, one.old] and not (entry[0] == NOTHING == one.old_mode):
             mixed.append(one.path)
             continue
         staged.append(one)
+        if tag == "S" and one.new_mode != NOTHING:
+            sparse.append(one.path)
+            continue
         if SUBMODULE in (one.old_mode, one.new_mode):
             continue
         seen = placing.look(root, one.path)
@@ -137,7 +138,7 @@ def _compared(repo: Repository, plan: Promoting) -> Promoting:
             "commit them first, or unstage them: git restore --staged FILE",
         )
     stay = _differing(repo.git, plan, stay)
-    return plan._replace(follow=follow, stay=stay, staged=staged)
+    return plan._replace(follow=follow, stay=stay, staged=staged, sparse=sparse)
 
 
 def _differing(git: Git, plan: Promoting, stay: Sequence[str]) -> list[str]:
@@ -154,13 +155,14 @@ def _is(git: Git, path: str) -> bool:
     return os.path.lexists(os.path.join(git.paths.worktree or "", path))
 
 
-def _entries(index: TemporaryIndex) -> dict[str, tuple[str, str]]:
+def _entries(index: TemporaryIndex) -> dict[str, tuple[str, str, str]]:
+    """Path -> tag (S: not to be in the work tree), mode, oid."""
     found = {}
-    for field in os.fsdecode(index.run("ls-files", "-s", "-z")).split("\0"):
+    for field in os.fsdecode(index.run("ls-files", "-t", "-s", "-z")).split("\0"):
         head, tab, path = field.partition("\t")
         if tab:
-            mode, oid, _ = head.split(" ")
-            found[path] = (mode, oid)
+            tag, mode, oid, _ = head.split(" ")
+            found[path] = (tag, mode, oid)
     return found
 
 
@@ -183,19 +185,29 @@ def _commit(git: Git, index: TemporaryIndex, plan: Promoting, message: str) -> s
     return git.run("rev-parse", "--verify", "HEAD").decode().strip()
 
 
-def _follow(repo: Repository, plan: Promoting, author: Author) -> None:
-    """Files that were as HEAD had them become as it has them now."""
-    root = repo.paths.worktree
-    if not plan.follow or root is None:
-        return
+def _follow(repo: Repository, plan: Promoting) -> list[str]:
+    """Index entries and files that were as HEAD had them become as it has them now; what could not is said.
+
+    By git itself, and no operation of its own: who takes the commit back takes this back with it.
+    """
+    git, root = repo.git, repo.paths.worktree or ""
+    lines = (f"{one.new_mode} {one.new}\t".encode() + os.fsencode(one.path) + b"\0" for one in plan.staged)
+    done = [git.call("update-index", "-z", "--index-info", input=b"".join(lines))] if plan.staged else []
+    if plan.sparse:
+        done.append(git.call("update-index", "--skip-worktree", "-z", "--stdin", input=_names(plan.sparse)))
     modes = {one.path: one.new_mode for one in plan.changes}
     there = [path for path in plan.follow if modes[path] != NOTHING]
-    with placing.replacing(repo.paths, root, author.command, author.who) as target:
-        made = os.path.join(target.staging, "code")
-        os.mkdir(made)
-        export.write_paths(repo.git, plan.tree, there, made)
-        for path in plan.follow:
-            if modes[path] != NOTHING:
-                target.put(os.path.join(made, path), path, replace=True)
-            elif os.path.lexists(os.path.join(root, path)):
-                target.remove(path)
+    if there:
+        done.append(git.call("checkout-index", "--force", "--index", "--quiet", "-z", "--stdin", input=_names(there)))
+    for path in plan.follow:
+        if modes[path] == NOTHING:
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(root, path))
+            tidy(root, path)
+    git.call("update-index", "-q", "--refresh")
+    failed = [one.err.decode("utf-8", "replace").strip() for one in done if one.code != 0]
+    return [f"the commit was made, but files are not all as it has them ({said}): see `git status`" for said in failed]
+
+
+def _names(paths: Sequence[str]) -> bytes:
+    return b"".join(os.fsencode(path) + b"\0" for path in paths)

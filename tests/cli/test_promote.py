@@ -233,3 +233,40 @@ def test_switching_to_the_branch_refuses_as_git_does_and_then_makes_none(made, g
     assert git("rev-parse", "--abbrev-ref", "HEAD") == "three"
     assert "three\n" in made.read()
     assert made.status() == []
+
+
+def test_what_is_not_in_a_sparse_checkout_stays_out_of_it(made, git, track):
+    made.write("inside/a.py", "a\n")
+    made.write("outside/b.py", "b\n")
+    made.commit("Two folders")
+    run = made.run(lambda: (made.edit("a", "A", "inside/a.py"), made.edit("b", "B", "outside/b.py")))
+    git("sparse-checkout", "set", "inside")
+    track("promote", run[:7], "-m", "Capitals")
+    assert git("show", "HEAD:outside/b.py") == "B"
+    assert made.read("inside/a.py") == "A\n"
+    assert not (made.repo / "outside").exists()
+    assert made.status() == []
+
+
+def test_an_undo_after_it_takes_back_no_files(made, git, track):
+    run = made.run(lambda: made.edit("line 3", "three"))
+    track("promote", run[:7], "-m", "Three")
+    track("undo")  # the recording of the run
+    assert "three\n" in made.read()
+    assert made.status() == []
+
+
+def test_modes_links_and_folders_follow(made, git, track):
+    def change():
+        os.chmod(made.repo / "old.py", 0o755)
+        os.symlink("model.py", made.repo / "link")
+        os.unlink(made.repo / "README")
+        made.write("deep/er/x", "x\n")
+
+    run = made.run(change)
+    track("promote", run[:7], "-m", "All kinds")
+    assert made.status() == []
+    assert os.stat(made.repo / "old.py").st_mode & 0o111
+    assert os.readlink(made.repo / "link") == "model.py"
+    assert made.read("deep/er/x") == "x\n"
+    assert not (made.repo / "README").exists()
