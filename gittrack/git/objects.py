@@ -145,6 +145,14 @@ def parse_commit(data: bytes) -> Commit:
     return Commit(fields[b"tree"].decode("ascii"), tuple(parents), author, authored, committer, committed, message)
 
 
+def links(data: bytes) -> tuple[str, tuple[str, ...]]:
+    """Tree and parents of a commit, without decoding the rest. Raises ValueError when the bytes are no commit."""
+    match = _LINKS.match(data)
+    if match is None:
+        raise ValueError("not a commit")
+    return match[1].decode(), tuple(match[2].decode().split()[1::2])
+
+
 def is_oid(text: str) -> bool:
     """Whether `text` is a whole object id, sha1 or sha256. Whatever goes into a command's input passes here."""
     return _OID.fullmatch(text) is not None
@@ -163,6 +171,7 @@ def unique(objects: Iterable[Object]) -> list[Object]:
 
 
 _OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_LINKS = re.compile(rb"tree ([0-9a-f]{40}(?:[0-9a-f]{24})?)\n((?:parent [0-9a-f]{40,64}\n)*)author ")
 _WHO = re.compile(rb"(.*?) ?(-?\d+) ([-+]\d+)\Z", re.DOTALL)
 _FORBIDDEN = {".", "..", ".git"}  # .git in any case: checked out on macOS it would be the real one
 

@@ -30,7 +30,7 @@ def records(repo: Repository, tip: str | None, runs: Mapping[str, Sequence[Objec
     editor = _editor(repo, tip)
     for run_id, commits in runs.items():
         commits_blob = objects.blob(archive.join(one.data for one in commits), repo.algorithm)
-        trees = _numbered([objects.parse_commit(one.data).tree for one in commits], repo.algorithm)
+        trees = _numbered([objects.links(one.data)[0] for one in commits], repo.algorithm)
         outer = {f"{number:03d}": objects.Entry(objects.DIRECTORY, tree.oid) for number, tree in enumerate(trees)}
         outer[archive.COMMITS] = objects.Entry(objects.FILE, commits_blob.oid)
         whole = objects.tree(outer, repo.algorithm)

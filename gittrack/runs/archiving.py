@@ -54,7 +54,7 @@ class Run(NamedTuple):
 
     @property
     def line(self) -> bytes:
-        tree = objects.parse_commit(self.commits[-1].data).tree
+        tree, _ = objects.links(self.commits[-1].data)
         return lines_.encode(self.id, self.tip, tree, len(self.commits), self.code, self.number, self.values)
 
 
@@ -137,14 +137,14 @@ def _history(repo: Repository, tip: str) -> list[Object]:
     while here is not None:
         try:
             commits.append(Object(here, *repo.read(here)))
-            read = objects.parse_commit(commits[-1].data)
+            tree, parents = objects.links(commits[-1].data)
         except (KeyError, ValueError):  # a shallow clone, or no commit of ours
             raise errors.DamagedRecord("its history is not all in this clone") from None
-        if len(read.parents) > 1:
+        if len(parents) > 1:
             raise errors.DamagedRecord("its history is not that of a run")
-        if not repo.exists(read.tree):
+        if not repo.exists(tree):
             raise errors.DamagedRecord("its records are not all in this clone")
-        here = read.parents[0] if read.parents else None
+        here = parents[0] if parents else None
     return commits[::-1]
 
 

@@ -153,3 +153,13 @@ def test_only_whole_lower_case_hexadecimal_is_an_oid() -> None:
     assert objects.is_oid("0" * 64)
     for text in ("a" * 39, "a" * 41, "A" * 40, "a" * 40 + "\n", "HEAD", ""):
         assert not objects.is_oid(text)
+
+
+@pytest.mark.parametrize("parents", [0, 1, 3])
+def test_the_links_of_a_commit_are_read_without_the_rest(parents: int) -> None:
+    oids = [f"{number:040x}" for number in range(parents)]
+    made = objects.commit("ab" * 20, oids, "Ann <ann@example.org>", 1, "parent of all\n\nauthor ")
+    assert objects.links(made.data) == ("ab" * 20, tuple(oids))
+    for wrong in (b"", b"tree x\n", made.data[1:], made.data.replace(b"author ", b"nobody ", 1)):
+        with pytest.raises(ValueError, match="not a commit"):
+            objects.links(wrong)
