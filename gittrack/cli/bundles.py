@@ -48,7 +48,8 @@ def export(
     about other runs, in the same clones, goes along.
 
     The history of the code can be large: --since origin/main leaves out what everybody has who has cloned the project.
-    Archived runs are written as if they were not. Runs that are still going are left out.
+    Archived runs are written as if they were not. Runs that are still going are
+    left out, and so are deleted ones unless you name them.
 
     Examples:
       git track export best -o best.bundle

@@ -29,7 +29,7 @@ PREFIXES: Mapping[str, str] = {
     "refs/track-remotes/": "seen on remotes",
 }
 ROOTS = ("refs/track/", operations.KEEP, KEPT, "refs/track-remotes/")
-BACKUP = "git bundle create runs.bundle --glob='refs/track/*'"
+BACKUP = "git track export --all -o runs.bundle"
 
 
 class Plan(NamedTuple):
