@@ -184,8 +184,11 @@ def _buried(buried: "Buried") -> str:
             f"{count(len(erased.held), 'object')} of it stay: commits that nothing names any more, and that are not "
             "gittrack's, need them; `git reflog expire --expire=now --all && git gc --prune=now` removes these\n"
         )
-    if erased.borrowed:
-        lines.append(f"{count(len(erased.borrowed), 'object')} of it lie in a repository that this one borrows from\n")
+    if erased.left:
+        lines.append(
+            f"{count(len(erased.left), 'object')} of it stay: in a repository that this one borrows from, or used just "
+            "now; the same command tries again\n"
+        )
     return "".join(lines)
 
 

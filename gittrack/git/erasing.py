@@ -6,6 +6,7 @@ on with it: whichever objects are gone by then, the others are still named.
 
 import contextlib
 import os
+import time
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -18,13 +19,13 @@ NOTE = "erasing"  # in <common dir>/track: the oids that are to go, one a line
 
 
 class Erased(NamedTuple):
-    """`objects`: removed; `freed`: bytes on the disk; `held`: oids of what something else needs, too; `borrowed`: oids
-    that lie in another repository, whose objects this one uses."""
+    """`objects`: removed; `freed`: bytes on the disk; `held`: what something else needs, too; `left`: what lies
+    in another repository, whose objects this one uses, or what somebody was just about to use."""
 
     objects: int = 0
     freed: int = 0
     held: frozenset[str] = frozenset()
-    borrowed: frozenset[str] = frozenset()
+    left: frozenset[str] = frozenset()
 
 
 def is_unfinished(common: str) -> bool:
@@ -32,9 +33,10 @@ def is_unfinished(common: str) -> bool:
     return os.path.exists(_note(common))
 
 
-def erase(repo: Repository, marked: Marked, names: Collection[str]) -> Erased:
+def erase(repo: Repository, marked: Marked, names: Collection[str], wait: float = 0.0) -> Erased:
     """Remove the unreached commits that are `marked`, what hangs below entries of trees called by one of `names`, and
-    what only these reach. The refs that held them must be gone before.
+    what only these reach. The refs that held them must be gone before. `wait`: seconds in which whoever has just
+    written an object comes to name it by a ref; what is used later is seen to be.
 
     Raises RefConflict while a gc runs; GitFailed, DamagedRecord where it cannot be known what is needed, and then
     nothing was removed; CannotWrite.
@@ -46,16 +48,24 @@ def erase(repo: Repository, marked: Marked, names: Collection[str]) -> Erased:
         if file is None:
             raise errors.RefConflict("objects are being packed, and nothing is removed meanwhile", "run it again")
         ownpacks.remove_superseded(common)
+        begun = time.time_ns()
+        time.sleep(wait)
         going, held = unreached.doomed(repo.git, repo.algorithm, marked, names, _noted(common))
         if not going and not is_unfinished(common):
             return Erased(held=held)
         _write(common, going)
-        freed = repacking.without(repo.git, going, repo.algorithm)
+        freed = repacking.without(repo.git, going, repo.algorithm, begun)
         order = list(going)
         there = zip(order, catfile.measured(repo.git, order), strict=True)
         left = frozenset(oid for oid, found in there if found is not None)
-        os.unlink(_note(common))
+        if not left or is_borrowing(common):
+            os.unlink(_note(common))
     return Erased(len(going) - len(left), freed, held, left)
+
+
+def is_borrowing(common: str) -> bool:
+    """Whether the repository uses the objects of another one, where nothing is removed."""
+    return os.path.exists(os.path.join(common, "objects", "info", "alternates"))
 
 
 def _note(common: str) -> str:

@@ -20,23 +20,29 @@ _SUFFIXES = (".pack", ".rev", ".bitmap", ".mtimes", ".keep", ".promisor", ".idx"
 _COPIED = (".keep", ".promisor")  # what somebody has said of a pack holds for the new one
 
 
-def without(git: Git, gone: Collection[str], algorithm: str) -> int:
+def without(git: Git, gone: Collection[str], algorithm: str, before: int) -> int:
     """Remove these objects from the object store of the repository; bytes freed. Those that it borrows from another
-    one stay. Raises CannotWrite, GitFailed: then some may be there still."""
+    one stay, and so does what somebody has marked as used since `before` (nanoseconds): who writes an object that is
+    there already only does that, and names it in a moment.
+
+    Raises CannotWrite, GitFailed: then some may be there still.
+    """
     store = os.path.join(git.paths.common_dir, "objects")
-    before = _size(store)
+    size = _size(store)
     try:
         for oid in gone:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(loose.path_of(store, oid))
-        packs = list(_packs(store, gone, algorithm))
+                path = loose.path_of(store, oid)
+                if os.stat(path).st_mtime_ns < before:
+                    os.unlink(path)
+        packs = [path for path in _packs(store, gone, algorithm) if os.stat(path + ".pack").st_mtime_ns < before]
         for path in packs:
             _copied(git, path, gone, algorithm)
         _replaced(git, store, [*packs, *_begun(store)])
         _forget_graph(git, store, gone)
     except OSError as error:
         raise loose.cannot_write(error, store) from error
-    return max(0, before - _size(store))
+    return max(0, size - _size(store))
 
 
 def _packs(store: str, gone: Collection[str], algorithm: str) -> Iterator[str]:

@@ -25,6 +25,7 @@ from gittrack.runs.own_store import own_store
 
 OURS = "refs/track"
 _TRIES = 5
+_WAIT = 3.0  # seconds between the objects of a cut and its ref, of runs that go on: what they share with what goes
 _RUN, _CUT = re.compile(rb"^Track-Run: ([0-9a-f]{20})$", re.MULTILINE), re.compile(rb"^Track-Cut: \d+$", re.MULTILINE)
 
 
@@ -75,7 +76,9 @@ def bury(repo: Repository, graves: Tombstones, author: Author) -> Buried:
 
 def sweep(repo: Repository, graves: Tombstones) -> Erased:
     """Remove the objects that nothing but what was purged needs. Raises what `erasing.erase` raises."""
-    return erasing.erase(repo, lambda oid, data: _is_purged(repo, graves, oid, data), {*graves.runs, *graves.oids})
+    wait = _WAIT if live.ids(repo.paths) else 0.0
+    names = {*graves.runs, *graves.oids}
+    return erasing.erase(repo, lambda oid, data: _is_purged(repo, graves, oid, data), names, wait)
 
 
 def files_of(repo: Repository, runs: Iterable[str]) -> set[str]:

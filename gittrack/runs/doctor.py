@@ -3,7 +3,15 @@
 from collections.abc import Callable, Iterator
 
 from gittrack import errors
-from gittrack.runs import checks_archives, checks_files, checks_hooks, checks_records, checks_remotes, checks_repository
+from gittrack.runs import (
+    checks_archives,
+    checks_files,
+    checks_hooks,
+    checks_purged,
+    checks_records,
+    checks_remotes,
+    checks_repository,
+)
 from gittrack.runs.findings import ERROR, Finding, Patient
 
 Check = Callable[[Patient], Iterator[Finding]]
@@ -22,6 +30,7 @@ CHECKS: tuple[Check, ...] = (
     checks_records.objects,
     checks_files.files,
     checks_records.annotations,
+    checks_purged.purged,
     checks_records.index,
     checks_records.live_runs,
     checks_records.operation_log,

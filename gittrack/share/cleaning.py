@@ -5,7 +5,7 @@ deleted and archives that have it written anew, in one atomic push with the valu
 somebody else has pushed meanwhile is lost.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gittrack import errors
@@ -78,6 +78,23 @@ def clean(
     done = tuple(one for one in todo if outcomes[one.ref].done)
     remotes.note_refs(repo.paths, network.url(repo.git, name), {one.ref: one.new for one in done})
     return Cleaned(done, {ref: one for ref, one in outcomes.items() if not one.done})
+
+
+def grown(
+    repo: Repository,
+    name: str,
+    here: Mapping[str, str],
+    there: Mapping[str, str],
+    refs: Iterable[str],
+    graves: Tombstones,
+) -> set[str]:
+    """Those of these refs of archives that do not go on from what the remote has, and lack nothing of it but what was
+    purged: each side has written the archive anew, and this one has added to it. Raises RemoteFailed."""
+    meant = [ref for ref in refs if layout.archive_of_ref(ref) and ref in there and there[ref] != here[ref]]
+    if not meant or not graves.runs:
+        return set()
+    _bring(repo, name, {ref: there[ref] for ref in meant}, None)
+    return {ref for ref in meant if archive_purging.is_shortened(repo, there[ref], here[ref], graves)}
 
 
 _PARTS = (archives.RECORDS, archives.CODE, archives.LIST)

@@ -18,7 +18,7 @@ from gittrack.git.network import Outcome
 from gittrack.git.repository import RefChange, Repository
 from gittrack.runs import live, operations, remotes
 from gittrack.runs.annotations import Author
-from gittrack.share import look, manners, rest
+from gittrack.share import cleaning, look, manners, rest
 from gittrack.share.look import Known
 from gittrack.share.manners import Manners
 from gittrack.share.plan import DELETED, LIVE, Left, Plan, batches, plan
@@ -76,6 +76,9 @@ def prepare(repo: Repository, remote: look.Remote, wish: Wish) -> Prepared:
     refs = _others(repo, here, wish, mine)
     run_refs = [layout.run_ref(one.id) for one in known]
     forward = look.forward(repo, here, there.refs, [*refs, *(ref for ref in run_refs if ref in there.refs)])
+    forward |= cleaning.grown(
+        repo, remote.name, here, there.refs, [ref for ref in refs if ref not in forward], remote.graves
+    )
     decided = plan(
         here,
         there,

@@ -176,3 +176,19 @@ def test_killed_at_any_point_the_next_call_finishes_it(git: Any, repo: Path, tmp
         killed += 1
         at += max(7, at // 3)
     assert killed > 5
+
+
+def test_what_somebody_is_about_to_use_stays_until_the_next_call(git: Any, repo: Path) -> None:
+    marked = commit(git, repo, "secret run", {"env": SECRET})
+    blob = git("hash-object", "--stdin", text_in=SECRET)
+    place = repo / ".git/objects" / blob[:2] / blob[2:]
+    soon = place.stat().st_mtime + 3600
+    os.utime(place, (soon, soon))  # as whoever writes the same object marks it
+    done = erase(repo)
+    assert done.left == {blob}
+    assert erasing.is_unfinished(str(repo / ".git"))
+    git("cat-file", "-e", marked, code=1)
+    os.utime(place, (1, 1))
+    assert erase(repo).left == frozenset()
+    git("cat-file", "-e", blob, code=1)
+    assert not erasing.is_unfinished(str(repo / ".git"))
