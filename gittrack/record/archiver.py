@@ -19,7 +19,6 @@ from gittrack.record import processes
 from gittrack.runs import archiving, due
 from gittrack.runs.annotations import Author
 
-COMMAND = "archive of older runs, by itself"
 _LOCK = "archiver.lock"
 
 
@@ -48,4 +47,4 @@ def _archive(paths: Paths) -> None:
     config = command.config(repo.git)
     found = due.due(repo, settings.load(paths, environ, config).archive, due.BACKGROUND)
     if found:
-        archiving.archive(repo, found, Author(user.signature(config, environ), time.time(), COMMAND))
+        archiving.archive(repo, found, Author(user.signature(config, environ), time.time(), due.COMMAND))

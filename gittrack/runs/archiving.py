@@ -6,7 +6,7 @@ once, or killed in between and done again, the outcome is the same: what is ther
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gittrack import errors
@@ -274,20 +274,23 @@ def _idle_code(repo: Repository, runs: Sequence[Run]) -> list[RefChange]:
     if not idle:
         return []
     gone = {run.id for run in runs}
-    needed = _needed_code(repo, {run_id: tip for run_id, tip in loose(repo).items() if run_id not in gone})
+    others = [tip for run_id, tip in loose(repo).items() if run_id not in gone]
+    needed = _needed_code(repo, others, set(idle.values()))
     return [RefChange(ref, code, None) for ref, code in idle.items() if code not in needed]
 
 
-def _needed_code(repo: Repository, others: Mapping[str, str]) -> set[str]:
-    """What the other runs that have refs say their snapshot is, and those that go on now."""
+def _needed_code(repo: Repository, others: Sequence[str], codes: Collection[str]) -> set[str]:
+    """Those of `codes` that a run that goes on now says its snapshot is, or one of these others that have refs."""
     found: set[str] = set()
-    for (facts,) in repo.read_files(list(others.values()), ("run.json",)):
-        found.update(oid.decode() for oid in _SNAPSHOT.findall(facts or b""))
     for run_id in live.ids(repo.paths):
         head = live.head(live.folder(repo.paths, run_id))
         run = head[1].get("run") if head else None
-        if isinstance(run, dict) and isinstance(run.get("snapshot"), str):
+        if isinstance(run, dict) and run.get("snapshot") in codes:
             found.add(run["snapshot"])
+    for (facts,) in repo.read_files(others, ("run.json",)):
+        if len(found) == len(codes):  # mostly soon: of code that is in use, another run is near
+            break
+        found.update(oid for one in _SNAPSHOT.findall(facts or b"") if (oid := one.decode()) in codes)
     return found
 
 

@@ -8,6 +8,7 @@ from gittrack.git.repository import Repository
 from gittrack.runs import live, logs, writer
 from gittrack.runs.archiving import ENDED, loose
 
+COMMAND = "archive of older runs, by itself"  # in the log of operations
 BACKGROUND = 200  # runs with refs from which on they are archived without a push
 
 

@@ -13,7 +13,7 @@ from gittrack.core import annotations, layout
 from gittrack.core.annotations import Op
 from gittrack.git.repository import RefChange, Repository
 from gittrack.runs import annotations as saying
-from gittrack.runs import applying, live, logs, operations, origins, parting, segments, unarchiving, undo_files
+from gittrack.runs import applying, due, live, logs, operations, origins, parting, segments, unarchiving, undo_files
 from gittrack.runs.annotations import Author, Saying
 from gittrack.runs.operations import DONE, Operation
 
@@ -65,7 +65,10 @@ def _chosen(every: Sequence[Operation], op: str | None) -> list[Operation]:
     groups: dict[str, list[Operation]] = {}
     for one in every:
         groups.setdefault(one.group or one.id, []).append(one)
-    found = [group for group in groups.values() if op is None or any(one.id.startswith(op) for one in group)]
+    if op is None:  # what nobody did is not what somebody wants to take back
+        found = [group for group in groups.values() if group[0].command != due.COMMAND]
+    else:
+        found = [group for group in groups.values() if any(one.id.startswith(op) for one in group)]
     if not found:
         what = f"there is no operation {op!r}" if op else "there is nothing to undo"
         raise errors.RunNotFound(what, "`git track undo --list` shows what can be undone")

@@ -79,7 +79,7 @@ def test_the_setting_keeps_refs(repo: Path, store: Repository, track: Track, set
     (repo / "gittrack.yaml").unlink()
     archiver._archive(store.paths)
     assert len(archives.archived(store)) == due.BACKGROUND + 1 - 10
-    assert [one.command for one in operations.log(store) if one.outcome == operations.DONE][-1] == archiver.COMMAND
+    assert [one.command for one in operations.log(store) if one.outcome == operations.DONE][-1] == due.COMMAND
 
 
 def test_archivers_that_are_started_together_archive_once(repo: Path, store: Repository, track: Track) -> None:
@@ -87,4 +87,4 @@ def test_archivers_that_are_started_together_archive_once(repo: Path, store: Rep
     started = [processes.start("archiver", [], store.paths) for _ in range(4)]
     assert [process.wait(60) for process in started if process] == [0, 0, 0, 0]
     assert len(archives.archived(store)) == due.BACKGROUND + 1 - 10
-    assert [one.command for one in operations.log(store)].count(archiver.COMMAND) == 1
+    assert [one.command for one in operations.log(store)].count(due.COMMAND) == 1

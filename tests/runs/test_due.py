@@ -5,8 +5,9 @@ import pytest
 
 from gittrack.core import layout
 from gittrack.git.repository import Repository
-from gittrack.runs import archiving, due, unarchiving, writer
+from gittrack.runs import annotations, archiving, due, logs, operations, unarchiving, writer
 from gittrack.runs.annotations import Author
+from gittrack.runs.undo import undo
 
 ANN = Author("Ann <ann@example.org>", builder.T0, "archive")
 
@@ -60,3 +61,16 @@ def test_a_clone_that_has_recorded_nothing_archives_nothing(store: Repository) -
     runs(store, 5, "ab" * 8)
     assert writer.known(store.paths) is None
     assert due.due(store, 1) == []
+
+
+def test_undo_takes_back_what_somebody_did_not_what_was_archived_by_itself(store: Repository) -> None:
+    mine = runs(store, 8)
+    unarchiving.unarchive(store, mine[:1], ANN)
+    annotations.say(store, [annotations.Saying(mine[0], "tag", "good")], ANN)
+    archiving.archive(store, due.due(store, 4), ANN._replace(command=due.COMMAND))
+    by_itself = operations.log(store)[-1]
+    assert undo(store, ANN).what.startswith("archive")
+    assert logs.operations(store)[-1].op == "undo"
+    assert len(store.refs(layout.RUNS)) == 2
+    undo(store, ANN, by_itself.id)
+    assert len(store.refs(layout.RUNS)) == 8
