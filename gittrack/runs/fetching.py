@@ -14,7 +14,7 @@ from gittrack.core import archive, codec, layout
 from gittrack.git import network, objects, remote_errors
 from gittrack.git.lfs import shown
 from gittrack.git.repository import Repository
-from gittrack.runs import archives, documents, remotes
+from gittrack.runs import archives, bombs, documents, remotes
 from gittrack.runs.telling import telling
 
 
@@ -34,6 +34,11 @@ def record(repo: Repository, run_id: str, root: str) -> None:
     refs = [f"{ref.removesuffix('list')}records" for ref in listed]
     what = f"the record of run {run_id[: layout.SHORT]}"
     _fetch(repo, what, root, refs, "git track pull --records")
+    large = bombs.suspects(repo.git, [root])
+    if large and (why := bombs.in_record(repo.git, root, large)):
+        raise errors.DamagedRecord(
+            f"the record of run {run_id[: layout.SHORT]} is not what a run leaves: {why}", "ask whoever pushed it"
+        )
     line = next(iter(listed.values()), None)
     if line is not None:
         _compare(repo, root, line)

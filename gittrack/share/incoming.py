@@ -35,6 +35,15 @@ def aside_ref(digest: str, ref: str) -> str:
     return f"{layout.REMOTES}{digest}/conflict/{ref[len('refs/track/') :]}"
 
 
+def settled(local: Mapping[str, str], there: Mapping[str, str], digest: str) -> list[RefChange]:
+    """What is kept aside of a remote and is not said there any more goes."""
+    root = aside_ref(digest, "refs/track/")
+    kept = {ref: oid for ref, oid in local.items() if ref.startswith(root)}
+    return [
+        RefChange(ref, oid, None) for ref, oid in kept.items() if there.get(f"refs/track/{ref[len(root) :]}") != oid
+    ]
+
+
 def bring(
     git: Git, remote: str, wants: Mapping[str, str], progress: network.Progress | None = None
 ) -> tuple[dict[str, str], set[str]]:

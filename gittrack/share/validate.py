@@ -14,7 +14,7 @@ from gittrack.core import annotations, layout
 from gittrack.core.annotations import Op
 from gittrack.git import catfile, objects
 from gittrack.git.repository import Repository
-from gittrack.runs import documents, logs, segments
+from gittrack.runs import bombs, documents, logs, segments
 
 COMMIT_LIMIT = 1 << 20  # bytes of a commit: its message is one line and two trailers
 DOCUMENT_LIMIT = 32 << 20  # of a document that is read whole
@@ -58,6 +58,10 @@ def _commit_problem(found: tuple[str, int] | None) -> str | None:
 def records(repo: Repository, tips: Mapping[str, str]) -> dict[str, str]:
     """Run id -> what is wrong with its record. One of a newer format is none of ours to judge: it is shown as newer."""
     wrong = _too_large(repo, tips)
+    large = bombs.suspects(repo.git, tips.values())
+    for run_id, tip in tips.items() if large else ():
+        if run_id not in wrong and (why := bombs.in_record(repo.git, tip, large)):
+            wrong[run_id] = why
     rest = {run_id: tip for run_id, tip in tips.items() if run_id not in wrong}
     for (run_id, tip), files in zip(rest.items(), repo.read_files(list(rest.values()), documents.FILES), strict=True):
         try:

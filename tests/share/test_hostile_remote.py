@@ -73,6 +73,9 @@ BAD_RUNS = {
     "JSON nested deeply": lambda bare: changed(bare, params_json=b'{"a":' * 100_000),
     "JSON of no sense": lambda bare: changed(bare, status_json=b'{"status":[]}'),
     "a document of 64 MiB": lambda bare: changed(bare, params_json=b'{"a":"' + b" " * (64 << 20) + b'"}'),
+    "a console of 64 MiB": lambda bare: bare.commit(
+        bare.record({**hostile.files(7), "console/000/00.log": b"\0" * (64 << 20)})
+    ),
     "a commit of 4 MiB": huge_commit,
     "a tag": tagged,
     "a blob": lambda bare: bare.blob(b"x"),
@@ -141,6 +144,9 @@ def test_a_run_that_says_something_else_than_ours_is_kept_aside(
     assert bob.track("pull").stderr == ""
     assert builder.run_id(0)[:7] in bob.track("doctor", code=None).stdout
     bob.sound()
+    bare.ref(run_ref(0), bob.refs()[run_ref(0)])
+    bob.track("pull")
+    assert not bob.refs("refs/track-remotes/")
 
 
 def test_a_forged_annotation_in_anothers_log_is_flagged(bare: hostile.Bare, ann: team.Clone, bob: team.Clone) -> None:
@@ -241,6 +247,16 @@ def test_a_list_that_lies_about_a_record_is_found_out_when_it_is_read(
     hostile.listed(bare, MALLORY, hostile.line(20, tree=tree, name="a lie"))
     bob.track("pull")
     assert "says another run.json than the record" in bob.track("show", builder.run_id(20), code=65).stderr
+
+
+def test_a_record_of_an_archive_that_would_fill_the_memory_is_not_read(
+    bare: hostile.Bare, ann: team.Clone, bob: team.Clone
+) -> None:
+    tree = bare.record({**hostile.files(20), "console/000/00.log": b"\0" * (64 << 20)})
+    bare.ref("refs/heads/hidden", bare.commit(tree))
+    hostile.listed(bare, MALLORY, hostile.line(20, tree=tree))
+    bob.track("pull")
+    assert "67,108,864 bytes" in bob.track("logs", builder.run_id(20), code=65).stderr
 
 
 def test_names_and_console_of_others_drive_no_terminal(bare: hostile.Bare, ann: team.Clone, bob: team.Clone) -> None:
