@@ -22,7 +22,7 @@ def findings(place: Place, changes: Sequence[Change], sizes: Mapping[str, int], 
     is_model = fits(settings.hook_models)
     models = [one for one in changes if sizes.get(one.oid) and is_model(one.path)]
     short = [one.oid for one in models if sizes[one.oid] <= _LONGEST_POINTER]
-    pointers = {oid for oid in short if _start(place.git, oid, len(_POINTER)) == _POINTER}
+    pointers = {oid for oid in short if start(place.git, oid, len(_POINTER)) == _POINTER}
     models = [one for one in models if one.oid not in pointers]
     named = set(models)
     large = [one for one in changes if one not in named and sizes.get(one.oid, 0) > settings.hook_large]
@@ -37,10 +37,10 @@ def findings(place: Place, changes: Sequence[Change], sizes: Mapping[str, int], 
 def _refused(git: Git, change: Change, size: int, settings: Settings, number: int) -> bool:
     if size > _TEXT * settings.hook_large or number >= _MOST_READ:
         return True
-    return b"\0" in _start(git, change.oid, _LOOKED_AT)
+    return b"\0" in start(git, change.oid)
 
 
-def _start(git: Git, oid: str, count: int) -> bytes:
+def start(git: Git, oid: str, count: int = _LOOKED_AT) -> bytes:
     """The first bytes of a blob; the rest, which may be gigabytes, is not waited for."""
     with git.popen("cat-file", "blob", oid) as process:
         assert process.stdout is not None

@@ -6,6 +6,7 @@ every offset and lets patterns see where a line begins.
 """
 
 import itertools
+import os
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from gittrack.config.settings import Settings
 from gittrack.core.redact import Redactor
 from gittrack.core.secret_scan import Scanner
 from gittrack.git import command
-from gittrack.hook import staged
+from gittrack.hook import large_files, staged
 from gittrack.hook.finding import Finding
 from gittrack.hook.place import Place
 
@@ -47,19 +48,31 @@ def findings(
     """Those in files of `searched`. Raises GitFailed."""
     redactor = settings.redactor({})
     skipped = [one.path for one in changes if one.path not in searched][:_MOST_EXCLUDED]
+    names = {one.path for one in changes}
+    hidden = tuple(_hidden(place, [one for one in changes if one.path in searched]))
     hits: set[Hit] | None = None
     for comparison in wanted.comparisons:
-        args = staged.patch_command(wanted, comparison, skipped)
-        some = set(itertools.islice(_search(place, args, redactor), _MOST_HITS))
+        calls = [staged.patch_command(wanted, comparison, skipped)]
+        if hidden:
+            calls.append(staged.patch_command(wanted._replace(paths=hidden), comparison, (), "--text"))
+        found = (hit for args in calls for hit in _search(place, args, redactor) if hit.path in names)
+        some = set(itertools.islice(found, _MOST_HITS))
         hits = some if hits is None else hits & some
         if not hits:
             return []
-    names = {one.path for one in changes}
     return [
         Finding(f"{hit.path}:{hit.line}", f"looks like a secret: {hit.rule}", (_TAKE_OUT, _ALLOW))
         for hit in sorted(hits or ())
-        if hit.path in names
     ]
+
+
+def _hidden(place: Place, changes: Sequence[staged.Change]) -> list[str]:
+    """Texts of which .gitattributes say that their changes are not to be shown."""
+    given = b"".join(os.fsencode(one.path) + b"\0" for one in changes)
+    fields = place.git.fields("check-attr", "--cached", "-z", "--stdin", "diff", input=given, env=place.index_env)
+    unset = {path for path, value in zip(fields[::3], fields[2::3], strict=False) if value == "unset"}
+    some = [one for one in changes if one.path in unset][:_MOST_EXCLUDED]
+    return [one.path for one in some if b"\0" not in large_files.start(place.git, one.oid)]
 
 
 def _search(place: Place, args: Sequence[str], redactor: Redactor) -> Iterator[Hit]:

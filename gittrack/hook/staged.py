@@ -52,11 +52,11 @@ def changes(place: Place, wanted: Scope) -> list[Change]:
     return sorted(found or ())
 
 
-def patch_command(wanted: Scope, comparison: tuple[str, ...], without: Sequence[str]) -> list[str]:
+def patch_command(wanted: Scope, comparison: tuple[str, ...], without: Sequence[str], *more: str) -> list[str]:
     """Arguments for git: the changes as a patch, one line of context, binary files only named."""
     words = (
         "-U1", "-M", "-l300", "--no-color", "--no-ext-diff", "--no-textconv", "--submodule=short", "--src-prefix=a/",
-        "--dst-prefix=b/", "--diff-filter=AMRT", "--ignore-submodules=all", "--diff-algorithm=myers",
+        "--dst-prefix=b/", "--diff-filter=AMRT", "--ignore-submodules=all", "--diff-algorithm=myers", *more,
     )  # fmt: skip
     return _command(wanted, comparison, words, without)
 

@@ -234,6 +234,23 @@ def test_settings_of_the_user_do_not_blind_it(hooked, commit, git):
     refused(commit(cwd=hooked / "sub"), "sub/ü conf.py:2")
 
 
+def test_a_text_whose_changes_are_not_shown_is_searched(hooked, commit):
+    add(hooked, ".gitattributes", "*.ipynb -diff\n*.lock binary\n*.dat -diff\n")
+    add(hooked, "n.ipynb", f"one\n{KEY}\n")
+    add(hooked, "a.lock", f"{KEY}\n")
+    add(hooked, "b.dat", f"\0\n{KEY}\n")
+    done = commit()
+    refused(done, "n.ipynb:2", "a.lock:1")
+    assert "b.dat" not in done.stderr
+
+
+def test_many_secrets_in_files_that_may_have_them_hide_none_elsewhere(hooked, commit):
+    (hooked / "gittrack.yaml").write_text("hook_allow: [fixtures]\n")
+    add(hooked, "fixtures/a.txt", f"{KEY}\n" * 300)
+    add(hooked, "z.py", f"key = '{KEY}'\n")
+    refused(commit(), "z.py:1")
+
+
 def test_notebook_outputs_are_refused_when_that_is_asked_for(hooked, commit, git):
     cells = [{"cell_type": "code", "outputs": [{"text": "1"}], "source": "1"}, {"cell_type": "markdown"}]
     add(hooked, "n.ipynb", json.dumps({"cells": cells}))

@@ -179,3 +179,18 @@ def test_a_clone_without_runs_is_left_without_a_trace(hooked, commit, tmp_path):
     (hooked / "README").write_text("more\n")
     assert commit("-q", "-a", "-m", "x").stderr == ""
     assert not (hooked / ".git" / "track").exists()
+
+
+def test_a_rebase_of_many_commits_does_not_wait_for_us_at_each(trained, commit, git, hooked):
+    commit("-q", "-m", "The model")
+    for number in range(3):
+        (hooked / f"{number}").write_text("x\n")
+        git("add", f"{number}")
+        commit("-q", "-m", f"Number {number}")
+    put_hook(hooked / ".git" / "hooks", "prepare-commit-msg", "/bin/false")
+    put_hook(hooked / ".git" / "hooks", "post-commit", "/bin/false")
+    git("checkout", "-q", "-b", "side", "HEAD~4")
+    git("commit", "-q", "--no-verify", "--allow-empty", "-m", "Aside")
+    done = subprocess.run(["git", "rebase", "-q", "side", "main"], cwd=hooked, capture_output=True, text=True)
+    assert done.returncode == 0 and "failed" not in done.stderr, done.stderr
+    assert linked(hooked, "HEAD~3") == [trained]
