@@ -90,6 +90,15 @@ def _kept(run: str, what: str) -> list[Any]:
     return found
 
 
+def _remotes(incomplete: str, _more: bool) -> list[CompletionItem]:
+    names = lazy("gittrack.runs.remotes").named(fresh(fold=False).git)
+    return _items([(name, "a git remote") for name in names], incomplete)
+
+
+def _remotes_and_runs(incomplete: str, more: bool) -> list[CompletionItem]:
+    return [*([] if more else _remotes(incomplete, more)), *_runs(incomplete, more)]
+
+
 def _commands_to_run(incomplete: str, more: bool) -> list[CompletionItem]:
     return [CompletionItem(incomplete, type="files" if more else "commands")]
 
@@ -111,6 +120,8 @@ COMPLETED: dict[str, Completed] = {
     **dict.fromkeys(("run", "runs", "a", "b", "against", "resume"), Completed(_runs)),
     **dict.fromkeys(("command", "argv"), Completed(_commands_to_run)),
     "file": Completed(_files),
+    "what": Completed(_remotes_and_runs),
+    "which": Completed(_remotes),
     "shell": Completed(_shells),
     "topic": Completed(_command_names),
 }

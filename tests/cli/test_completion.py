@@ -86,6 +86,14 @@ def test_the_shell_completes_the_command_to_run(track):
     assert track("__complete", "run", "python", "tr").stdout == ":files\n"
 
 
+def test_remotes_and_runs_are_offered_to_push_and_remotes_alone_to_status(repo, git, track):
+    git("remote", "add", "upstream", "file:///nowhere")
+    track("run", "-q", "--name", "wide", "--", "true")
+    for command, offered in (("push", {"upstream", "wide"}), ("status", {"upstream"}), ("remote", {"upstream"})):
+        words = {line.split("\t")[0] for line in track("__complete", command, "").stdout.splitlines()}
+        assert words & {"upstream", "wide"} == offered
+
+
 def test_outside_a_repository_nothing_is_offered_and_nothing_is_said(track, tmp_path):
     done = track("__complete", "show", "", cwd=tmp_path, code=1)
     assert (done.stdout, done.stderr) == ("", "")
