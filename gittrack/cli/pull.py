@@ -1,14 +1,14 @@
 """`git track pull` and `git track fetch`: the runs of others, here."""
 
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gittrack.cli import render
 from gittrack.cli.asking import find
-from gittrack.cli.context import Workplace, here
+from gittrack.cli.at_remote import meant, shown
+from gittrack.cli.context import here
 from gittrack.cli.progress import Transfer
 from gittrack.compare.text import count, json_text, line
 from gittrack.lazy import lazy
@@ -51,11 +51,11 @@ def pull(
       git track pull 7c21f --artifacts
       git track pull --dry-run
     """
-    remote, runs = _meant(here(), what or [])
+    remote, runs = meant(here(), what or [])
     if dry_run:
         return _tell_news(remote, as_json)
     place, author = here(), here().author
-    author = author._replace(command=_shown(author.command))  # a URL may hold a password
+    author = author._replace(command=shown(author.command))  # a URL may hold a password
     sharing: Any = lazy("gittrack.share.pull")
     code, artifacts = code or everything, artifacts or everything
     records = records or artifacts  # they say which files there are
@@ -98,30 +98,15 @@ def fetch(
     _tell_news(remote, as_json)
 
 
-def _meant(place: Workplace, words: Sequence[str]) -> tuple[str, list[str]]:
-    """The remote, and the runs: the first word is a remote when git knows one of that name, or it is an address."""
-    remotes: Any = lazy("gittrack.runs.remotes")
-    first = words[0] if words else ""
-    if first and (remotes.is_known(place.git, first) or _is_address(first)):
-        return remotes.choose(place.git, first), list(words[1:])
-    return remotes.choose(place.git), list(words)
-
-
-def _is_address(word: str) -> bool:
-    """Whether it is a URL, a path, or `user@host:path`; a selector such as best:val/acc is none."""
-    host, colon, _ = word.partition(":")
-    return "://" in word or word.startswith(("/", "./", "../", "~/")) or bool(colon and "@" in host)
-
-
 def _tell_news(remote: str, as_json: bool) -> None:
     found: Plan = lazy("gittrack.share.pull").news(here().repository, remote)
     kinds = lazy("gittrack.share.pull").counted(found)
     if as_json:
-        document = {"remote": _shown(remote), "wants": found.wants, "refused": found.odd, **kinds}
+        document = {"remote": shown(remote), "wants": found.wants, "refused": found.odd, **kinds}
         return render.write(json_text(json.dumps(document, indent=2)) + "\n")
     parts = [count(number, word) for word, number in kinds.items() if number]
     what = ", ".join(parts) if parts else "nothing new"
-    render.write(f"{line(_shown(remote))}: {what}" + ("; `git track pull` takes it\n" if parts else "\n"))
+    render.write(f"{line(shown(remote))}: {what}" + ("; `git track pull` takes it\n" if parts else "\n"))
     return None
 
 
@@ -134,7 +119,7 @@ def _summary(result: "Result") -> str:
         f"{count(result.code, 'snapshot')}" if result.code else "",
     ]
     said = ", ".join(filter(None, parts))
-    return f"pulled {said} from {line(_shown(result.remote))}\n" if said else "nothing new\n"
+    return f"pulled {said} from {line(shown(result.remote))}\n" if said else "nothing new\n"
 
 
 def _remarks(result: "Result") -> list[str]:
@@ -147,13 +132,13 @@ def _remarks(result: "Result") -> list[str]:
     if result.lost:
         refs = count(len(result.lost), "ref")
         found.append(
-            f"somebody removed {refs} of gittrack from {line(_shown(result.remote))} (as `git push --mirror` does); "
+            f"somebody removed {refs} of gittrack from {line(shown(result.remote))} (as `git push --mirror` does); "
             "all of it is here: `git track push --all` puts it back"
         )
     if result.purged:
         found.append(f"{count(result.purged, 'run')} that somebody has purged: removed from this clone for good")
     if result.removed:
-        where = line(_shown(result.remote))
+        where = line(shown(result.remote))
         found.append(f"{count(result.removed, 'ref')} of purged runs had come back to {where}: removed there")
     if result.parted:
         found.append(
@@ -164,9 +149,4 @@ def _remarks(result: "Result") -> list[str]:
 
 
 def _document(result: "Result") -> str:
-    return json_text(json.dumps({**result._asdict(), "remote": _shown(result.remote)}, indent=2)) + "\n"
-
-
-def _shown(remote: str) -> str:
-    found: str = lazy("gittrack.git.lfs").shown(remote)
-    return found
+    return json_text(json.dumps({**result._asdict(), "remote": shown(result.remote)}, indent=2)) + "\n"
