@@ -138,3 +138,36 @@ def test_the_command_is_completed_with_runs(track: Track, runs: list[str]) -> No
     assert "\nb\t" in words
     assert "--older" in track("__complete", "archive", "--o").stdout
     assert runs[0][:7] in track("__complete", "unarchive", "").stdout
+
+
+def test_runs_of_linked_work_trees_and_of_an_unborn_branch_are_archived(
+    repo: Path, track: Track, git: Git, tmp_path: Path
+) -> None:
+    git("worktree", "add", "-q", str(tmp_path / "linked"))
+    (tmp_path / "linked" / "train.py").write_text("print('linked')\n")
+    track("run", "--name", "linked", "--", "true", cwd=tmp_path / "linked")
+    track("run", "--name", "main", "--", "true")
+    git("checkout", "-q", "--orphan", "unborn")
+    track("run", "--name", "unborn", "--", "true")
+    git("checkout", "-q", "-f", "main")
+    assert track("archive", "--all", cwd=tmp_path / "linked").stdout == "3 runs archived\n"
+    assert git("for-each-ref", "refs/track/runs", "refs/track/code") == ""
+    git("gc", "-q", "--prune=now")
+    for name, text in (
+        ("linked", "print('linked')\n"),
+        ("main", 'print("trained")\n'),
+        ("unborn", 'print("trained")\n'),
+    ):
+        track("checkout", name, "-o", str(tmp_path / name))
+        assert (tmp_path / name / "train.py").read_text() == text
+    assert track("unarchive", "linked", "main", "unborn").stdout == "3 runs unarchived\n"
+    git("fsck", "--strict")
+    assert track("doctor").stdout.strip().endswith("all in order")
+
+
+def test_a_run_without_code_is_archived(repo: Path, track: Track, git: Git) -> None:
+    (repo / "train.py").write_text("import gittrack\ngittrack.init(snapshot=False).finish()\n")
+    subprocess.run([sys.executable, "train.py"], cwd=repo, check=True)
+    assert track("archive", "--all").stdout == "1 run archived\n"
+    assert track("unarchive", "latest").stdout == "1 run unarchived\n"
+    git("fsck", "--strict")
