@@ -15,7 +15,7 @@ from gittrack.cli.render import write
 from gittrack.compare.card import artifact, pretty
 from gittrack.compare.text import cell, line, size
 from gittrack.core.layout import SHORT
-from gittrack.errors import UsageError
+from gittrack.errors import RunNotFound, UsageError
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
@@ -56,9 +56,19 @@ def log(
         shown = reversed(operations[max(0, len(operations) - number) :])
         _print((_operation(one, by_id) for one in shown), as_json)
     else:
-        target = find(run, deleted=True)
-        said = lazy("gittrack.runs.history").of_run(fresh().repository, target.id, undone, number)
+        said = lazy("gittrack.runs.history").of_run(fresh().repository, _run_id(run), undone, number)
         _print(map(_said, reversed(said)), as_json)
+
+
+def _run_id(text: str) -> str:
+    """The run that is meant; also one that was purged, of which only that is left."""
+    try:
+        return find(text, deleted=True).id
+    except RunNotFound:
+        purged: list[str] = lazy("gittrack.share.purge").purged(here().repository, text)
+        if len(purged) != 1:
+            raise
+        return purged[0]
 
 
 def undo(

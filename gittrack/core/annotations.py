@@ -5,6 +5,7 @@ the set of operations: not on the order in which logs arrived, nor on how often 
 fold here; the logs themselves are `runs/annotations.py`.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from gittrack.core import codec, layout
 
 KINDS = ("name", "tag", "untag", "note", "baseline", "deleted", "archived", "pruned", "purged", "undo")
 START_TAG = "start:"
+_OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _HIGHEST_CLOCK = 2**62  # a clock beyond is no count of operations; sqlite could not hold its successor
 
 
@@ -187,11 +189,14 @@ def deleted(ops: Iterable[Op]) -> set[str]:
 
 
 def purged(ops: Iterable[Op]) -> dict[str, set[str]]:
-    """Run id -> the objects of it that nobody may have any more. Whatever else was said, and in whatever order."""
+    """Run id -> the objects of it that nobody may have any more. Whatever else was said, and in whatever order.
+
+    What is no id of a run or object is passed over: things are looked for, and removed, by these names.
+    """
     found: dict[str, set[str]] = {}
     for op in ops:
-        if op.op == "purged":
-            found.setdefault(op.run, set()).update(op.value)
+        if op.op == "purged" and layout.is_id(op.run):
+            found.setdefault(op.run, set()).update(oid for oid in op.value if _OID.fullmatch(oid))
     return found
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from gittrack import errors
 from gittrack.core import layout, parcels
 from gittrack.core.annotations import Tombstones
-from gittrack.git import erasing, objects
+from gittrack.git import erasing, objects, snapshot
 from gittrack.git.erasing import Erased
 from gittrack.git.repository import RefChange, Repository
 from gittrack.runs import archive_purging, archives, artifacts, gc, live, needs, operations, reader
@@ -131,9 +131,9 @@ def _holds(repo: Repository, graves: Tombstones, oid: str) -> bool:
 
 
 def _is_purged(repo: Repository, graves: Tombstones, oid: str, data: bytes) -> bool:
-    """Whether a commit is of a purged run, is purged itself, or of an archive that has such. A user's commit may name
-    the run it became, but it is no cut of one."""
-    if oid in graves.oids:
+    """Whether a commit is of a purged run, a purged snapshot, or of an archive that has such. A user's commit may name
+    the run it became, but it is no cut of one; nor is it a snapshot, whatever somebody's log says."""
+    if oid in graves.oids and b"\nauthor %s " % snapshot.AUTHOR.encode() in data.partition(b"\n\n")[0]:
         return True
     run = _RUN.search(data)
     if run and _CUT.search(data):

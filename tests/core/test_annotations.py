@@ -165,3 +165,8 @@ def test_a_run_is_deleted_until_that_is_taken_back() -> None:
     assert annotations.deleted(ops) == {RUN, OTHER}
     back = [op("undo", ["d1"], 2, op_id="u"), op("deleted", False, 2, op_id="d3", run=OTHER)]
     assert annotations.deleted([*ops, *back]) == set()
+
+
+def test_a_tombstone_names_runs_and_objects_and_nothing_else() -> None:
+    odd = [op("purged", ["refs/heads/main", "", "A" * 40, "a" * 41, "f" * 64]), op("purged", ["a" * 40], run="src")]
+    assert annotations.tombstones(odd) == ({RUN}, {"f" * 64})

@@ -72,6 +72,8 @@ def test_a_purged_run_is_gone_here_and_named_nowhere(ann: Clone, origin: Path) -
     assert not has_bytes(origin, SECRET)
     ann.sound()
     assert "what was purged is gone" in ann.track("undo", code=2).stderr
+    assert "Ann Example <ann@example.org>: purged" in ann.track("log", leaky).stdout
+    assert "fine" in ann.track("log", leaky).stdout
 
 
 def test_nothing_is_changed_by_a_dry_run_nor_without_a_word(ann: Clone) -> None:

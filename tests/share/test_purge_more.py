@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import builder
 import git_servers
 import pytest
 import team
 from team import Clone
+
+from gittrack.runs import annotations
 
 SECRET = "sk-purge-fedcba9876543210fedcba9876"
 TRAIN = """
@@ -231,3 +234,19 @@ def test_killed_at_any_point_nothing_is_broken_and_the_same_command_finishes_it(
     ann.sound()
     subprocess.run(["git", "-C", str(origin), "gc", "-q", "--prune=now"], check=True)
     assert not says(origin, SECRET)
+
+
+def test_a_tombstone_that_names_commits_of_the_user_removes_none_of_them(ann: Clone) -> None:
+    """Whoever may push may write a log; what he names there need not be a run's."""
+    run = ann.runs([1])[0]
+    lost = ann.git("rev-parse", "HEAD")
+    ann.git("commit", "-q", "--amend", "-m", "amended")
+    ann.git("reflog", "expire", "--expire=now", "--all")
+    repo = builder.opened(ann.path)
+    author = annotations.Author("Mallory <m@example.org>", 1.0, "by hand")
+    annotations.say(repo, [annotations.Saying(run, "purged", [lost, ann.git("rev-parse", "HEAD")])], author)
+    repo.close()
+    ann.track("purge", run, "--yes", "--local")
+    assert ann.ids() == set()
+    assert ann.git("cat-file", "-t", lost) == "commit"
+    ann.sound()
