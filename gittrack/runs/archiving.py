@@ -179,7 +179,10 @@ def _own(repo: Repository, me: str) -> _Own:
     own = _Own(me, number, found.get(number, {}), 0)
     own = own._replace(runs=archive_trees.count(repo, own.tips.get(archives.RECORDS)))
     is_full = own.runs >= FULL and not _is_torn(repo, own)
-    return _Own(me, number + 1, {}, 0) if is_full else own
+    is_maimed = (
+        archives.LIST in own.tips and archives.RECORDS not in own.tips
+    )  # by somebody else: what it had is unknown
+    return _Own(me, number + 1, {}, 0) if is_full or is_maimed else own
 
 
 def _is_torn(repo: Repository, own: _Own) -> bool:

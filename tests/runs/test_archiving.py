@@ -254,3 +254,17 @@ def test_purged_and_damaged_lines_hide_no_other(store: Repository) -> None:
     assert [one[::2] for one in lines_.tips(data)] == [(ids[0], True), (ids[1], False), (ids[2], False)]
     assert lines_.line_of(data, ids[0]) is None
     assert lines_.line_of(data, ids[2]) == next(lines_.lines(lines[2]))
+
+
+def test_an_archive_whose_records_somebody_deleted_is_not_gone_on_with(
+    store: Repository, git: Callable[..., str]
+) -> None:
+    ids = builder.make_runs(store, 4)
+    archived(store, ids[:2])
+    before = archives.lists(store)
+    git("update-ref", "-d", next(iter(archives.tips(store, archives.RECORDS))))
+    archived(store, ids[2:])
+    assert before.items() <= archives.lists(store).items()
+    assert [ref.split("/")[-2] for ref in archives.lists(store)] == ["0", "1"]
+    assert set(archives.archived(store)) == set(ids)
+    assert all(archives.commits(store, run_id) for run_id in ids[2:])
