@@ -140,12 +140,15 @@ def _logs(
 ) -> str | None:
     """Judge logs; our own, if somebody else wrote it."""
     ours = None
-    clock = validate.highest(repo, _writers(local)) if came else 0
-    for ref, oid in came.items():
-        old = local.get(ref)
-        mine = parting.is_ours(repo, ref)
-        why, ops = validate.log(repo, ref[len(layout.LOG) :], None if mine else old, oid, clock)
-        if why is None and mine:
+    mine = {ref for ref in came if parting.is_ours(repo, ref)}
+    read = {
+        ref: validate.log(repo, ref[len(layout.LOG) :], None if ref in mine else local.get(ref), oid)
+        for ref, oid in came.items()
+    }
+    most = sum(len(ops) for _, ops in read.values()) + (validate.highest(repo, _writers(local)) if came else 0)
+    for ref, (problem, ops) in read.items():
+        oid, old, why = came[ref], local.get(ref), problem or validate.clocks(ops, most)
+        if why is None and ref in mine:
             ours = oid
         elif why is None:
             found.ops.extend(ops)

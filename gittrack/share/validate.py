@@ -84,11 +84,8 @@ def _too_large(repo: Repository, tips: Mapping[str, str]) -> dict[str, str]:
     return wrong
 
 
-def log(repo: Repository, writer: str, old: str | None, new: str, clock: int) -> tuple[str | None, list[Op]]:
-    """What is wrong with the log `new` of a writer, whose log is known up to `old`; and what it adds.
-
-    `clock`: the highest one in all logs that are known.
-    """
+def log(repo: Repository, writer: str, old: str | None, new: str) -> tuple[str | None, list[Op]]:
+    """What is wrong with the log `new` of a writer, whose log is known up to `old`; and what it adds."""
     if old is not None and not is_ancestor(repo, old, new):
         return "it does not go on from what this writer said before", []
     try:
@@ -96,21 +93,22 @@ def log(repo: Repository, writer: str, old: str | None, new: str, clock: int) ->
         if large:
             return large, []
         before = logs.change(repo, writer, old, {}).segments if old else {}
-        change = logs.change(repo, writer, new, before)
+        return None, logs.change(repo, writer, new, before).ops
     except errors.NewerFormat:
         return None, []
     except (errors.DamagedRecord, ValueError) as error:
         return getattr(error, "message", str(error)), []
-    return _clocks(change.ops, clock), change.ops
 
 
-def _clocks(ops: Sequence[Op], highest: int) -> str | None:
+def clocks(ops: Sequence[Op], most: int) -> str | None:
+    """What is wrong with the clocks of these operations, when there are `most` operations in all that anybody can have
+    counted. There may be logs that we do not know, hence the CLOCK_LEAP."""
     last = 0
     for op in ops:
         if op.clock <= last:
             return "its clock goes back"
-        if op.clock > highest + len(ops) + CLOCK_LEAP:
-            return f"its clock says {op.clock:,}, when nobody can have counted beyond {highest + len(ops):,}"
+        if op.clock > most + CLOCK_LEAP:
+            return f"its clock says {op.clock:,}, when nobody can have counted beyond {most:,}"
         last = op.clock
     return None
 
