@@ -7,7 +7,7 @@ on with it: whichever objects are gone by then, the others are still named.
 import contextlib
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from gittrack import errors
@@ -15,6 +15,7 @@ from gittrack.git import catfile, loose, maintenance, objects, ownpacks, repacki
 from gittrack.git.repository import Repository
 from gittrack.git.unreached import Marked
 
+_PATIENCE = 60.0  # seconds
 NOTE = "erasing"  # in <common dir>/track: the oids that are to go, one a line
 
 
@@ -44,9 +45,7 @@ def erase(repo: Repository, marked: Marked, names: Collection[str], wait: float 
     common = repo.paths.common_dir
     if maintenance.gc_is_running(common):
         raise errors.RefConflict("git gc is running, and nothing is removed meanwhile", "run the command again later")
-    with maintenance.alone(common) as file:
-        if file is None:
-            raise errors.RefConflict("objects are being packed, and nothing is removed meanwhile", "run it again")
+    with _turn(common):
         ownpacks.remove_superseded(common)
         begun = time.time_ns()
         time.sleep(wait)
@@ -61,6 +60,22 @@ def erase(repo: Repository, marked: Marked, names: Collection[str], wait: float 
         if not left or is_borrowing(common):
             os.unlink(_note(common))
     return Erased(len(going) - len(left), freed, held, left)
+
+
+@contextlib.contextmanager
+def _turn(common: str) -> Iterator[None]:
+    """Nobody packs our objects meanwhile: after a run that takes seconds, so it is waited for."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        with maintenance.alone(common) as file:
+            if file is not None:
+                yield
+                return
+        if time.monotonic() > until:
+            raise errors.RefConflict(
+                "objects are being packed, and nothing is removed meanwhile", "run the command again later"
+            )
+        time.sleep(0.05)
 
 
 def is_borrowing(common: str) -> bool:

@@ -1,9 +1,11 @@
 """Objects that are erased are gone, everything else stays, and SIGKILL at any moment costs a second call."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +194,17 @@ def test_what_somebody_is_about_to_use_stays_until_the_next_call(git: Any, repo:
     assert erase(repo).left == frozenset()
     git("cat-file", "-e", blob, code=1)
     assert not erasing.is_unfinished(str(repo / ".git"))
+
+
+def test_it_waits_until_nobody_packs_objects(git: Any, repo: Path) -> None:
+    commit(git, repo, "secret run", {"env": SECRET})
+    (repo / ".git/track").mkdir(exist_ok=True)
+    with (repo / ".git/track/tidy.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=erase, args=(repo,))
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive()
+        fcntl.flock(lock, fcntl.LOCK_UN)
+    waiting.join(60)
+    git("cat-file", "-e", git("hash-object", "--stdin", text_in=SECRET), code=1)
