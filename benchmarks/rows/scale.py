@@ -80,6 +80,7 @@ def _without(scene: Scene, repo: str) -> str:
     plain = os.path.join(scene.root, "plain")
     shutil.rmtree(plain, ignore_errors=True)
     process(["git", "clone", "-q", "--no-local", "--single-branch", "-b", "main", repo, plain], scene.root, scene.env)
+    process(["git", "gc", "--quiet", "--prune=now"], plain, scene.env)
     return plain
 
 
