@@ -49,6 +49,7 @@ def push(
         bool, typer.Option("--yes", "-y", help="Push to a remote for the first time without asking.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    automatic: Annotated[bool, typer.Option("--automatic", hidden=True)] = False,
 ) -> int:
     """Share runs through a git remote.
 
@@ -69,6 +70,9 @@ def push(
       git track push --dry-run
     """
     place = asking.folded()  # the index is not needed, and thousands of new runs would have to be read for it
+    author = place.author
+    if automatic:
+        author = author._replace(command="git track push" + lazy("gittrack.runs.operations").BY_ITSELF)
     remote, runs = meant(place, what or [])
     if (bool(runs) + bool(where) + everything) > 1:
         raise errors.UsageError("give runs, --where or --all, not several of them", "git track help push")
@@ -88,12 +92,10 @@ def push(
     report = _bring_files(place, files, remote)
     with Transfer("archiving") as progress:  # older runs first, so that few refs have to move
         gathering: Any = lazy("gittrack.share.gather")
-        prepared = gathering.gather(place.repository, prepared, wish, place.settings.archive, place.author, progress)
+        prepared = gathering.gather(place.repository, prepared, wish, place.settings.archive, author, progress)
     with Transfer("pushing") as progress:
         batch = place.settings.push_batch or sharing.BATCH
-        result: Result = sharing.push(
-            place.repository, remote, prepared, wish, place.author, progress, render.say, batch
-        )
+        result: Result = sharing.push(place.repository, remote, prepared, wish, author, progress, render.say, batch)
     render.write(_document(result, prepared, remote, report) if as_json else _summary(result, prepared, remote, report))
     problem = sharing.problem(result, remote, prepared.wanted)
     if problem is not None:

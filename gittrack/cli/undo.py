@@ -81,7 +81,7 @@ def undo(
     """Take back the last change.
 
     Annotations are taken back by one more annotation, refs go back to where they were. An undo is a change, too: a
-    second one takes the first one back. To go further back, name the operation.
+    second one takes the first one back. To go further back, or to undo what gittrack did by itself, name the operation.
 
     An undo of a push takes refs away at the remote, or back, where nobody has moved them since; what others have
     fetched they keep.

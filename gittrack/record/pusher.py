@@ -53,7 +53,7 @@ def _push(paths: Paths) -> None:
     with open(log, "wb", buffering=0) as file:
         file.write(automatic.began())
         done = subprocess.run(
-            [sys.executable, "-c", processes.command_line("push")],
+            [sys.executable, "-c", processes.command_line("push", "--automatic")],
             cwd=paths.worktree or paths.git_dir,
             stdin=subprocess.DEVNULL,
             stdout=file,

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from gittrack.core import annotations, codec
 from gittrack.git.repository import Repository
-from gittrack.runs import live, logs, writer
+from gittrack.runs import live, logs, operations, writer
 from gittrack.runs.archiving import ENDED, loose
 
-COMMAND = "archive of older runs, by itself"  # in the log of operations
+COMMAND = "archive of older runs" + operations.BY_ITSELF  # in the log of operations
 BACKGROUND = 200  # runs with refs from which on they are archived without a push
 
 

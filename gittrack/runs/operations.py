@@ -23,6 +23,7 @@ EXPIRY = 90 * 86400.0  # seconds after which an operation may be forgotten, and 
 LONG = 1024 * 1024  # bytes of log from which on it is looked at whether there is something to forget
 
 DONE, FAILED, INTERRUPTED = "done", "failed", "interrupted"
+BY_ITSELF = ", by itself"  # how the command of an operation ends that nobody asked for
 
 
 class Remote(NamedTuple):

@@ -13,7 +13,7 @@ from gittrack.core import annotations, layout
 from gittrack.core.annotations import Op
 from gittrack.git.repository import RefChange, Repository
 from gittrack.runs import annotations as saying
-from gittrack.runs import applying, due, live, logs, operations, origins, parting, segments, unarchiving, undo_files
+from gittrack.runs import applying, live, logs, operations, origins, parting, segments, unarchiving, undo_files
 from gittrack.runs.annotations import Author, Saying
 from gittrack.runs.operations import DONE, Operation
 
@@ -33,7 +33,7 @@ AtRemote = Callable[[Sequence[Operation]], str]  # takes back what was done at a
 
 
 def undo(repo: Repository, author: Author, op: str | None = None, at_remote: AtRemote | None = None) -> Undone:
-    """Take back the last operation, or the one whose id begins with `op`; all operations of a run together.
+    """Take back the last operation that was asked for, or the one whose id begins with `op`; all of a run together.
 
     Raises RunNotFound when there is none, RefConflict when what it changed has changed again since, WouldOverwrite
     when that is a file.
@@ -66,7 +66,7 @@ def _chosen(every: Sequence[Operation], op: str | None) -> list[Operation]:
     for one in every:
         groups.setdefault(one.group or one.id, []).append(one)
     if op is None:  # what nobody did is not what somebody wants to take back
-        found = [group for group in groups.values() if group[0].command != due.COMMAND]
+        found = [group for group in groups.values() if not group[0].command.endswith(operations.BY_ITSELF)]
     else:
         found = [group for group in groups.values() if any(one.id.startswith(op) for one in group)]
     if not found:

@@ -75,3 +75,16 @@ def test_pushes_that_are_wanted_at_once_are_one_after_the_other(repo, bare, git,
     while git("ls-remote", "origin", "refs/track/runs/*").count("\n") < 3:
         assert time.monotonic() < until
         time.sleep(0.1)
+
+
+def test_an_undo_takes_back_what_somebody_did_and_not_the_automatic_push(repo, bare, git, track) -> None:
+    track("run", "-q", "--", "true")
+    ended(repo)
+    track("push", "--yes")
+    (repo / ".git" / "track" / automatic.LOG).unlink()
+    track("tag", "latest", "good")
+    track("run", "-q", "--", "true")
+    assert ended(repo).code == 0
+    assert "git track push, by itself" in track("log").stdout
+    track("undo")  # the run
+    assert track("log").stdout.splitlines()[0].count("undone: run true") == 1
