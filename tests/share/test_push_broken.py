@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import cutting
 import git_servers
@@ -30,11 +31,16 @@ def test_killed_at_any_point_a_push_leaves_both_sides_whole_and_the_next_one_fin
         ann.sound()
         team.sound(bare.path)
         assert set(recorded) <= ann.ids()
-    everything = ann.table()
+    everything = told(ann.table())
     ann.track("push", "--yes")
     bob = team.cloned(bare.url, tmp_path / "bob")
     bob.track("pull")
-    assert team.same([ann, bob]) == everything
+    assert told(team.same([ann, bob])) == everything
+
+
+def told(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A table without what says where the runs are."""
+    return [{**row, "archived": None} for row in table]
 
 
 def timed(clone: team.Clone, first: int, *args: str) -> float:
