@@ -49,14 +49,14 @@ def findings(
     redactor = settings.redactor({})
     skipped = [one.path for one in changes if one.path not in searched][:_MOST_EXCLUDED]
     names = {one.path for one in changes}
-    hidden = tuple(_hidden(place, [one for one in changes if one.path in searched]))
     hits: set[Hit] | None = None
     for comparison in wanted.comparisons:
-        calls = [staged.patch_command(wanted, comparison, skipped)]
-        if hidden:
-            calls.append(staged.patch_command(wanted._replace(paths=hidden), comparison, (), "--text"))
-        found = (hit for args in calls for hit in _search(place, args, redactor) if hit.path in names)
-        some = set(itertools.islice(found, _MOST_HITS))
+        unshown: list[bool] = []
+        found = itertools.chain(
+            _search(place, staged.patch_command(wanted, comparison, skipped), redactor, unshown),
+            _in_hidden(place, wanted, comparison, changes, searched, redactor, unshown),
+        )
+        some = set(itertools.islice((hit for hit in found if hit.path in names), _MOST_HITS))
         hits = some if hits is None else hits & some
         if not hits:
             return []
@@ -64,6 +64,22 @@ def findings(
         Finding(f"{hit.path}:{hit.line}", f"looks like a secret: {hit.rule}", (_TAKE_OUT, _ALLOW))
         for hit in sorted(hits or ())
     ]
+
+
+def _in_hidden(
+    place: Place,
+    wanted: staged.Scope,
+    comparison: tuple[str, ...],
+    changes: Sequence[staged.Change],
+    searched: set[str],
+    redactor: Redactor,
+    unshown: Sequence[bool],
+) -> Iterator[Hit]:
+    """What is in texts that the patch only names. `unshown`: whether it names any, once it was read."""
+    hidden = tuple(_hidden(place, [one for one in changes if one.path in searched])) if unshown else ()
+    if hidden:
+        args = staged.patch_command(wanted._replace(paths=hidden), comparison, (), "--text")
+        yield from _search(place, args, redactor, [])
 
 
 def _hidden(place: Place, changes: Sequence[staged.Change]) -> list[str]:
@@ -75,7 +91,8 @@ def _hidden(place: Place, changes: Sequence[staged.Change]) -> list[str]:
     return [one.path for one in some if b"\0" not in large_files.start(place.git, one.oid)]
 
 
-def _search(place: Place, args: Sequence[str], redactor: Redactor) -> Iterator[Hit]:
+def _search(place: Place, args: Sequence[str], redactor: Redactor, unshown: list[bool]) -> Iterator[Hit]:
+    """What the patch has. `unshown` gets an element where files are only named as binary."""
     off = {text.lower() for text in redactor.allow}
     scanner = Scanner(rule for rule in redactor.rules if rule.name.lower() not in off)
     with place.git.popen(*args, env=place.index_env, stderr=subprocess.DEVNULL) as process:
@@ -86,6 +103,8 @@ def _search(place: Place, args: Sequence[str], redactor: Redactor) -> Iterator[H
             data = rest + block
             end = data.rfind(b"\n") + 1
             data, rest = data[:end], data[end:]
+            if b"\nBinary files " in data:
+                unshown.append(True)
             yield from _in_block(head + data, scanner, redactor)
             head = _head(head + data)
         yield from _in_block(head + rest, scanner, redactor)
