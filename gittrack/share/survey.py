@@ -53,7 +53,8 @@ def survey(repo: Repository, prepared: Prepared, files: Sequence[File], redactor
     known = [oid for oid in dict.fromkeys(there) if repo.exists(oid)]
     code = [*_objects(repo, [str(each.new) for each in every if is_code[each.ref]], known)]
     records = [*_objects(repo, [str(each.new) for each in every if not is_code[each.ref]], known)]
-    found, passed = _secrets(repo, code, redactor) if redactor else ([], 0)
+    kept = [each for each in records if "/files/" in f"/{each.path}"]  # small files that runs kept
+    found, passed = _secrets(repo, [*code, *kept], redactor) if redactor else ([], 0)
     return Survey(
         len(prepared.runs),
         sum(each.kind == "commit" for each in code),

@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -166,3 +168,36 @@ def test_naming_runs_never_sends_the_rest_of_an_archive(shared: Shared) -> None:
     shared.track("push", "--yes", *ids)
     assert shared.ids_there() == set(ids)
     assert not shared.there(layout.ARCHIVE)
+
+
+def test_a_small_file_that_a_run_kept_is_searched_for_secrets_also_without_code(shared: Shared) -> None:
+    (shared.path / "train.py").write_text(
+        "import gittrack\nrun = gittrack.init()\nopen('keys.txt', 'w').write('AKIA' + 'ABCDEFGHIJKLMNOP')\n"
+        "run.log_artifact('keys.txt')\n"
+    )
+    shared.track("run", "-q", "--", "python", "train.py")
+    said = shared.track("push", "--dry-run", "--no-code").stdout
+    assert "AWS Access Key" in said and "of code" not in said
+
+
+def test_a_live_run_stays_until_it_has_ended_and_is_named(shared: Shared) -> None:
+    (shared.path / "wait.py").write_text("import sys\nsys.stdin.read()\n")
+    program = str(Path(sys.executable).parent / "git-track")
+    with subprocess.Popen(
+        [program, "run", "-q", "--", "python", "wait.py"], cwd=shared.path, stdin=subprocess.PIPE
+    ) as run:
+        try:
+            until = time.monotonic() + 30
+            while not (rows := json.loads(shared.track("ls", "--json").stdout)):
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            shared.runs(1)
+            said = shared.track("push", "--yes").stdout
+            assert f"not pushed, still going: {rows[0]['id'][:7]}" in said
+            assert len(shared.ids_there()) == 1
+        finally:
+            assert run.stdin is not None
+            run.stdin.close()
+            run.wait()
+    shared.track("push")
+    assert len(shared.ids_there()) == 2
