@@ -19,6 +19,7 @@ from gittrack.git.network import Progress, followed
 from gittrack.git.open import open_repository
 from gittrack.git.repository import Repository
 from gittrack.runs import archives, live, logs, reader, stores
+from gittrack.share import look
 from gittrack.store.content import Content
 from gittrack.store.transfer import File
 
@@ -60,22 +61,20 @@ def prepare(repo: Repository, wish: Wish) -> Plan:
     code: dict[str, str] = {}
     archived: set[str] = set()
     no_code: list[str] = []
-    refs = repo.refs(layout.RUNS)
+    known = {one.id: one for one in look.runs(repo, ids)}
+    with_files = [one.id for one in known.values() if one.artifacts]
     for run_id in ids:
         ref = layout.run_ref(run_id)
-        tip = refs.get(ref)
-        if tip is None:
-            commits = archives.commits(repo, run_id)
-            if not commits:
-                raise errors.MissingContent(
-                    f"the record of run {run_id[: layout.SHORT]} is not in this clone", "git track pull --records"
-                )
-            tip = commits[-1].oid
+        if run_id in known:
+            tip, snapshot = known[run_id].tip, known[run_id].snapshot
+        else:
+            tip, snapshot = _archived(repo, run_id)
             archived.add(run_id)
+            with_files.append(run_id)
         if purged.forbid(ref, tip):
             continue
         runs[ref] = tip
-        if wish.code and (snapshot := reader.read(repo, run_id).facts.get("snapshot")):
+        if wish.code and snapshot:
             if repo.exists(snapshot) or archives.code_of(repo, snapshot):
                 code[layout.code_ref(snapshot)] = snapshot
             else:
@@ -85,7 +84,7 @@ def prepare(repo: Repository, wish: Wish) -> Plan:
             "this is a shallow clone: the history of the code is not all here",
             "`git fetch --unshallow` brings it; --no-code leaves the code out",
         )
-    files = stores.needed(repo, ids) if wish.artifacts else []
+    files = stores.needed(repo, with_files) if wish.artifacts else []
     own = stores.local(repo)
     here = [file for file in files if own.has(*file)]
     return Plan(
@@ -99,6 +98,17 @@ def prepare(repo: Repository, wish: Wish) -> Plan:
         tuple(_commit(repo, rev) for rev in wish.since),
         tuple(no_code),
     )
+
+
+def _archived(repo: Repository, run_id: str) -> tuple[str, str | None]:
+    """Tip and snapshot of a run that has no ref."""
+    commits = archives.commits(repo, run_id)
+    if not commits:
+        raise errors.MissingContent(
+            f"the record of run {run_id[: layout.SHORT]} is not in this clone", "git track pull --records"
+        )
+    snapshot = reader.read(repo, run_id).facts.get("snapshot")
+    return commits[-1].oid, snapshot
 
 
 def write(repo: Repository, plan: Plan, target: str, progress: Progress | None = None) -> int:

@@ -7,19 +7,21 @@ and not those of a bundle.
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, cast
 
 from gittrack import errors
 from gittrack.core import layout
-from gittrack.git import datarefs, desk, network
+from gittrack.git import datarefs, desk, network, objects
 from gittrack.git.command import Git
 from gittrack.git.discover import discover
+from gittrack.git.refnames import is_valid
 from gittrack.git.repository import RefChange, Repository
-from gittrack.runs import archives, operations, reader, stores
+from gittrack.runs import archives, held, operations, stores
 from gittrack.runs.annotations import Author
 from gittrack.runs.own_store import own_store
-from gittrack.share import pull
+from gittrack.share import look, pull
+from gittrack.share.look import Known
 from gittrack.share.pull import Plan, Result, Wish
 from gittrack.store.base import Store
 from gittrack.store.content import Content, Progress
@@ -88,12 +90,22 @@ def _unpacked(repo: Repository, path: str) -> Iterator[Source]:
         # What a bundle asks for must be reachable where it is unpacked
         users = {ref: oid for ref, oid in repo.refs("refs/").items() if not ref.startswith("refs/track")}
         desk.name(at, {f"refs/users/{number}": oid for number, oid in enumerate(dict.fromkeys(users.values()))})
-        words = ("fetch", "--no-tags", "--no-auto-gc", "--no-recurse-submodules", "--quiet")
-        done = at.git.call(*words, path, "+refs/track/*:refs/track/*", keep=(at.lock,))
+        done = at.git.call("bundle", "unbundle", path, keep=(at.lock,))
         if done.code != 0:
             raise _failure(path, done.err.decode("utf-8", "replace"))
+        desk.name(at, _refs(done.out.decode("utf-8", "surrogateescape")))
         with contextlib.closing(datarefs.DataStore(at.git, path)) as data:
             yield Source(at.folder, path, (Content(cast(Store, data)),))
+
+
+def _refs(said: str) -> dict[str, str]:
+    """Those of gittrack in the bundle: `<oid> <ref>`, one a line."""
+    found = {}
+    for line in said.splitlines():
+        oid, _, ref = line.partition(" ")
+        if objects.is_oid(oid) and ref.startswith(network.PREFIX) and is_valid(ref):
+            found[ref] = oid
+    return found
 
 
 def _failure(path: str, said: str) -> errors.GitFailed:
@@ -124,10 +136,14 @@ def take(
     """Take it all. Raises RemoteFailed, CannotWrite, RefConflict."""
     result = pull.take(repo, source.place, source.url, EVERYTHING, author, progress)
     ids = _there(repo, source)
-    _keep_code(repo, ids, author)
-    wanted = stores.needed(repo, [run_id for run_id in ids if _is_readable(repo, run_id)]) if files else []
-    own = stores.local(repo)
-    lacking: list[File] = [file for file in wanted if not own.has(*file)]
+    known = look.runs(repo, ids)
+    _keep_code(repo, known, author)
+    lacking: list[File] = []
+    if files:
+        archived = {run.id for run in held.with_files(repo)}.intersection(ids)
+        own = stores.local(repo)
+        wanted = stores.needed(repo, [*(one.id for one in known if one.artifacts), *archived])
+        lacking = [file for file in wanted if not own.has(*file)]
     report = stores.send(source.contents, own, lacking, workers=1, progress=stored) if lacking else Report()
     return Taken(result, report)
 
@@ -142,22 +158,11 @@ def _there(repo: Repository, source: Source) -> list[str]:
     return [run_id for run_id in dict.fromkeys(ids) if run_id in here]
 
 
-def _is_readable(repo: Repository, run_id: str) -> bool:
-    place = archives.find(repo, run_id)
-    return place is not None and repo.exists(place.root)
-
-
-def _keep_code(repo: Repository, ids: list[str], author: Author) -> None:
+def _keep_code(repo: Repository, known: Sequence[Known], author: Author) -> None:
     """A bundle that goes on from commits of a branch does not name them: they are kept for the runs here, too."""
     refs = repo.refs(layout.CODE)
-    changes: dict[str, RefChange] = {}
-    loose = repo.refs(layout.RUNS)
-    for run_id in ids:
-        if layout.run_ref(run_id) not in loose:
-            continue
-        snapshot = reader.read(repo, run_id).facts.get("snapshot")
-        ref = layout.code_ref(snapshot) if snapshot else ""
-        if snapshot and ref not in refs and repo.exists(snapshot):
-            changes[ref] = RefChange(ref, None, snapshot)
+    wanted = dict.fromkeys(one.snapshot for one in known if one.snapshot)
+    missing = [oid for oid in wanted if layout.code_ref(oid) not in refs and repo.exists(oid)]
+    changes = [RefChange(layout.code_ref(oid), None, oid) for oid in missing]
     if changes:
-        operations.apply(repo, [*changes.values()], author.command, author.now, who=author.who)
+        operations.apply(repo, changes, author.command, author.now, who=author.who)

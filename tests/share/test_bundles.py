@@ -254,3 +254,15 @@ def test_an_export_that_is_killed_leaves_nothing_behind(repo, git, track, made, 
     track("export", made[:7], "-o", str(tmp_path / "y.bundle"))
     git("bundle", "verify", "-q", str(tmp_path / "y.bundle"))
     assert not [name for name in os.listdir(repo / ".git" / "track" / "tmp") if "desk" in name]
+
+
+def test_refs_that_are_none_of_gittracks_are_not_taken(repo, git, track, made, clone):
+    head = git("rev-parse", "HEAD")
+    for ref in ("refs/track/odd", "refs/track/runs/zz/not-an-id", "refs/heads/evil", "refs/tags/evil"):
+        git("update-ref", ref, head)
+    git("bundle", "create", "-q", "odd.bundle", "--all")
+    said = track("import", str(repo / "odd.bundle"), cwd=clone)
+    assert "refused: refs/track/odd" in said.stderr
+    assert "refused: refs/track/runs/zz/not-an-id" in said.stderr
+    assert ids(track, clone) == [made]
+    assert "evil" not in git("for-each-ref", cwd=clone)
