@@ -107,6 +107,10 @@ def _shells(incomplete: str, _more: bool) -> list[CompletionItem]:
     return _items([(shell, f"the script for {shell}") for shell in SCRIPTS], incomplete)
 
 
+def _hooks(incomplete: str, _more: bool) -> list[CompletionItem]:
+    return _items([(name, "a hook of git") for name in lazy("gittrack.git.hook_script").NAMES], incomplete)
+
+
 def _command_names(incomplete: str, _more: bool) -> list[CompletionItem]:
     return _items([(name, entry.summary) for name, entry in COMMANDS.items()], incomplete)
 
@@ -123,6 +127,7 @@ COMPLETED: dict[str, Completed] = {
     "what": Completed(_remotes_and_runs),
     "which": Completed(_remotes),
     "shell": Completed(_shells),
+    "names": Completed(_hooks),
     "topic": Completed(_command_names),
 }
 

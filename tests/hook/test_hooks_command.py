@@ -248,3 +248,24 @@ def test_doctor_knows_hooks_whose_program_is_gone(repo, track, folder, bare_path
         ).stdout
     )  # fmt: skip
     assert any("/nowhere/git-track-hook" in one["text"] and "hooks install" in one["command"] for one in found)
+
+
+def test_names_of_hooks_are_completed(track):
+    assert "pre-push" in track("__complete", "hooks", "install", "pre").stdout
+
+
+def test_in_a_submodule_and_in_a_sha256_repository(repo, track, git, tmp_path, commit):
+    other = tmp_path / "other"
+    subprocess.run(["git", "init", "-q", "--object-format=sha256", str(other)], check=True)
+    git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(repo), "sub")
+    for place in (other, repo / "sub"):
+        track("hooks", "install", cwd=place)
+        (place / "train.py").write_text("print('x')\n")
+        git("add", "train.py", cwd=place)
+        track("run", "-q", "true", cwd=place)
+        assert commit("-q", "-m", "Code", cwd=place).stderr == ""
+        assert "Track-Run" in git("log", "-1", "--format=%B", cwd=place)
+        (place / "m.pt").write_bytes(b"weights")
+        git("add", "m.pt", cwd=place)
+        assert commit("-q", "-m", "Model", cwd=place).returncode == 1
+        track("hooks", "uninstall", cwd=place)
