@@ -3,6 +3,7 @@
 import json
 import os
 
+import builder
 import pytest
 import recorded_code
 
@@ -264,3 +265,34 @@ def test_a_shallow_clone_says_what_is_missing(made, git, track, tmp_path):
     git("fetch", "-q", "origin", "refs/track/runs/*:refs/track/runs/*", cwd=clone)
     git("remote", "remove", "origin", cwd=clone)
     assert "is not in this clone" in track("apply", run[:7], cwd=clone, code=None).stderr
+
+
+def hostile_run(git, store, name):
+    """A run whose snapshot adds one file in a place where none belongs."""
+    base = git("rev-parse", "HEAD")
+    blob = git("hash-object", "-w", "--stdin", text_in="#!/bin/sh\n")
+    folder, _, file = name.rpartition("/")
+    inner = git("mktree", text_in=f"100755 blob {blob}\t{file}\n")
+    for part in reversed(folder.split("/")):
+        outer = part
+        tree, inner = inner, git("mktree", text_in=f"040000 tree {inner}\t{part}\n")
+    rest = git("ls-tree", base)
+    root = git("mktree", text_in=f"{rest}\n040000 tree {tree}\t{outer}\n")
+    snapshot = git("commit-tree", root, "-p", base, "-m", "Snapshot")
+    [run] = builder.write_runs(store, [builder.journal(1, {}, [0.5], base=base, snapshot=snapshot)])
+    return run
+
+
+@pytest.mark.parametrize("name", [".git/hooks/post-checkout", "../outside", ".GIT/config"])
+def test_paths_that_lead_out_or_into_git_are_never_written(repo, git, track, store, name):
+    run = hostile_run(git, store, name)
+    head = git("rev-parse", "HEAD")
+    before = sorted(
+        path for path in repo.parent.rglob("*") if "track" not in path.parts and "objects" not in path.parts
+    )
+    assert track("apply", run[:7], "--force", code=None).returncode in (69, 83)
+    assert track("promote", run[:7], "-m", "x", code=None).returncode in (69, 83)
+    after = sorted(path for path in repo.parent.rglob("*") if "track" not in path.parts and "objects" not in path.parts)
+    assert after == before
+    assert git("rev-parse", "HEAD") == head
+    assert git("status", "--porcelain") == ""

@@ -270,3 +270,12 @@ def test_modes_links_and_folders_follow(made, git, track):
     assert os.readlink(made.repo / "link") == "model.py"
     assert made.read("deep/er/x") == "x\n"
     assert not (made.repo / "README").exists()
+
+
+def test_the_hooks_of_gittrack_name_the_run_once_and_keep_the_link_through_an_amend(made, git, track):
+    track("hooks", "install")
+    run = made.run(lambda: made.edit("line 3", "three"))
+    track("promote", run[:7], "-m", "Three")
+    assert git("log", "-1", "--format=%B").count("Track-Run:") == 1
+    git("commit", "-q", "--amend", "-m", "Three, said otherwise")
+    assert track("ls", "-q", "--commit", "HEAD").stdout.split() == [run]
