@@ -78,7 +78,7 @@ def purge(
     if as_json:
         render.write(pretty({**_document(found), **_result(outside, buried)}))
     else:
-        render.write(_outside(outside, name) + _buried(buried) + _advice(place, name))
+        render.write(_outside(outside, name) + _buried(buried) + _advice(place, name, bool(outside.cleaned.failed)))
     return errors.RemoteFailed.exit_code if outside.cleaned.failed else 0
 
 
@@ -192,10 +192,12 @@ def _buried(buried: "Buried") -> str:
     return "".join(lines)
 
 
-def _advice(place: Workplace, name: str | None) -> str:
+def _advice(place: Workplace, name: str | None, refused: bool) -> str:
     """What only others can do."""
     if name is None:
         return "no remote was asked; other clones and copies still have it\n"
+    if refused:
+        return f"{shown(name)} still has it: who runs the server has to remove these refs, or to allow it for once\n"
     url: str = lazy("gittrack.git.network").url(place.git, name)
     path = url.removeprefix("file://")
     if path.startswith(("/", ".")):
