@@ -41,7 +41,7 @@ def push(environ: Mapping[str, str], args: Sequence[str]) -> bool:
     manners = lazy("gittrack.share.manners").load(place.paths, url)
     if not manners.agreed:
         words = " ".join(run[: layout.SHORT] for run in runs[:5])
-        say(f"gittrack: {what}: not sent, since {remote} never got runs; `git track push {remote} {words}` sends")
+        say(f"gittrack: {what}: not sent, since {remote} never got runs from here (git track push {remote} {words})")
         return False
     problem = _pushed(environ, [remote, *runs, *([] if manners.code else ["--no-code"])])
     if problem:
@@ -86,7 +86,7 @@ def _missing(place: Place, url: str, runs: Sequence[str]) -> list[str]:
 
 
 def _pushed(environ: Mapping[str, str], words: Sequence[str]) -> str:
-    """Why it did not work, or nothing. `--yes` is not given: what would have to be asked is not for a hook."""
+    """Why it did not work, or nothing: then it says what went. `--yes` is not given: to be asked is not for a hook."""
     beside = os.path.join(os.path.dirname(sys.argv[0]), "git-track")
     program = beside if os.path.isfile(beside) else lazy("shutil").which("git-track") or "git-track"
     try:
@@ -102,6 +102,7 @@ def _pushed(environ: Mapping[str, str], words: Sequence[str]) -> str:
     except OSError as error:
         return f"{program}: {error.strerror}"
     if done.returncode == 0:
+        say(f"gittrack: {(done.stdout.splitlines() or ['pushed'])[0]}")
         return ""
     lines = [line for line in done.stderr.splitlines() if line.startswith("error:")] or done.stderr.splitlines()[-1:]
     return lines[0] if lines else f"exit code {done.returncode}"

@@ -58,6 +58,7 @@ def test_the_runs_that_commits_name_go_with_the_branch(hooked, origin, track, co
     other = run_of(hooked, track)
     done = push("-q", "origin", "main")
     assert done.returncode == 0, done.stderr
+    assert done.stderr == "gittrack: pushed 1 run, 1 snapshot to origin\n"
     assert run in runs_at(origin) and other not in runs_at(origin)
     assert git("rev-parse", "main") == git("rev-parse", "main", cwd=origin)
 
