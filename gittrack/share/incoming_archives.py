@@ -109,7 +109,8 @@ def let_go(
     held = archive_trees.standing(repo, list(same)) if same else {}
     lacking = {run_id: tip for run_id, tip in same.items() if tip not in held.get(run_id, ())}
     changes = _kept(repo, lacking, local.get(layout.KEPT)) if lacking else []
-    changes += [RefChange(operations.keep_ref(tip), None, tip) for tip in older.values()]
+    kept = {operations.keep_ref(tip): tip for tip in older.values()}
+    changes += [RefChange(ref, None, tip) for ref, tip in kept.items() if ref not in local]
     return [*changes, *(RefChange(layout.run_ref(run_id), tip, None) for run_id, tip in {**same, **older}.items())]
 
 
