@@ -48,20 +48,29 @@ def remote(repo: Repository, name: str, progress: network.Progress | None = None
     """Ask a remote (a name or URL). Raises RemoteFailed; DamagedRecord, NewerFormat of what stands there."""
     refs = network.ls_remote(repo.git, name)
     url = network.url(repo.git, name)
-    said = {ref: oid for ref, oid in refs.items() if _is_said(ref)}
-    network.fetch(repo.git, name, [oid for oid in dict.fromkeys(said.values()) if not repo.exists(oid)], progress)
     here = repo.refs(network.PREFIX)
-    graves = _graves(repo, {ref: oid for ref, oid in said.items() if ref.startswith(layout.LOG)})
-    # What is in the lists of this clone has no ref here any more, or has one again on purpose.
-    lists = {ref: oid for ref, oid in said.items() if ref.startswith(layout.ARCHIVE) and here.get(ref) != oid}
+    seen = remotes.load(repo.paths, url)
+    said = {ref: oid for ref, oid in refs.items() if _writer_of(ref)}
+    lists = _lists(refs, here) if _was_there(seen, refs, here) else {}
+    wants = dict.fromkeys((*said.values(), *lists.values()))
+    network.fetch(repo.git, name, [oid for oid in wants if not repo.exists(oid)], progress)
     listed = archives.archived(repo, lists) if lists else {}
-    lost = remotes.lost(remotes.load(repo.paths, url), refs, here)
-    return Remote(name, url, There(refs, listed), graves, tuple(lost))
+    lost = remotes.lost(seen, refs, here)
+    return Remote(name, url, There(refs, listed), _graves(repo, said), tuple(lost))
 
 
-def _is_said(ref: str) -> bool:
-    parts = layout.archive_of_ref(ref)
-    return (parts is not None and parts[2] == archives.LIST) or _writer_of(ref) is not None
+def _was_there(seen: remotes.Seen | None, refs: Mapping[str, str], here: Mapping[str, str]) -> bool:
+    """Whether a run of this clone was there and has no ref there now: then somebody may have archived it. A run that
+    was never there is in no list, and lists are large."""
+    known = {**seen.refs, **seen.lost} if seen else {}
+    return any(ref in known and ref not in refs for ref in here if ref.startswith(layout.RUNS))
+
+
+def _lists(refs: Mapping[str, str], here: Mapping[str, str]) -> dict[str, str]:
+    """The lists of archives that are other ones than here. What these have, has no ref here, or again on purpose."""
+    parts = {ref: layout.archive_of_ref(ref) for ref in refs}
+    wanted = [ref for ref, part in parts.items() if part and part[2] == archives.LIST and here.get(ref) != refs[ref]]
+    return {ref: refs[ref] for ref in wanted}
 
 
 def _writer_of(ref: str) -> str | None:

@@ -83,3 +83,25 @@ def test_all_takes_no_archive_along_of_which_only_the_list_is_here(ann: team.Clo
     bob.track("pull", "--all")
     bob.track("push", "--yes", "--all", str(tmp_path / "new.git"))
     assert bob.git("ls-remote", str(tmp_path / "new.git"), "refs/track/archive/*").count("\n") == 2
+
+
+def test_a_run_that_somebody_archived_there_is_not_pushed_again(ann: team.Clone, tmp_path: Path) -> None:
+    (run,) = ann.runs(range(1))
+    ann.track("push", "--yes")
+    bob = team.cloned(ann.git("remote", "get-url", "origin"), tmp_path / "bob")
+    bob.track("pull")
+    bob.track("archive", run)
+    bob.track("push", "--yes")
+    assert not ann.git("ls-remote", "origin", "refs/track/runs/*")
+    assert "has all of it" in ann.track("push").stdout
+    assert not ann.git("ls-remote", "origin", "refs/track/runs/*")
+
+
+def test_who_only_pushes_fetches_no_lists_of_others(ann: team.Clone, tmp_path: Path) -> None:
+    bob = team.cloned(ann.git("remote", "get-url", "origin"), tmp_path / "bob")
+    bob.runs(range(30, 70))
+    bob.track("push", "--yes")
+    listed = ann.git("ls-remote", "origin", "refs/track/archive/*/list").split()[0]
+    ann.runs(range(2))
+    ann.track("push", "--yes")
+    ann.git("cat-file", "-e", listed, code=1)
