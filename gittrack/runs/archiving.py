@@ -5,27 +5,25 @@ once, or killed in between and done again, the outcome is the same: what is ther
 """
 
 import os
-import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gittrack import errors
 from gittrack.core import archive as lines_
 from gittrack.core import layout
-from gittrack.core.model import Record
-from gittrack.git import objects, reflock, snapshot
-from gittrack.git.objects import Object
+from gittrack.git import objects, reflock
 from gittrack.git.repository import RefChange, Repository
-from gittrack.runs import archive_trees, archives, documents, live, logs, operations, writer
+from gittrack.runs import archive_code, archive_trees, archives, documents, operations, writer
 from gittrack.runs.annotations import Author
+from gittrack.runs.archive_plan import ENDED, Plan, Run, loose, plan, with_commits
+
+__all__ = ["AT_ONCE", "ENDED", "FULL", "Plan", "Progress", "Result", "Run", "archive", "loose", "plan"]
 
 FULL = 20_000  # runs of one archive; then the next one is begun
 AT_ONCE = 5_000  # runs in one operation
-ENDED = ("completed", "failed", "killed", "crashed")
 
 _TRIES = 5
 _TURN = "archive.lock"
-_SNAPSHOT = re.compile(rb'"snapshot":"([0-9a-f]{40,64})"')
 
 Progress = Callable[[int], Any]  # told how many runs more are done
 
@@ -40,27 +38,6 @@ class Result(NamedTuple):
     @property
     def done(self) -> list[str]:
         return [*self.archived, *self.there]
-
-
-class Run(NamedTuple):
-    """A run that may be archived."""
-
-    id: str
-    tip: str
-    commits: Sequence[Object]  # the first one first
-    number: int  # its format
-    values: Mapping[str, Any]  # its documents
-    code: str | None
-
-    @property
-    def line(self) -> bytes:
-        tree, _ = objects.links(self.commits[-1].data)
-        return lines_.encode(self.id, self.tip, tree, len(self.commits), self.code, self.number, self.values)
-
-
-class Plan(NamedTuple):
-    runs: list[Run]
-    left: dict[str, str]
 
 
 class _Own(NamedTuple):
@@ -89,63 +66,6 @@ def archive(repo: Repository, ids: Iterable[str], author: Author, progress: Prog
             if progress:
                 progress(some)
     return result
-
-
-def plan(repo: Repository, ids: Iterable[str]) -> Plan:
-    """Which of these runs may be archived, read whole; and why not the others."""
-    tips = loose(repo)
-    tombstones = logs.tombstones(repo)
-    left: dict[str, str] = {}
-    wanted: list[str] = []
-    for run_id in dict.fromkeys(ids):
-        if run_id not in tips:
-            left[run_id] = "it is archived already" if archives.find(repo, run_id) else "there is no such run here"
-        elif os.path.isdir(live.folder(repo.paths, run_id)):
-            left[run_id] = "it is still going"
-        elif tombstones.forbid(layout.run_ref(run_id), tips[run_id]):
-            left[run_id] = "it was purged"
-        else:
-            wanted.append(run_id)
-    found: list[Run] = []
-    for run_id, files in zip(wanted, repo.read_files([tips[one] for one in wanted], documents.FILES), strict=True):
-        try:
-            found.append(_run(repo, run_id, tips[run_id], files))
-        except errors.GittrackError as error:
-            left[run_id] = error.message
-    return Plan(found, left)
-
-
-def _run(repo: Repository, run_id: str, tip: str, files: Sequence[bytes | None]) -> Run:
-    """The run, whose documents and history must be whole. Raises UsageError where it has not ended."""
-    record = documents.decode(run_id, tip, files)
-    if record.status.get("status") not in ENDED:
-        raise errors.UsageError("it has not ended")
-    return _with_commits(record, files, _history(repo, tip))
-
-
-def _with_commits(record: Record, files: Sequence[bytes | None], commits: Sequence[Object]) -> Run:
-    values = dict(zip(lines_.DOCUMENTS, (record.facts, record.status, record.params, record.summary), strict=True))
-    code = record.facts.get("snapshot")
-    code = code if isinstance(code, str) and objects.is_oid(code) else None
-    return Run(record.id, commits[-1].oid, commits, int((files[0] or b"").split()[1]), values, code)
-
-
-def _history(repo: Repository, tip: str) -> list[Object]:
-    """The commits of a run, the first one first."""
-    commits: list[Object] = []
-    here: str | None = tip
-    while here is not None:
-        try:
-            commits.append(Object(here, *repo.read(here)))
-            tree, parents = objects.links(commits[-1].data)
-        except (KeyError, ValueError):  # a shallow clone, or no commit of ours
-            raise errors.DamagedRecord("its history is not all in this clone") from None
-        if len(parents) > 1:
-            raise errors.DamagedRecord("its history is not that of a run")
-        if not repo.exists(tree):
-            raise errors.DamagedRecord("its records are not all in this clone")
-        here = parents[0] if parents else None
-    return commits[::-1]
 
 
 def _attempt(repo: Repository, ids: Sequence[str], author: Author, group: str) -> tuple[int, Result]:
@@ -206,7 +126,7 @@ def _prepare(repo: Repository, own: _Own, found: Plan) -> tuple[Result, list[Ref
         if part.tip != own.tips.get(name)
     ]
     gone = [RefChange(layout.run_ref(run.id), run.tip, None) for run in (*fresh, *there)]
-    return result, [*changes, *gone, *_idle_code(repo, [*fresh, *there])]
+    return result, [*changes, *gone, *archive_code.idle(repo, [*fresh, *there])]
 
 
 def _may_stand(own: _Own, run: Run, standing: Mapping[str, str]) -> bool:
@@ -221,7 +141,7 @@ def _parts(repo: Repository, own: _Own, fresh: Sequence[Run], ended: Sequence[Ru
     if not ended and not _is_torn(repo, own):
         return {}
     torn = _unlisted(repo, own) if _is_torn(repo, own) else []
-    ours, users = _code(repo, ended)
+    ours, users = archive_code.lacking(repo, ended)
     return {
         archives.RECORDS: archive_trees.records(
             repo, own.tips.get(archives.RECORDS), {run.id: run.commits for run in fresh}, count
@@ -245,58 +165,5 @@ def _unlisted(repo: Repository, own: _Own) -> list[Run]:
             commits = archives.commits_at(repo, own.tips[archives.RECORDS], run_id)
             tree = objects.parse_commit(commits[-1].data).tree
             files = next(iter(repo.read_files([tree], documents.FILES)))
-            found.append(_with_commits(documents.decode(run_id, commits[-1].oid, files), files, commits))
+            found.append(with_commits(documents.decode(run_id, commits[-1].oid, files), files, commits))
     return found
-
-
-def _code(repo: Repository, runs: Sequence[Run]) -> tuple[list[Object], list[str]]:
-    """(snapshots that gittrack made, commits of users) of these runs, as far as they are here and in no archive."""
-    ours: list[Object] = []
-    users: list[str] = []
-    trees = list(archives.tips(repo, archives.CODE).values())
-    for oid in dict.fromkeys(run.code for run in runs if run.code):
-        if not repo.exists(oid) or any(repo.read_path(tip, f"{layout.archived_code(oid)}/commit") for tip in trees):
-            continue
-        kind, data = repo.read(oid)
-        if kind != "commit":
-            continue
-        read = objects.parse_commit(data)
-        if read.author == snapshot.AUTHOR:
-            ours.append(Object(oid, kind, data))
-            users += [parent for parent in read.parents if repo.exists(parent)]
-        else:
-            users.append(oid)
-    return ours, users
-
-
-def _idle_code(repo: Repository, runs: Sequence[Run]) -> list[RefChange]:
-    """Deletions of the code refs that only these runs needed."""
-    codes = {layout.code_ref(run.code): run.code for run in runs if run.code}
-    refs = repo.refs(layout.CODE) if codes else {}
-    idle = {ref: code for ref, code in codes.items() if refs.get(ref) == code}
-    if not idle:
-        return []
-    gone = {run.id for run in runs}
-    others = [tip for run_id, tip in loose(repo).items() if run_id not in gone]
-    needed = _needed_code(repo, others, set(idle.values()))
-    return [RefChange(ref, code, None) for ref, code in idle.items() if code not in needed]
-
-
-def _needed_code(repo: Repository, others: Sequence[str], codes: Collection[str]) -> set[str]:
-    """Those of `codes` that a run that goes on now says its snapshot is, or one of these others that have refs."""
-    found: set[str] = set()
-    for run_id in live.ids(repo.paths):
-        head = live.head(live.folder(repo.paths, run_id))
-        run = head[1].get("run") if head else None
-        if isinstance(run, dict) and run.get("snapshot") in codes:
-            found.add(run["snapshot"])
-    for (facts,) in repo.read_files(others, ("run.json",)):
-        if len(found) == len(codes):  # mostly soon: of code that is in use, another run is near
-            break
-        found.update(oid for one in _SNAPSHOT.findall(facts or b"") if (oid := one.decode()) in codes)
-    return found
-
-
-def loose(repo: Repository) -> dict[str, str]:
-    """Id -> tip of every run that has a ref."""
-    return {run_id: tip for ref, tip in repo.refs(layout.RUNS).items() if (run_id := layout.id_of_ref(ref))}
