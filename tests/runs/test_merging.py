@@ -2,6 +2,7 @@
 
 import pytest
 
+from gittrack import errors
 from gittrack.git import merging, objects
 
 
@@ -67,3 +68,12 @@ def test_changes_say_modes_and_what_came_and_went(git, tree, store):
 def test_an_empty_tree_is_there_when_it_is_asked_for(store, git):
     assert git("cat-file", "-t", merging.empty_tree(store)) == "tree"
     assert objects.is_oid(merging.empty_tree(store))
+
+
+def test_a_git_that_is_too_old_is_said_to_be(store, git, tree, tmp_path):
+    old = tmp_path / "git"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo git version 2.37.9 && exit\nexec git "$@"\n')
+    old.chmod(0o755)
+    store.git.executable = str(old)
+    with pytest.raises(errors.Unsupported, match="cannot merge"):
+        merging.merge(store, commit(git, tree(a="1\n")), tree(a="2\n"), tree(a="1\n"), ("a", "b"))
