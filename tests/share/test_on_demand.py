@@ -132,3 +132,16 @@ def served_runs(bare: git_servers.Bare, repo: Path) -> team.Clone:
     archive(clone)
     clone.git("push", "-q", "origin", "refs/track/*:refs/track/*")
     return clone
+
+
+def test_an_old_server_over_http_gives_whole_archives(
+    ann: team.Clone, server_of: git_servers.Find, tmp_path: Path
+) -> None:
+    server = server_of("http")
+    old = server.at(server.prefix.replace("/open/", "/old/")).new()
+    ann.git("push", "-q", old.url, "main", "refs/track/*:refs/track/*")
+    carl = team.cloned(old.url, tmp_path / "carl")
+    carl.track("pull")
+    team.same([ann, carl])
+    assert "changed" in carl.track("logs", "one").stdout
+    assert carl.track("cat", "one:train.py").stdout == (ann.path / "train.py").read_text()
