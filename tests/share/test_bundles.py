@@ -266,3 +266,24 @@ def test_refs_that_are_none_of_gittracks_are_not_taken(repo, git, track, made, c
     assert "refused: refs/track/runs/zz/not-an-id" in said.stderr
     assert ids(track, clone) == [made]
     assert "evil" not in git("for-each-ref", cwd=clone)
+
+
+def test_files_that_wait_in_a_journal_are_kept_when_it_is_imported(repo, git, track, tmp_path):
+    place = journal(tmp_path, repo)
+    text = (place / "run.jsonl").read_bytes()
+    (place / "run.jsonl").write_bytes(text[: text.rindex(b'{"e":"end"')])
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import gittrack\nrun = gittrack.init()\nopen('m.bin', 'wb').write(bytes(3_000_000))\n"
+        "run.checkpoint(5, {'loss': 0.1}, path='m.bin')\n"
+    )
+    with open(place / "run.jsonl", "ab") as starter:  # whoever started the run holds this
+        fcntl.flock(starter, fcntl.LOCK_EX)
+        there = {**os.environ, "GITTRACK_RUN_DIR": str(place), "GITTRACK_RUN_ID": builder.run_id(1)}
+        subprocess.run([sys.executable, str(script)], cwd=tmp_path, env=there, check=True)
+    assert any((place / "parcels").iterdir())
+    track("import", str(place))
+    assert "m.bin" in track("artifacts", builder.run_id(1)[:7]).stdout
+    track("checkout", f"{builder.run_id(1)[:7]}@5", "--artifacts", "-o", "out")
+    assert (repo / "out" / "m.bin").read_bytes() == bytes(3_000_000)
+    assert not list((repo / ".git" / "track" / "live").iterdir())
