@@ -101,7 +101,7 @@ def _rows(place: Workplace, found: "State") -> list[str]:
     age = lazy("gittrack.runs.selectors").age
     rows = [f"{name}: never asked; `git track status --fetch` asks it"]
     if found.asked is not None:
-        rows = [f"{name}, as it was {age(found.asked, time.time())} ago"]
+        rows = [f"{name}, as it was {age(found.asked, time.time())}"]
     push = [
         count(len(found.runs), "run") if found.runs else "",
         "the archive" if found.archives else "",
@@ -130,10 +130,10 @@ def _automatic(place: Workplace, found: "State") -> list[str]:
         return []
     when = lazy("gittrack.runs.selectors").age(found.automatic.when, time.time())
     if found.automatic.code is None:
-        return [f"an automatic push began {when} ago and has not ended"]
+        return [f"an automatic push began {when} and has not ended"]
     errors_ = [text for text in found.automatic.said.splitlines() if text.startswith(("error:", "hint:"))]
     path = lazy("gittrack.share.automatic").path(place.paths, "push.log")
-    return [f"the last automatic push failed {when} ago ({path})", *(f"  {line(text)}" for text in errors_)]
+    return [f"the last automatic push failed {when} ({path})", *(f"  {line(text)}" for text in errors_)]
 
 
 def _document(found: "State") -> str:
