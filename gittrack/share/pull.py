@@ -189,8 +189,8 @@ def _pull(
     bad, gone = incoming.bring(repo.git, remote, todo.wants, progress)
     came = {ref: oid for ref, oid in todo.wants.items() if ref not in bad and ref not in gone}
     judged = incoming.judge(repo, came, local, there, digest)
-    moved = {change.ref for change in judged.changes}
-    judged.changes.extend(one for one in incoming.settled(local, there, digest) if one.ref not in moved)
+    refs = {change.ref for change in judged.changes}
+    judged.changes.extend(one for one in incoming.settled(local, there, digest) if one.ref not in refs)
     if judged.changes:
         operations.apply(repo, judged.changes, author.command, author.now, who=author.who, keep=False)
     parted = parting.part(repo, judged.ours, author) if judged.ours else None
