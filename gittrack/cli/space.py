@@ -56,8 +56,8 @@ def gc(
     repo, now = place.repository, time.time()
     if store:
         return _shared(now, seconds, dry_run, yes, as_json)
-    ids = [one[0] for one in place.index.brief()]
-    going = pruning.of_all(repo, ids, place.settings.keep) if keep else {}
+    policy = place.settings.keep if keep else {}
+    going = pruning.of_all(repo, lazy("gittrack.runs.stores").all_runs(repo), policy) if policy else {}
     found: Plan = collecting.plan(repo, now, seconds, going)
     placing = lazy("gittrack.runs.placing")
     before = now - (seconds if replaced else lazy("gittrack.runs.operations").EXPIRY)

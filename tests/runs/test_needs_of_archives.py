@@ -1,6 +1,9 @@
 """What archived runs need is never taken, and what only somebody else's list names keeps nothing."""
 
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import shelf
@@ -71,6 +74,16 @@ def test_a_run_that_only_a_list_names_needs_nothing_here(store: Repository) -> N
     (line,) = shelf.lines(store, [run_id])
     without_record(store, run_id, line)
     assert digests(store) == set()
+
+
+def test_cleaning_by_policy_asks_nobody_for_records_that_are_not_here(
+    store: Repository, repo: Path, track: Callable[..., Any]
+) -> None:
+    run_id = stored.run(store, 1, {1: {"m": noise(1)}})
+    (line,) = shelf.lines(store, [run_id])
+    without_record(store, run_id, line)
+    (repo / "gittrack.yaml").write_text("keep: {latest: 1}\n")
+    assert "no run needs" in track("gc", "--keep", "--dry-run").stdout
 
 
 def test_a_run_of_this_clone_whose_record_is_gone_stops_the_cleaning(store: Repository) -> None:
