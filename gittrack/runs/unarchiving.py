@@ -15,6 +15,7 @@ from gittrack.runs import archives, logs
 from gittrack.runs.annotations import Author, Saying
 
 _TRIES = 5
+_NOT_FETCHED = "its record is not in this clone (`git track pull --records`)"
 
 
 class Result(NamedTuple):
@@ -73,7 +74,7 @@ def _prepare(repo: Repository, ids: Sequence[str]) -> tuple[Result, list[RefChan
             result.left[run_id] = "it was purged"
         elif run_id not in tips:
             found = archives.find(repo, run_id)
-            result.left[run_id] = "its record is not in this clone (`git track pull --records`)" if found else "there is no such run here"
+            result.left[run_id] = _NOT_FETCHED if found else "there is no such run here"
         else:
             code = _code(repo, tips[run_id])
             if code and layout.code_ref(code) not in refs:

@@ -277,7 +277,8 @@ def test_where_the_records_were_not_fetched_the_refusal_says_so(store: Repositor
     archiving.archive(store, ids, ANN)
     (ref,) = archives.tips(store, archives.RECORDS)
     git("update-ref", "-d", ref)
-    assert unarchiving.unarchive(store, ids, ANN).left == {ids[0]: "its record is not in this clone (`git track pull --records`)"}
+    left = unarchiving.unarchive(store, ids, ANN).left
+    assert left == {ids[0]: "its record is not in this clone (`git track pull --records`)"}
 
 
 def test_what_cannot_be_written_back_is_named(repo: Path, store: Repository, git: Callable[..., str]) -> None:
