@@ -8,7 +8,7 @@ and how he reaches the remote, are his settings, as for every other git command.
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import IO, NamedTuple
 
 from gittrack.git import remote_errors
@@ -31,6 +31,7 @@ _SETTINGS = (
     "submodule.recurse=false",
 )
 _MOVED = re.compile(r"([ +\-*!=])\t[^\t]*:(refs/[^\t]*)\t(.*)")
+_COMMAND = 900_000  # bytes of a command line; macOS takes 1 MiB, Linux 2
 _REASON = re.compile(r"\((.*)\)\Z")
 _PERCENT = re.compile(r"(?:remote: )?([A-Z][A-Za-z ]+): +\d+% \((\d+)/(\d+)\)")
 
@@ -99,6 +100,14 @@ def push(
     """
     if not changes:
         return {}
+    if not fits(changes):
+        if atomic:
+            raise remote_errors.of_kind(remote, remote_errors.NOT_ATOMIC, f"{len(changes):,} refs are too many at once")
+        half = len(changes) // 2
+        return {
+            **push(git, remote, changes[:half], False, progress),
+            **push(git, remote, changes[half:], False, progress),
+        }
     leases = [f"--force-with-lease={_ref(each.ref)}:{whole(each.old) if each.old else ''}" for each in changes]
     specs = [f"{whole(each.new) if each.new else ''}:{each.ref}" for each in changes]
     options = ["--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no"]
@@ -111,6 +120,11 @@ def push(
     if not found.keys() >= {each.ref for each in changes}:
         raise remote_errors.failure(remote, err)
     return found
+
+
+def fits(changes: Sequence[RefChange]) -> bool:
+    """Whether one command can name all of these: git has no other way to be told."""
+    return sum(len(each.ref) * 2 + len(each.old or "") + len(each.new or "") + 40 for each in changes) < _COMMAND
 
 
 def outcomes(said: str, err: str) -> dict[str, Outcome]:
@@ -149,9 +163,15 @@ def _ref(name: str) -> str:
 def _run(
     git: Git, remote: str, args: Sequence[str], given: bytes | None = None, progress: Progress | None = None
 ) -> tuple[int, bytes, str]:
-    settings = [part for each in (*_SETTINGS, f"remote.{remote}.mirror=false") for part in ("-c", each)]
+    settings = [part for each in _SETTINGS for part in ("-c", each)]
     # Who sits at a terminal may be asked for a password, as by git itself.
-    env: Mapping[str, str] = {"GIT_TERMINAL_PROMPT": "1"} if os.isatty(2) else {}
+    env = {"GIT_TERMINAL_PROMPT": "1"} if os.isatty(2) else {}
+    mirror = f"remote.{remote}.mirror="
+    if "=" in remote:  # -c would take the name to end there
+        settings += ["--config-env", f"{mirror}GITTRACK_MIRROR"]
+        env["GITTRACK_MIRROR"] = "false"
+    else:
+        settings += ["-c", f"{mirror}false"]
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stdout:  # no pipe that runs full meanwhile
         stdin.write(given or b"")
         stdin.seek(0)

@@ -205,7 +205,8 @@ def _send(
 ) -> Sent:
     """Push all of a plan. The first group of refs that fails ends it, for what follows relies on it."""
     done: list[RefChange] = []
-    fits = not notes.batch or len(todo.archives) <= notes.batch  # what the server takes is not known to be less
+    known = not notes.batch or len(todo.archives) <= notes.batch  # what the server takes is not known to be less
+    fits = known and network.fits(todo.archives)
     for changes, atomic in groups(todo, notes.atomic and fits, batch):
         try:
             outcomes = network.push(repo.git, name, changes, atomic, progress)

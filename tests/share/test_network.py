@@ -188,3 +188,24 @@ def test_a_password_in_the_url_is_in_no_message(ours: Repository) -> None:
     with pytest.raises(errors.RemoteFailed) as caught:
         network.ls_remote(ours.git, "http://ann:hunter2@127.0.0.1:9/x.git")
     assert "hunter2" not in caught.value.message + caught.value.hint
+
+
+def test_a_remote_may_have_any_path(ours: Repository, tmp_path: Path) -> None:
+    remote = bare(tmp_path / "lr=0.1" / "a b.git").removeprefix("file://")
+    (change,) = created(ours, builder.make_runs(ours, 1))
+    assert network.push(ours.git, remote, [change])[change.ref].done
+    assert network.ls_remote(ours.git, remote) == {change.ref: change.new}
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_more_refs_than_a_command_line_takes_can_be_named(ours: Repository, remote: str, atomic: bool) -> None:
+    old, new = (str(one.new) for one in created(ours, builder.make_runs(ours, 2)))
+    changes = [RefChange(layout.run_ref(f"{number:020x}"), old, new) for number in range(12_000)]
+    if atomic:
+        with pytest.raises(errors.RemoteFailed) as raised:
+            network.push(ours.git, remote, changes, atomic=True)
+        assert raised.value.kind == remote_errors.NOT_ATOMIC
+    else:
+        found = network.push(ours.git, remote, changes)
+        assert {one.kind for one in found.values()} == {remote_errors.STALE}
+        assert len(found) == len(changes)
