@@ -14,7 +14,7 @@ from gittrack.core.annotations import Tombstones
 from gittrack.git import objects
 from gittrack.git.objects import Object
 from gittrack.git.repository import RefChange, Repository
-from gittrack.runs import archive_trees, archives, live, operations, segments
+from gittrack.runs import archive_purging, archive_trees, archives, live, operations, segments
 from gittrack.share import validate
 
 
@@ -44,18 +44,15 @@ def known(repo: Repository, local: Mapping[str, str]) -> Known:
 def judge_list(repo: Repository, old: str | None, new: str, here: Known, grave: Tombstones) -> Verdict:
     """Look at a list that stood at `old` as far as is known."""
     try:
-        layout.check_format(repo.read_path(new, "format"), "the list", layout.ARCHIVE_FORMAT)
-        large = validate.large_segment(repo, new, archives.INDEX)
-        if large:
-            return Verdict(large)
+        wrong = validate.series(repo, new, archives.INDEX, layout.ARCHIVE_FORMAT)
+        if wrong:
+            return Verdict(wrong)
         before, now = _changed(repo, old, new)
         lines = dict[str, str]()
         for data in now:
             wrong = _collect(data, lines)
             if wrong:
                 return Verdict(wrong)
-    except errors.NewerFormat as error:
-        return Verdict(error.message)
     except (errors.DamagedRecord, ValueError, KeyError) as error:
         return Verdict(getattr(error, "message", str(error)))
     lost = [run_id for run_id, tip in before.items() if lines.get(run_id) != tip and run_id not in grave.runs]
@@ -75,7 +72,7 @@ def judge_part(repo: Repository, part: str, old: str | None, new: str, grave: To
     """Why `records` or `code` of an archive is not taken, or None."""
     try:
         archives.check(repo, new)
-        if old is None or validate.is_ancestor(repo, old, new):
+        if old is None or archive_purging.is_shortened(repo, old, new, grave):  # who goes on may have less, too
             return None
         names = archive_trees.run_ids if part == archives.RECORDS else _snapshots
         gone = set(names(repo, old)) - set(names(repo, new))
@@ -84,8 +81,8 @@ def judge_part(repo: Repository, part: str, old: str | None, new: str, grave: To
     except (KeyError, ValueError) as error:
         return str(error)
     purged = grave.runs if part == archives.RECORDS else grave.oids
-    left = [name for name in gone if name not in purged]
-    return f"it has lost {_few(left)}, which nobody purged" if left else None
+    left = sorted(gone - purged)
+    return f"it has lost {_few(left)}, which nobody purged" if left else "it has changed what stood in it"
 
 
 def let_go(
@@ -145,13 +142,14 @@ def _changed(repo: Repository, old: str | None, new: str) -> tuple[dict[str, str
 
 def _collect(data: bytes, lines: dict[str, str]) -> str | None:
     """Add the runs of a segment to `lines`; what is wrong with it."""
-    for run_id, tip, purged in archive.tips(data):
-        if lines.setdefault(run_id, tip) != tip:
-            return f"it says two things of run {run_id}"
-        if purged:
-            del lines[run_id]
-        elif data.count(b'"id":"%s"' % run_id.encode()) < 2:  # of the line, and of its run.json
-            return f"what stands under run {run_id} is the record of another run"
+    for text in data.split(b"\n")[:-1]:
+        for run_id, tip, purged in archive.tips(text + b"\n"):
+            if lines.setdefault(run_id, tip) != tip:
+                return f"it says two things of run {run_id}"
+            if purged:
+                del lines[run_id]
+            elif text.count(b'"id":"%s"' % run_id.encode()) < 2:  # of the line, and of its run.json
+                return f"what stands under run {run_id} is the record of another run"
     return None
 
 

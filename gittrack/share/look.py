@@ -15,6 +15,7 @@ from gittrack.core.annotations import Tombstones
 from gittrack.git import network, objects
 from gittrack.git.repository import Repository
 from gittrack.runs import archives, live, logs, remotes, writer
+from gittrack.share import incoming, validate
 from gittrack.share.plan import Archived, Run, There
 
 _CODE = re.compile(rb'"snapshot":(?:null|"([0-9a-f]+)")')
@@ -45,18 +46,32 @@ class Known(NamedTuple):
 
 
 def remote(repo: Repository, name: str, progress: network.Progress | None = None) -> Remote:
-    """Ask a remote (a name or URL). Raises RemoteFailed; DamagedRecord, NewerFormat of what stands there."""
+    """Ask a remote (a name or URL). Raises RemoteFailed; DamagedRecord, NewerFormat of a log that is here."""
     refs = network.ls_remote(repo.git, name)
     url = network.url(repo.git, name)
     here = repo.refs(network.PREFIX)
     seen = remotes.load(repo.paths, url)
     said = {ref: oid for ref, oid in refs.items() if _writer_of(ref)}
     lists = _lists(refs, here) if _was_there(seen, refs, here) else {}
-    wants = dict.fromkeys((*said.values(), *lists.values()))
-    network.fetch(repo.git, name, [oid for oid in wants if not repo.exists(oid)], progress)
-    listed = archives.archived(repo, lists) if lists else {}
+    wants = {**said, **lists}
+    bad, gone = incoming.bring(repo.git, name, {ref: at for ref, at in wants.items() if not repo.exists(at)}, progress)
+    sound = _readable(repo, {ref: at for ref, at in wants.items() if ref not in bad and ref not in gone}, here)
+    listed = archives.archived(repo, {ref: at for ref, at in lists.items() if ref in sound}) if lists else {}
     lost = remotes.lost(seen, refs, here)
-    return Remote(name, url, There(refs, listed), _graves(repo, said), tuple(lost))
+    graves = _graves(repo, {ref: at for ref, at in said.items() if ref in sound})
+    return Remote(name, url, There(refs, listed), graves, tuple(lost))
+
+
+def _readable(repo: Repository, refs: Mapping[str, str], here: Mapping[str, str]) -> set[str]:
+    """Of these logs and lists those that can be read. Everybody may write there: one that is damaged, or made to harm,
+    keeps nobody from pushing; a pull says what is wrong with it."""
+    new = {ref: oid for ref, oid in refs.items() if here.get(ref) != oid}
+    wrong = validate.commits(repo, new)
+    for ref, oid in new.items():
+        form = (logs.ROOT, layout.LOG_FORMAT) if _writer_of(ref) else (archives.INDEX, layout.ARCHIVE_FORMAT)
+        if ref not in wrong and (why := validate.series(repo, oid, *form)):
+            wrong[ref] = why
+    return {*refs} - {*wrong}
 
 
 def _was_there(seen: remotes.Seen | None, refs: Mapping[str, str], here: Mapping[str, str]) -> bool:

@@ -89,13 +89,11 @@ def log(repo: Repository, writer: str, old: str | None, new: str) -> tuple[str |
     if old is not None and not is_ancestor(repo, old, new):
         return "it does not go on from what this writer said before", []
     try:
-        large = large_segment(repo, new, logs.ROOT)
-        if large:
-            return large, []
+        wrong = series(repo, new, logs.ROOT, layout.LOG_FORMAT)
+        if wrong:
+            return wrong, []
         before = logs.change(repo, writer, old, {}).segments if old else {}
         return None, logs.change(repo, writer, new, before).ops
-    except errors.NewerFormat:
-        return None, []
     except (errors.DamagedRecord, ValueError) as error:
         return getattr(error, "message", str(error)), []
 
@@ -122,6 +120,15 @@ def highest(repo: Repository, tips: Mapping[str, str]) -> int:
             ops = annotations.parse(repo.read(blobs[-1])[1], writer) if blobs else []
             found = max([found, *(op.clock for op in ops)])
     return found
+
+
+def series(repo: Repository, tip: str, root: str, number: int) -> str | None:
+    """Why the log or list at `tip` cannot be read, or must not be; `number`: the newest format that is known."""
+    try:
+        layout.check_format(repo.read_path(tip, "format"), "it", number)
+        return large_segment(repo, tip, root)
+    except (errors.NewerFormat, errors.DamagedRecord, KeyError, ValueError) as error:
+        return getattr(error, "message", str(error))
 
 
 def large_segment(repo: Repository, tip: str, root: str) -> str | None:

@@ -1,0 +1,73 @@
+"""A remote that is broken or made to harm: nothing that is here goes, and nobody is kept from sharing by it."""
+
+from pathlib import Path
+
+import builder
+import git_servers
+import hostile
+import pytest
+import team
+
+from gittrack.core import layout
+
+MALLORY = "f" * 16
+
+
+@pytest.fixture
+def served(server_of: git_servers.Find) -> git_servers.Bare:
+    return server_of("file").new()
+
+
+@pytest.fixture
+def bare(served: git_servers.Bare) -> hostile.Bare:
+    return hostile.Bare(served.path)
+
+
+@pytest.fixture
+def ann(served: git_servers.Bare, repo: Path) -> team.Clone:
+    return team.first(served.url, repo)
+
+
+@pytest.mark.parametrize("tree", ["empty", "emptied runs"])
+def test_records_that_go_on_with_fewer_runs_are_refused(tree: str, bare: hostile.Bare, ann: team.Clone) -> None:
+    ids = ann.runs(range(4))
+    ann.track("archive", *ids)
+    ann.track("push", "--yes")
+    (ref,) = (ref for ref in ann.refs(layout.ARCHIVE) if ref.endswith("/records"))
+    tip = ann.refs(layout.ARCHIVE)[ref]
+    files = {"format": b"gittrack 1\n", **({"runs/00/x": b""} if tree == "emptied runs" else {})}
+    bare.ref(ref, bare.commit(bare.record(files), tip))
+    assert f"refused: {ref}" in ann.track("pull").stderr
+    assert ann.refs(layout.ARCHIVE)[ref] == tip
+    assert ann.track("show", ids[0]).returncode == 0
+
+
+def test_an_archive_that_swaps_the_records_of_two_runs_is_refused(bare: hostile.Bare, ann: team.Clone) -> None:
+    one, two = builder.run_id(20), builder.run_id(21)
+    hostile.listed(bare, MALLORY, hostile.line(20, run_id=two) + hostile.line(21, run_id=one))
+    assert "the record of another run" in ann.track("pull").stderr
+    assert not ann.ids()
+
+
+BAD_LOGS = {
+    "a newer format": lambda bare: bare.commit(bare.record({"format": b"gittrack 9\n", "ops/000/00.jsonl": b"x\n"})),
+    "no log": lambda bare: bare.commit(bare.record({"format": b"gittrack 1\n", "ops/x/y": b"z"})),
+    "a tree with ..": lambda bare: bare.commit(
+        bare.record({"format": b"gittrack 1\n"}, {"..": (0o100644, bare.blob(b""))})
+    ),
+    "64 MiB": lambda bare: bare.commit(
+        bare.record({"format": b"gittrack 1\n", "ops/000/00.jsonl": b'"purged"' * (8 << 20)})
+    ),
+    "a blob": lambda bare: bare.blob(b"x"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_LOGS)
+def test_a_bad_log_at_the_remote_keeps_nobody_from_sharing(what: str, bare: hostile.Bare, ann: team.Clone) -> None:
+    (run,) = ann.runs([0])
+    bare.ref(layout.log_ref(MALLORY), BAD_LOGS[what](bare))
+    assert ann.track("push", "--yes").stdout.startswith("pushed 1 run")
+    assert layout.run_ref(run) in bare.git("for-each-ref")
+    assert layout.log_ref(MALLORY) in ann.track("pull").stderr
+    assert ann.ids() == {run}
+    assert ann.track("pull").stderr == ""
