@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gittrack import errors
+from gittrack.cli.at_remote import shown
 from gittrack.cli.context import Workplace, here
 from gittrack.cli.render import say
 from gittrack.compare.selection import Selection, select
+from gittrack.compare.text import line
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
@@ -69,8 +71,10 @@ def nothing(where: list[str] | None) -> None:
     """Tell that the list is empty, and what fills it."""
     if where:
         say(f"no run answers to {' and '.join(where)}; `git track ls` lists all of them")
-    else:
-        say("no runs yet; record one with `git track run COMMAND...`, for example `git track run python train.py`")
+        return
+    say("no runs yet; record one with `git track run COMMAND...`, for example `git track run python train.py`")
+    if remote := lazy("gittrack.runs.remotes").meant(here().git):
+        say(f"those that others have shared: `git track pull` brings them from {line(shown(remote))}")
 
 
 def to_terminal() -> bool:

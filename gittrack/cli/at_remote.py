@@ -1,6 +1,6 @@
 """Which remote, and which runs, the words of a sharing command mean."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gittrack.cli.context import Workplace
@@ -26,3 +26,8 @@ def shown(remote: str) -> str:
     """It, as it may be printed."""
     found: str = lazy("gittrack.git.lfs").shown(remote)
     return found
+
+
+def keyed(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts by words (`run`, `annotation log`) as JSON has them: `runs`, `annotation_logs`."""
+    return {f"{word.replace(' ', '_')}s": number for word, number in counts.items()}

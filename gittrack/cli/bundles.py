@@ -10,6 +10,7 @@ import typer
 from gittrack import errors
 from gittrack.cli import render
 from gittrack.cli.asking import chosen, find_all, fresh
+from gittrack.cli.at_remote import keyed
 from gittrack.cli.context import Workplace, here
 from gittrack.cli.progress import Progress, Transfer
 from gittrack.compare.text import count, json_text, line, size
@@ -48,8 +49,8 @@ def export(
     about other runs, in the same clones, goes along.
 
     The history of the code can be large: --since origin/main leaves out what everybody has who has cloned the project.
-    Archived runs are written as if they were not. Runs that are still going are
-    left out, and so are deleted ones unless you name them.
+    Archived runs are written as if they were not. Runs that are still going are left out, and so are deleted ones
+    unless you name them.
 
     Examples:
       git track export best -o best.bundle
@@ -163,7 +164,7 @@ def _plan_document(plan: "Plan", output: str | None = None, written: int | None 
 def _tell(found: Any, path: str, as_json: bool) -> None:
     kinds = lazy("gittrack.share.pull").counted(found)
     if as_json:
-        return render.write(_pretty({"from": path, "wants": found.wants, "refused": found.odd, **kinds}))
+        return render.write(_pretty({"from": path, "wants": found.wants, "refused": found.odd, **keyed(kinds)}))
     parts = [count(number, word) for word, number in kinds.items() if number]
     return render.write(f"{line(path)} has {', '.join(parts) if parts else 'nothing new'}\n")
 

@@ -1,13 +1,15 @@
 """`git track pull` and `git track fetch`: the runs of others, here."""
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gittrack import errors
 from gittrack.cli import render
-from gittrack.cli.asking import find
-from gittrack.cli.at_remote import meant, shown
+from gittrack.cli.asking import find, find_all, fresh
+from gittrack.cli.at_remote import keyed, meant, shown
 from gittrack.cli.context import here
 from gittrack.cli.progress import Transfer
 from gittrack.compare.text import count, json_text, line
@@ -15,6 +17,7 @@ from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
     from gittrack.share.pull import Plan, Result
+    from gittrack.store.transfer import Report
 
 LISTED = 10
 JOBS = 12  # copies of files at a time
@@ -35,7 +38,7 @@ def pull(
     again: Annotated[bool, typer.Option("--again", help="Look again at what was refused before.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would come, and take nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+) -> int:
     """Take the runs of others from a git remote.
 
     Brings what tables need: runs, annotations, and the lists of archives. Code, whole records of archived runs, and
@@ -53,7 +56,8 @@ def pull(
     """
     remote, runs = meant(here(), what or [])
     if dry_run:
-        return _tell_news(remote, as_json)
+        _tell_news(remote, as_json)
+        return 0
     place, author = here(), here().author
     author = author._replace(command=shown(author.command))  # a URL may hold a password
     sharing: Any = lazy("gittrack.share.pull")
@@ -64,13 +68,21 @@ def pull(
         result: Result = sharing.pull(place.repository, remote, wish, author, progress)
     for remark in _remarks(result):
         render.say(remark)
-    render.write(_document(result) if as_json else _summary(result))
-    for run in runs:
-        _bring(run, code or not (records or artifacts))
-    if artifacts:
-        store: Any = lazy("gittrack.cli.store")
-        store.store(store.Action.pull, runs or None, None, False, False, False, False, False, JOBS, as_json)
-    return None
+    if not as_json:
+        render.write(_summary(result))
+    store: Any = lazy("gittrack.cli.store")
+    files: dict[str, Report] = {}
+    try:
+        for run in runs:
+            _bring(run, code or not (records or artifacts))
+        if artifacts:
+            files = _files(runs)
+    finally:  # what came has come, whatever is the matter with runs and files
+        if as_json:
+            render.write(_document(result, store.plain(files) if artifacts else None))
+    if not as_json:
+        store.tell(files)
+    return errors.MissingContent.exit_code if store.lacking(files) else 0
 
 
 def _bring(selector: str, code: bool) -> None:
@@ -80,6 +92,15 @@ def _bring(selector: str, code: bool) -> None:
     snapshot = record.facts.get("snapshot")
     if code and snapshot:
         lazy("gittrack.runs.fetching").snapshot(repo, target.id, snapshot)
+
+
+def _files(runs: Sequence[str]) -> "dict[str, Report]":
+    """Bring the files of these runs, or of all."""
+    store: Any = lazy("gittrack.cli.store")
+    ids = [target.id for target in find_all(runs)] if runs else None
+    files = lazy("gittrack.runs.stores").needed(fresh().repository, ids)
+    found: dict[str, Report] = store.pulled(store.Call(files, JOBS, False, False))
+    return found
 
 
 def fetch(
@@ -102,11 +123,12 @@ def _tell_news(remote: str, as_json: bool) -> None:
     found: Plan = lazy("gittrack.share.pull").news(here().repository, remote)
     kinds = lazy("gittrack.share.pull").counted(found)
     if as_json:
-        document = {"remote": shown(remote), "wants": found.wants, "refused": found.odd, **kinds}
+        document = {"remote": shown(remote), "wants": found.wants, "refused": found.odd, **keyed(kinds)}
         return render.write(json_text(json.dumps(document, indent=2)) + "\n")
     parts = [count(number, word) for word, number in kinds.items() if number]
     what = ", ".join(parts) if parts else "nothing new"
-    render.write(f"{line(shown(remote))}: {what}" + ("; `git track pull` takes it\n" if parts else "\n"))
+    it = "it" if sum(kinds.values()) == 1 else "them"
+    render.write(f"{line(shown(remote))}: {what}" + (f"; `git track pull` takes {it}\n" if parts else "\n"))
     return None
 
 
@@ -148,5 +170,7 @@ def _remarks(result: "Result") -> list[str]:
     return found
 
 
-def _document(result: "Result") -> str:
-    return json_text(json.dumps({**result._asdict(), "remote": shown(result.remote)}, indent=2)) + "\n"
+def _document(result: "Result", files: dict[str, Any] | None) -> str:
+    """`files`: what was done about the files of runs, where they were asked for."""
+    more = {} if files is None else {"files": files}
+    return json_text(json.dumps({**result._asdict(), "remote": shown(result.remote), **more}, indent=2)) + "\n"

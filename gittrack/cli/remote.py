@@ -8,7 +8,7 @@ import typer
 
 from gittrack import errors
 from gittrack.cli import asking, render
-from gittrack.cli.at_remote import is_address, shown
+from gittrack.cli.at_remote import is_address, keyed, shown
 from gittrack.cli.context import Workplace, here
 from gittrack.compare.text import count, json_text, line, size
 from gittrack.core.layout import SHORT
@@ -139,6 +139,7 @@ def _automatic(place: Workplace, found: "State") -> list[str]:
 def _document(found: "State") -> str:
     document = {
         **found._asdict(),
+        "pulls": keyed(found.pulls),
         "left": [one._asdict() for one in found.left],
         "missing": [file._asdict() for file in found.missing],
         "automatic": found.automatic._asdict() if found.automatic else None,

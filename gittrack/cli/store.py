@@ -84,7 +84,7 @@ def store(
         return _migrate(call, str(to), ids is None, create, join)
     if action is Action.verify:
         return verify(call, repair)
-    return status(call) if action is Action.status else _pull(call)
+    return status(call) if action is Action.status else told(call, pulled(call))
 
 
 def _push(call: Call, ids: list[str] | None, create: bool, join: bool, again: bool) -> int:
@@ -93,7 +93,7 @@ def _push(call: Call, ids: list[str] | None, create: bool, join: bool, again: bo
     if call.dry_run:
         planned, failures = each(found, lambda one: _planned(call, one, join))
         planned |= stores.through_git(place.repository, place.settings, call.files, dry_run=True)
-        return _told(call, planned, failures)
+        return told(call, planned, failures)
     failures = _created(found) if create else []
     done: dict[str, Report] = {}
     with bar(call, "pushing", len(found) + len(place.settings.store) - len(stores.urls(place.settings))) as progress:
@@ -107,7 +107,7 @@ def _push(call: Call, ids: list[str] | None, create: bool, join: bool, again: bo
             failures.append(error)
     if not failures:
         lazy("gittrack.record.uploads").forget(place.paths, ids)
-    return _told(call, done, failures)
+    return told(call, done, failures)
 
 
 def _created(found: "Sequence[Content]") -> list[Exception]:
@@ -129,17 +129,18 @@ def _planned(call: Call, target: "Content", join: bool) -> "Report":
     return _plan(call, [stores.local(place.repository)], target)
 
 
-def _pull(call: Call) -> int:
+def pulled(call: Call) -> "dict[str, Report]":
+    """Bring files to this clone, from every place that has them."""
     place, stores = context.here(), lazy("gittrack.runs.stores")
     if not stores.urls(place.settings):
         with bar(call, "fetching") as progress:
             said = (place.repository, place.settings, call.files, progress)
-            return _told(call, stores.through_git(*said, fetching=True, dry_run=call.dry_run))
+            found: dict[str, Report] = stores.through_git(*said, fetching=True, dry_run=call.dry_run)
+            return found
     if call.dry_run:
-        return _told(call, {"this clone": _plan(call, place.contents, stores.local(place.repository))})
+        return {"this clone": _plan(call, place.contents, stores.local(place.repository))}
     with bar(call, "fetching") as progress:
-        report = stores.download(place.repository, place.settings, call.files, progress, call.jobs)
-    return _told(call, {"this clone": report})
+        return {"this clone": stores.download(place.repository, place.settings, call.files, progress, call.jobs)}
 
 
 def _migrate(call: Call, url: str, everything: bool, create: bool, join: bool) -> int:
@@ -155,13 +156,13 @@ def _migrate(call: Call, url: str, everything: bool, create: bool, join: bool) -
     target = lazy("gittrack.store.content").Content(opening.open_store(url, environ, place.settings.upload_rate))
     sources = [stores.local(place.repository), *place.contents]
     if call.dry_run:
-        return _told(call, {target.store.url: _plan(call, sources, target)})
+        return told(call, {target.store.url: _plan(call, sources, target)})
     stores.make_ready(place.repository, target.store, call.files, join)
     with bar(call, "copying") as progress:
         report = stores.send(sources, target, call.files, call.jobs, progress)
     if everything:
         report = report.plus(lazy("gittrack.runs.lfs_files").copy(sources, target, call.jobs))
-    code = _told(call, {target.store.url: report})
+    code = told(call, {target.store.url: report})
     if code == 0 and not call.as_json:
         sys.stdout.write(f"all is there; now {_where_to_say(place.settings.origin('store'), url)}\n")
     return code
@@ -189,28 +190,41 @@ def _plan(call: Call, sources: "Sequence[Content]", target: "Content") -> "Repor
     return total
 
 
-def _told(call: Call, reports: "dict[str, Report]", failures: Sequence[Exception] = ()) -> int:
+def told(call: Call, reports: "dict[str, Report]", failures: Sequence[Exception] = ()) -> int:
     """Print what was done, or would be. The exit code. Raises the first failure."""
-    lost = max((len(report.missing) + len(report.damaged) for report in reports.values()), default=0)
     if call.as_json:
-        render.write(pretty({url: _plain(report) for url, report in reports.items()}))
+        render.write(pretty(plain(reports)))
     else:
-        would = "would copy" if call.dry_run else "copied"
-        for url, report in reports.items():
-            had = f", {report.before:,} were there" if report.before else ""
-            new = report.files - report.before
-            sys.stdout.write(f"{url}: {would} {count(new, 'file')}, {size(report.sent)}{had}\n")
-        if lost:
-            sys.stdout.write(
-                f"{count(lost, 'file')} could not be found, or not whole; `git track store status` says what is where, "
-                "and another clone may have them\n"
-            )
+        tell(reports, call.dry_run)
     if failures:
         raise failures[0]
-    return errors.MissingContent.exit_code if lost else 0
+    return errors.MissingContent.exit_code if lacking(reports) else 0
+
+
+def tell(reports: "dict[str, Report]", dry_run: bool = False) -> None:
+    """Print what was done, or would be, for people."""
+    would = "would copy" if dry_run else "copied"
+    for url, report in reports.items():
+        had = f", {report.before:,} were there" if report.before else ""
+        new = report.files - report.before
+        sys.stdout.write(f"{url}: {would} {count(new, 'file')}, {size(report.sent)}{had}\n")
+    if lost := lacking(reports):
+        sys.stdout.write(
+            f"{count(lost, 'file')} could not be found, or not whole; `git track store status` says what is where, "
+            "and another clone may have them\n"
+        )
+
+
+def lacking(reports: "dict[str, Report]") -> int:
+    """How many files could not be brought."""
+    return max((len(report.missing) + len(report.damaged) for report in reports.values()), default=0)
+
+
+def plain(reports: "dict[str, Report]") -> dict[str, Any]:
+    """Reports as JSON has them."""
+    return {url: _plain(report) for url, report in reports.items()}
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    """A report as JSON has it."""
     files = ("missing", "damaged")
     return {name: [one._asdict() for one in part] if name in files else part for name, part in value._asdict().items()}

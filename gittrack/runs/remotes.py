@@ -42,10 +42,15 @@ def choose(git: Git, given: str | None = None) -> str:
     settings = config(git)
     chosen = given or settings.get(SETTING) or _of_git(git, settings)
     if not chosen:
-        names = ", ".join(_names(settings)) or "none"
+        names = ", ".join(_names(settings))
+        if not names:
+            raise errors.UsageError(
+                "this repository has no git remote",
+                "git track remote URL says where runs go; git track export needs none",
+            )
         raise errors.UsageError(
             f"there is no telling which remote holds the runs (remotes here: {names})",
-            f"name one, or set it: git config {SETTING} NAME-OR-URL",
+            "git track remote NAME says which one; or name it in this call",
         )
     if chosen.startswith("-"):
         raise errors.UsageError(f"{chosen} cannot be a remote", "git remote -v lists those that are there")

@@ -74,7 +74,10 @@ def _latest(runs: Sequence[Brief], back: int) -> str:
     if back < len(runs):
         return runs[back][0]
     if not runs:
-        raise errors.RunNotFound("there are no runs here yet", "make one: git track run python train.py")
+        raise errors.RunNotFound(
+            "there are no runs here yet",
+            "git track run python train.py makes one; git track pull brings those of others",
+        )
     raise errors.RunNotFound(f"there are only {len(runs)} runs", f"the oldest is latest~{len(runs) - 1}")
 
 

@@ -76,6 +76,7 @@ def test_it_changes_nothing_when_done_again_and_an_undo_takes_it_back(repo, git,
     track("export", made[:7], "-o", "one.bundle")
     bundle = str(repo / "one.bundle")
     assert "nothing new" not in track("import", bundle, "--dry-run", cwd=clone).stdout
+    assert json.loads(track("import", bundle, "--dry-run", "--json", cwd=clone).stdout)["runs"] == 1
     assert refs(git, clone) == []
     track("import", bundle, cwd=clone)
     before = refs(git, clone)

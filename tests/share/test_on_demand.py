@@ -1,5 +1,6 @@
 """What a pull leaves at the remote comes when a command asks for it; and what is said when it cannot."""
 
+import json
 from pathlib import Path
 
 import builder
@@ -145,3 +146,15 @@ def test_an_old_server_over_http_gives_whole_archives(
     team.same([ann, carl])
     assert "changed" in carl.track("logs", "one").stdout
     assert carl.track("cat", "one:train.py").stdout == (ann.path / "train.py").read_text()
+
+
+def test_a_pull_with_files_prints_one_document(ann: team.Clone, bob: team.Clone) -> None:
+    (ann.path / "train.py").write_text(team.TRAINING)
+    ann.git("config", "track.large", "1kB")
+    ann.track("run", "-q", "--name", "with-files", "--", "python", "train.py", "1")
+    ann.track("push", "--yes", "--no-artifacts")
+    said = json.loads(bob.track("pull", "--artifacts", "--json", code=80).stdout)
+    assert (len(said["new"]), said["files"]) == (1, {})
+    ann.track("store", "push")
+    said = json.loads(bob.track("pull", "--artifacts", "--json").stdout)
+    assert (said["new"], [place["files"] for place in said["files"].values()]) == ([], [1])

@@ -99,13 +99,23 @@ def test_a_pull_can_be_undone_and_done_again(ann: team.Clone, bob: team.Clone) -
     assert len(team.same([ann, bob])) == 3
 
 
+def test_a_new_clone_is_told_how_to_get_the_runs_of_others(ann: team.Clone, bob: team.Clone) -> None:
+    ann.runs(range(1))
+    share(ann)
+    assert "`git track pull` brings them from origin" in bob.track("ls").stderr
+    assert "git track pull" in bob.track("show", "latest", code=66).stderr
+    bob.git("remote", "remove", "origin")
+    assert "pull" not in bob.track("ls").stderr
+
+
 def test_fetch_says_what_is_new_and_takes_nothing(ann: team.Clone, bob: team.Clone) -> None:
     ann.runs(range(3))
     ann.track("note", builder.run_id(0), "mine")
     share(ann)
     before = bob.refs()
-    assert bob.track("fetch").stdout == "origin: 3 runs, 1 annotation log; `git track pull` takes it\n"
-    assert json.loads(bob.track("pull", "--dry-run", "--json").stdout)["run"] == 3
+    assert bob.track("fetch").stdout == "origin: 3 runs, 1 annotation log; `git track pull` takes them\n"
+    said = json.loads(bob.track("pull", "--dry-run", "--json").stdout)
+    assert (said["runs"], said["annotation_logs"], said["archive_lists"]) == (3, 1, 0)
     assert bob.refs() == before
     bob.track("pull")
     assert bob.track("fetch").stdout == "origin: nothing new\n"
@@ -117,7 +127,7 @@ def test_the_remote_may_be_named_by_its_url_or_by_a_setting(
     ann.runs(range(2))
     share(ann)
     bob.git("remote", "remove", "origin")
-    assert "git config track.remote" in bob.track("pull", code=2).stderr
+    assert "git track remote URL" in bob.track("pull", code=2).stderr
     bob.track("pull", bare.url)
     assert len(team.same([ann, bob])) == 2
     ann.runs([2])

@@ -40,7 +40,7 @@ def test_what_is_to_pull_is_said_by_what_was_seen_last(ann: team.Clone, tmp_path
     ann.runs(range(2, 3))
     ann.track("push")
     assert "nothing to pull" in bob.track("status").stdout
-    assert state(bob, "--fetch")["pulls"]["run"] == 1
+    assert state(bob, "--fetch")["pulls"]["runs"] == 1
 
 
 def test_refs_that_somebody_deleted_there_are_told(ann: team.Clone) -> None:
