@@ -16,7 +16,7 @@ from typing import NamedTuple
 from gittrack import errors
 from gittrack.core import layout, parcels
 from gittrack.core.annotations import Tombstones
-from gittrack.git import erasing, objects, snapshot
+from gittrack.git import erasing, objects, reflogs, snapshot
 from gittrack.git.erasing import Erased
 from gittrack.git.repository import RefChange, Repository
 from gittrack.runs import archive_purging, archives, artifacts, gc, live, needs, operations, reader
@@ -76,6 +76,7 @@ def bury(repo: Repository, graves: Tombstones, author: Author) -> Buried:
 
 def sweep(repo: Repository, graves: Tombstones) -> Erased:
     """Remove the objects that nothing but what was purged needs. Raises what `erasing.erase` raises."""
+    reflogs.forget(repo, OURS)  # git keeps what they name
     wait = _WAIT if live.ids(repo.paths) else 0.0
     names = {*graves.runs, *graves.oids}
     return erasing.erase(repo, lambda oid, data: _is_purged(repo, graves, oid, data), names, wait)
