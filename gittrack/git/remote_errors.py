@@ -63,13 +63,13 @@ TABLE = (
     Sign(
         NO_DELETION,
         r"deletion prohibited|denying ref deletion|deletion of .* (is )?(denied|not allowed)",
-        "the server takes no deletions (receive.denyDeletes): archived runs keep their refs there, "
+        "the server takes no deletions (a hook or a rule of the host): archived runs keep their refs there, "
         "which costs speed only",
     ),
     Sign(
         NO_FORCE,
         r"non-fast-forward|denying non-fast|forced? (push|update)s? .*(denied|not allowed|prohibited)",
-        "the server takes no forced updates (receive.denyNonFastForwards); only `git track purge` needs them",
+        "the server takes no forced updates (a hook or a rule of the host); only `git track purge` needs them",
     ),
     Sign(NOT_ATOMIC, r"does not support --?atomic", _AGAIN),
     Sign(

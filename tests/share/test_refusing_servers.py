@@ -89,13 +89,17 @@ def test_a_server_without_atomic_pushes_or_forced_updates_makes_no_difference(
 def test_a_server_that_denies_deletions_keeps_the_refs_of_archived_runs_and_takes_the_rest(
     server_of: git_servers.Find, repo: Path, tmp_path: Path
 ) -> None:
-    bare = server_of("file").new(receive__denyDeletes="true")
+    bare = server_of("file").new()  # receive.denyDeletes is about branches only: a hook it has to be
+    refuse = '#!/bin/sh\ncase $3 in *[!0]*) ;; *) echo "deletion prohibited" >&2; exit 1 ;; esac\n'
+    git_servers.hook(bare.path, "update", refuse)
     ann = team.first(bare.url, repo)
     ann.runs(range(15))
     ann.track("push", "--yes")
     ann.runs(range(15, 60))
     ann.track("push", "--yes")
     ann.track("push", "--yes")  # nothing is left to be tried again
+    assert len(ann.git("ls-remote", "origin", "refs/track/runs/*").splitlines()) >= 15
+    assert "takes no deletions" in ann.track("remote").stderr
     bob = team.cloned(bare.url, tmp_path / "bob")
     bob.track("pull")
     assert len(team.same([ann, bob])) == 60
