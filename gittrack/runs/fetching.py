@@ -66,7 +66,7 @@ def snapshot(repo: Repository, run_id: str, oid: str) -> None:
     """Make the code of a run readable. Raises MissingContent, RemoteFailed."""
     if repo.exists(oid) or archives.restore_code(repo, oid):
         return
-    refs = [f"{ref.removesuffix('list')}code" for ref in _lists_of(repo, run_id)]
+    refs = [f"{ref.removesuffix('list')}code" for ref in _lists_with_code(repo, oid)]
     what = f"the code of run {run_id[: layout.SHORT]} ({oid[:12]})"
     _fetch(repo, what, oid, [layout.code_ref(oid), *refs], "git track pull --code")
 
@@ -78,6 +78,16 @@ def _lists_of(repo: Repository, run_id: str) -> dict[str, archive.Line]:
             if (line := archive.line_of(data, run_id)) is not None:
                 found[ref] = line
     return found
+
+
+def _lists_with_code(repo: Repository, oid: str) -> list[str]:
+    """Lists of archives that have this snapshot, for whichever run: who archives it takes its ref away."""
+    named = b'{"code":"%s"' % oid.encode()
+    return [
+        ref
+        for ref, tip in archives.lists(repo).items()
+        if any(named in data for data in archives.list_segments(repo, tip))
+    ]
 
 
 def _fetch(repo: Repository, what: str, oid: str, refs: Sequence[str], command: str) -> None:

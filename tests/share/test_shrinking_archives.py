@@ -71,3 +71,22 @@ def test_a_bad_log_at_the_remote_keeps_nobody_from_sharing(what: str, bare: host
     assert layout.log_ref(MALLORY) in ann.track("pull").stderr
     assert ann.ids() == {run}
     assert ann.track("pull").stderr == ""
+
+
+def test_code_that_a_teammate_has_archived_is_found_for_the_runs_of_others(
+    served: git_servers.Bare, bare: hostile.Bare, ann: team.Clone, tmp_path: Path
+) -> None:
+    bob, carol = (team.cloned(served.url, tmp_path / name) for name in ("bob", "carol"))
+    for clone in (ann, bob):
+        (clone.path / "new.py").write_text("print('both have it, and neither has committed it')\n")
+        clone.track("run", "-q", "true")
+        clone.track("push", "--yes")
+    (of_bob,) = bob.ids()
+    (code,) = bob.refs(layout.CODE)
+    assert code in ann.refs(layout.CODE)
+    ann.track("archive", *ann.ids())
+    ann.track("push")
+    bare.git("gc", "-q", "--prune=now")
+    carol.track("pull")
+    carol.track("checkout", of_bob, "-o", "there")
+    assert "neither" in (carol.path / "there" / "new.py").read_text()
