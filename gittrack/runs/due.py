@@ -28,7 +28,7 @@ def due(repo: Repository, limit: int | None, least: int = 0) -> list[str]:
     me = writer.known(repo.paths)
     if limit is None or me is None or len(tips) <= max(limit, least - 1):
         return []
-    found = _candidates(repo, tips, me)
+    found = _candidates(repo, tips, {me, *writer.left(repo.paths)})
     return choose(found, limit, least, annotations.kept_loose(logs.operations(repo)))
 
 
@@ -41,14 +41,14 @@ def choose(found: Iterable[Candidate], limit: int, least: int, left_alone: Colle
     return [one.id for one in by_age[: len(by_age) - limit // 2]]
 
 
-def _candidates(repo: Repository, tips: dict[str, str], me: str) -> list[Candidate]:
+def _candidates(repo: Repository, tips: dict[str, str], mine: Collection[str]) -> list[Candidate]:
     going = set(live.ids(repo.paths))
     found: list[Candidate] = []
     files = repo.read_files(list(tips.values()), ("run.json", "status.json"))
     for run_id, (run, status) in zip(tips, files, strict=True):
         try:
             facts, how = codec.loads(run or b""), codec.loads(status or b"")
-            if facts.get("writer") == me and how.get("status") in ENDED and run_id not in going:
+            if facts.get("writer") in mine and how.get("status") in ENDED and run_id not in going:
                 found.append(Candidate(run_id, str(facts.get("created"))))
         except (ValueError, TypeError, AttributeError):  # damaged: doctor says it
             continue

@@ -48,6 +48,13 @@ def test_only_finished_runs_of_this_clone_are_due(store: Repository) -> None:
     assert due.due(store, 4, least=12) == []
 
 
+def test_runs_that_this_clone_recorded_under_an_earlier_id_are_due(store: Repository) -> None:
+    mine = runs(store, 3)
+    writer.renew(store.paths)
+    mine += runs(store, 2, first=3)
+    assert due.due(store, 4) == mine[:3]
+
+
 def test_what_was_archived_and_brought_back_is_left_alone(store: Repository) -> None:
     mine = runs(store, 8)
     archiving.archive(store, due.due(store, 4), ANN)
