@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from gittrack import errors
-from gittrack.git import catfile, loose, maintenance, objects, ownpacks, repacking, unreached
+from gittrack.git import catfile, maintenance, notes, ownpacks, repacking, unreached
 from gittrack.git.repository import Repository
 from gittrack.git.unreached import Marked
 
@@ -31,7 +31,7 @@ class Erased(NamedTuple):
 
 def is_unfinished(common: str) -> bool:
     """Whether a call was killed, and has to be made again."""
-    return os.path.exists(_note(common))
+    return os.path.exists(notes.path(common, NOTE))
 
 
 def erase(repo: Repository, marked: Marked, names: Collection[str], wait: float = 0.0) -> Erased:
@@ -49,16 +49,16 @@ def erase(repo: Repository, marked: Marked, names: Collection[str], wait: float 
         ownpacks.remove_superseded(common)
         begun = time.time_ns()
         time.sleep(wait)
-        going, held = unreached.doomed(repo.git, repo.algorithm, marked, names, _noted(common))
+        going, held = unreached.doomed(repo.git, repo.algorithm, marked, names, notes.read(common, NOTE))
         if not going and not is_unfinished(common):
             return Erased(held=held)
-        _write(common, going)
+        notes.write(common, NOTE, going)
         freed = repacking.without(repo.git, going, repo.algorithm, begun)
         order = list(going)
         there = zip(order, catfile.measured(repo.git, order), strict=True)
         left = frozenset(oid for oid, found in there if found is not None)
         if not left or is_borrowing(common):
-            os.unlink(_note(common))
+            notes.remove(common, NOTE)
     return Erased(len(going) - len(left), freed, held, left)
 
 
@@ -81,27 +81,3 @@ def _turn(common: str) -> Iterator[None]:
 def is_borrowing(common: str) -> bool:
     """Whether the repository uses the objects of another one, where nothing is removed."""
     return os.path.exists(os.path.join(common, "objects", "info", "alternates"))
-
-
-def _note(common: str) -> str:
-    return os.path.join(common, "track", NOTE)
-
-
-def _noted(common: str) -> list[str]:
-    with contextlib.suppress(FileNotFoundError), open(_note(common), encoding="ascii", errors="replace") as file:
-        return [oid for line in file if objects.is_oid(oid := line.rstrip("\n"))]
-    return []
-
-
-def _write(common: str, oids: Collection[str]) -> None:
-    path = _note(common)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(temporary, "w", encoding="ascii") as file:
-            file.writelines(f"{oid}\n" for oid in oids)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise loose.cannot_write(error, path) from error

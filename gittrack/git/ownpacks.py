@@ -41,7 +41,7 @@ def of(common: str) -> list[OwnPack]:
         if len(words) == 1:
             path = f"{common}/objects/pack/{words[0]}"
             with contextlib.suppress(OSError, struct.error):
-                found.append(OwnPack(words[0], path, _count(path)))
+                found.append(OwnPack(words[0], path, count(path)))
     return sorted(found, key=lambda pack: pack.size)
 
 
@@ -103,8 +103,8 @@ def _remove(path: str) -> bool:
     return existed
 
 
-def _count(path: str) -> int:
-    """The number of objects: the last entry of the fan-out table of an index, version 2."""
+def count(path: str) -> int:
+    """The number of objects: the last entry of the fan-out table of an index, version 2. Raises OSError."""
     with open(path + ".idx", "rb") as file:
         return int(struct.unpack(">L", file.read(1032)[1028:])[0])
 

@@ -8,10 +8,10 @@ import contextlib
 import glob
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from gittrack import errors
-from gittrack.git import loose, ownpacks
+from gittrack.git import loose, ownpacks, packindex
 from gittrack.git.command import Git
 from gittrack.git.packindex import PackIndex
 
@@ -35,35 +35,40 @@ def without(git: Git, gone: Collection[str], algorithm: str, before: int) -> int
                 path = loose.path_of(store, oid)
                 if os.stat(path).st_mtime_ns < before:
                     os.unlink(path)
-        packs = [path for path in _packs(store, gone, algorithm) if os.stat(path + ".pack").st_mtime_ns < before]
-        for path in packs:
-            _copied(git, path, gone, algorithm)
-        _replaced(git, store, [*packs, *_begun(store)])
-        _forget_graph(git, store, gone)
+        every = packs(store, gone, algorithm)
+        rewritten(git, {path: some for path, some in every if os.stat(path + ".pack").st_mtime_ns < before}, algorithm)
+        forget_graph(git, store, gone)
     except OSError as error:
         raise loose.cannot_write(error, store) from error
     return max(0, size - _size(store))
 
 
-def _packs(store: str, gone: Collection[str], algorithm: str) -> Iterator[str]:
-    """Packs, without suffix, that have one of the objects."""
+def packs(store: str, gone: Collection[str], algorithm: str) -> Iterator[tuple[str, set[str]]]:
+    """Packs, without suffix, that have some of the objects, and which."""
     for name in sorted(glob.glob("pack-*.idx", root_dir=os.path.join(store, "pack"))):
         path = os.path.join(store, "pack", name.removesuffix(".idx"))
         try:
             with PackIndex(path + ".idx", algorithm) as index:
-                if os.path.exists(path + ".pack") and index.among(gone):
-                    yield path
+                if os.path.exists(path + ".pack") and (some := index.among(gone)):
+                    yield path, some
         except FileNotFoundError:  # another git has repacked meanwhile
             continue
         except ValueError as error:
             raise errors.Unsupported(f"{path} cannot be written anew: {error}", "git repack -a -d, and again") from None
 
 
+def rewritten(git: Git, found: Mapping[str, Collection[str]], algorithm: str) -> None:
+    """Put packs without these objects in the place of these. Raises CannotWrite, GitFailed, OSError."""
+    store = os.path.join(git.paths.common_dir, "objects")
+    for path, gone in found.items():
+        _copied(git, path, gone, algorithm)
+    remove(git, [*found, *_begun(store)])
+
+
 def _copied(git: Git, path: str, gone: Collection[str], algorithm: str) -> None:
     """Another pack with what is left of this one."""
     with PackIndex(path + ".idx", algorithm) as index:
-        removed = index.among(gone)
-        rest = "".join(f"{oid}\n" for oid in index.oids() if oid not in removed).encode()
+        rest = "".join(f"{oid}\n" for oid in index.in_order() if oid not in gone).encode()
     if not rest:
         return
     # window 0: what is stored as a delta stays one, and nothing is searched for anew
@@ -76,10 +81,11 @@ def _copied(git: Git, path: str, gone: Collection[str], algorithm: str) -> None:
     ownpacks.rename(git.paths.common_dir, os.path.basename(path), f"pack-{name}")
 
 
-def _replaced(git: Git, store: str, packs: Collection[str]) -> None:
-    """Remove these packs; before them an index of several packs, which names them."""
-    indexes = glob.glob(os.path.join(glob.escape(store), "pack", "multi-pack-index*")) if packs else []
-    for path in (*indexes, *(path + suffix for path in packs for suffix in _SUFFIXES)):
+def remove(git: Git, found: Collection[str]) -> None:
+    """Remove these packs; before them an index of several packs, which names them. Raises GitFailed, OSError."""
+    place = os.path.join(glob.escape(git.paths.common_dir), "objects", "pack", "multi-pack-index*")
+    indexes = glob.glob(place) if found else []
+    for path in (*indexes, *(path + suffix for path in found for suffix in _SUFFIXES)):
         _removed(path)
     if indexes:
         git.run("multi-pack-index", "write")
@@ -93,15 +99,19 @@ def _begun(store: str) -> Iterator[str]:
             yield path
 
 
-def _forget_graph(git: Git, store: str, gone: Collection[str]) -> None:
-    """Make git's table of commits anew, when it may name some of them."""
+def forget_graph(git: Git, store: str, gone: Collection[str]) -> None:
+    """Make git's table of commits anew, when it names some of them. Raises GitFailed, OSError."""
     info = os.path.join(store, "info")
-    places = [path for name in ("commit-graph", "commit-graphs") if os.path.exists(path := os.path.join(info, name))]
-    if not places or not gone:
+    if not gone or not any(packindex.graph_has(path, gone) for path in _graphs(info)):
         return
-    for path in places:
+    for name in ("commit-graph", "commit-graphs"):
+        path = os.path.join(info, name)
         shutil.rmtree(path) if os.path.isdir(path) else _removed(path)
     git.run("commit-graph", "write", "--reachable", "--no-progress")
+
+
+def _graphs(info: str) -> list[str]:
+    return [*glob.glob(f"{glob.escape(info)}/commit-graph"), *glob.glob(f"{glob.escape(info)}/commit-graphs/*.graph")]
 
 
 def _removed(path: str) -> None:
