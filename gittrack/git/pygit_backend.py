@@ -6,6 +6,7 @@ files as git.
 """
 
 import contextlib
+import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -55,6 +56,7 @@ class PygitRepository:
             pygit2.settings.set_extensions(["partialclone"])
         self._repo = pygit2.Repository(paths.git_dir)
         self._odb = self._repo.odb
+        self._packs = self._state_of_packs()
         self._writer = Writer(self.git, self.algorithm, self._packed)
 
     def read(self, oid: str) -> tuple[str, bytes]:
@@ -139,10 +141,20 @@ class PygitRepository:
             raise _damaged(oid, error) from error
 
     def _packed(self, found: Object) -> bool:
+        seen = self._state_of_packs()
+        if seen != self._packs:  # libgit2 would go on believing in packs that have been removed
+            self._packs = seen
+            self._repo = pygit2.Repository(self.paths.git_dir)
+            self._odb = self._repo.odb
         if found.oid not in self._odb:
             return False
         self._odb.write(_TYPES[found.kind], found.data)  # writes nothing: libgit2 marks the pack as used
         return True
+
+    def _state_of_packs(self) -> int:
+        with contextlib.suppress(FileNotFoundError):
+            return os.stat(os.path.join(self.paths.common_dir, "objects", "pack")).st_mtime_ns
+        return 0
 
     def _move(self, changes: Sequence[RefChange]) -> None:
         """One transaction for each ref, all locked before the first is compared: libgit2 commits in no known order."""
