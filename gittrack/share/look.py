@@ -9,8 +9,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from gittrack.core import annotations, layout
 from gittrack.core import archive as lines
-from gittrack.core import layout
 from gittrack.core.annotations import Tombstones
 from gittrack.git import network, objects
 from gittrack.git.repository import Repository
@@ -168,8 +168,11 @@ def forward(repo: Repository, here: Mapping[str, str], there: Mapping[str, str],
 def archived(
     repo: Repository, mine: Collection[str], here: Mapping[str, str], there: Mapping[str, str]
 ) -> list[Archived]:
-    """Runs whose refs are still there, and that stand in our archives as they do there."""
+    """Runs whose refs are still there, and that stand in our archives as they do there. Those that somebody unarchived
+    keep them: whoever has a ref here would put it back with every push."""
     ids = [run_id for ref in there if ref not in here and (run_id := layout.id_of_ref(ref))]
+    alone = annotations.kept_loose(logs.operations(repo)) if ids else set()
+    ids = [run_id for run_id in ids if run_id not in alone]
     tips = {part: [tip for ref, tip in archives.tips(repo, part).items() if _owner(ref) in mine] for part in _PARTS}
     found: list[tuple[str, objects.Object]] = []
     for tip in tips[archives.RECORDS] if ids else ():
