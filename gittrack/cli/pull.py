@@ -9,7 +9,7 @@ import typer
 from gittrack import errors
 from gittrack.cli import render
 from gittrack.cli.asking import find, find_all, fresh
-from gittrack.cli.at_remote import keyed, meant, shown
+from gittrack.cli.at_remote import keyed, meant, shown, whole
 from gittrack.cli.context import here
 from gittrack.cli.progress import Transfer
 from gittrack.compare.text import count, json_text, line
@@ -115,7 +115,7 @@ def fetch(
       git track fetch
       git track fetch origin --json
     """
-    remote: str = lazy("gittrack.runs.remotes").choose(here().git, what)
+    remote: str = lazy("gittrack.runs.remotes").choose(here().git, whole(what) if what else None)
     _tell_news(remote, as_json)
 
 

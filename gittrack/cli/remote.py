@@ -8,7 +8,7 @@ import typer
 
 from gittrack import errors
 from gittrack.cli import asking, render
-from gittrack.cli.at_remote import is_address, keyed, shown
+from gittrack.cli.at_remote import is_address, keyed, shown, whole
 from gittrack.cli.context import Workplace, here
 from gittrack.compare.text import count, json_text, line, size
 from gittrack.core.layout import SHORT
@@ -50,7 +50,7 @@ def remote(
                 f"git knows no remote {which}, and it is no URL",
                 "git remote -v lists remotes; a path begins with / or ./",
             )
-        place.git.run("config", "--local", SETTING, which)
+        place.git.run("config", "--local", SETTING, whole(which))
     if unset:
         place.git.call("config", "--local", "--unset-all", SETTING)
     chosen: str = remotes.choose(place.git)
@@ -87,7 +87,7 @@ def status(
       git track status --fetch
     """
     place = asking.fresh()
-    name: str = lazy("gittrack.runs.remotes").choose(place.git, which)
+    name: str = lazy("gittrack.runs.remotes").choose(place.git, whole(which) if which else None)
     if fetch:
         lazy("gittrack.share.pull").news(place.repository, name)
     hidden = frozenset(run_id for run_id, _, _, deleted in place.index.brief() if deleted)

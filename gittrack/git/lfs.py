@@ -89,7 +89,7 @@ def push(at: Desk, remote: str, oids: Sequence[str], progress: Progress | None =
     else:
         calls = [(tuple(oids[start : start + _ARGUMENTS]), b"") for start in range(0, len(oids), _ARGUMENTS)]
     for rest, given in calls:
-        _transfer(at, remote, ("lfs", "push", "--object-id", remote, *rest), given, progress)
+        _transfer(at, remote, ("lfs", "push", "--object-id", _address(remote), *rest), given, progress)
 
 
 def fetch(at: Desk, remote: str, pointers: Sequence[bytes], progress: Progress | None = None) -> None:
@@ -99,7 +99,7 @@ def fetch(at: Desk, remote: str, pointers: Sequence[bytes], progress: Progress |
     """
     needed(at.git)
     # The options beat lfs.fetchinclude and lfs.fetchexclude.
-    args = ("lfs", "fetch", "--include=*", "--exclude=", remote, _show(at, pointers))
+    args = ("lfs", "fetch", "--include=*", "--exclude=", _address(remote), _show(at, pointers))
     _transfer(at, remote, args, b"", progress)
 
 
@@ -118,7 +118,7 @@ def lacking(at: Desk, remote: str, pointers: Mapping[str, bytes]) -> set[str]:
     # A push of files that are not here: git-lfs asks the server, and names those that it would have to send.
     at.git.run("update-ref", _QUESTION, _show(at, [*pointers.values()]))
     options = ("-c", "lfs.allowincompletepush=true", "-c", "lfs.locksverify=false")
-    done = at.git.call(*options, "lfs", "push", remote, _QUESTION, keep=(at.lock,))
+    done = at.git.call(*options, "lfs", "push", _address(remote), _QUESTION, keep=(at.lock,))
     if done.code != 0:
         raise _failed(remote, (done.err + done.out).decode("utf-8", "replace"))
     said = (done.out + done.err).decode("utf-8", "replace")
@@ -134,6 +134,11 @@ def _is_in_directory(url: str, oid: str) -> bool:
 def shown(remote: str) -> str:
     """A remote as it may stand in a message: without the password that its URL may hold."""
     return _PASSWORD.sub("", remote)
+
+
+def _address(remote: str) -> str:
+    """The remote as git-lfs takes it on its command line: of paths it wants the URL."""
+    return f"file://{remote}" if remote.startswith("/") else remote
 
 
 def _named(at: Desk, remote: str) -> str:

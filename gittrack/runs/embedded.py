@@ -60,8 +60,8 @@ def is_shared(stores: Sequence[str]) -> bool:
 
 
 def default_remote(repo: Repository) -> str | None:
-    """The remote that git would fetch from here; None where there is none, or no telling which."""
-    return remotes.default_remote(repo.git)
+    """The remote that holds the runs, and so their files; None where there is none, or no telling which."""
+    return remotes.meant(repo.git)
 
 
 def upload(

@@ -63,11 +63,6 @@ def meant(git: Git) -> str | None:
     return settings.get(SETTING) or _of_git(git, settings)
 
 
-def default_remote(git: Git) -> str | None:
-    """The remote that git would fetch from here; None where there is none, or no telling which."""
-    return _of_git(git, config(git))
-
-
 def is_known(git: Git, name: str) -> bool:
     """Whether git has a remote of that name."""
     return f"remote.{name}.url" in config(git)
