@@ -1,4 +1,5 @@
-"""The process that archives older runs when a recorded one has ended and there are hundreds. Nobody waits for it.
+"""The process that archives older runs when a recorded one has ended and there are hundreds, and removes what that
+leaves over. Nobody waits for it.
 
 A sweep of thousands of runs would otherwise leave as many refs until the next push.
 """
@@ -16,15 +17,16 @@ from gittrack.git.discover import Paths
 from gittrack.git.open import open_repository
 from gittrack.git.repository import Repository
 from gittrack.record import processes
-from gittrack.runs import archiving, due
+from gittrack.runs import archiving, due, leftovers
 from gittrack.runs.annotations import Author
 
 _LOCK = "archiver.lock"
+_TRIES = 30
 
 
 def begin(repo: Repository) -> None:
     """Start the process where it may have something to do: one that has nothing ends at once."""
-    if len(repo.refs(layout.RUNS)) >= due.BACKGROUND:
+    if len(repo.refs(layout.RUNS)) >= due.BACKGROUND or leftovers.is_due(repo.paths):
         process = processes.start("archiver", [], repo.paths)
         if process is not None:
             process.returncode = 0  # not waited for
@@ -48,3 +50,7 @@ def _archive(paths: Paths) -> None:
     found = due.due(repo, settings.load(paths, environ, config).archive, due.BACKGROUND)
     if found:
         archiving.archive(repo, found, Author(user.signature(config, environ), time.time(), due.COMMAND))
+    for _ in range(_TRIES if leftovers.is_due(paths) else 0):
+        if leftovers.sweep(repo) is not None:
+            break
+        time.sleep(1.0)  # somebody packs objects just now

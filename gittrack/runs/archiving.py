@@ -13,7 +13,7 @@ from gittrack.core import archive as lines_
 from gittrack.core import layout
 from gittrack.git import objects, reflock
 from gittrack.git.repository import RefChange, Repository
-from gittrack.runs import archive_code, archive_trees, archives, documents, operations, writer
+from gittrack.runs import archive_code, archive_trees, archives, documents, leftovers, operations, writer
 from gittrack.runs.annotations import Author
 from gittrack.runs.archive_plan import ENDED, Plan, Run, loose, plan, with_commits
 
@@ -73,9 +73,14 @@ def _attempt(repo: Repository, ids: Sequence[str], author: Author, group: str) -
     for left in range(_TRIES - 1, -1, -1):
         own = _own(repo, writer.writer_id(repo.paths))
         some = ids[: min(AT_ONCE, max(1, FULL - own.runs))]
-        result, changes = _prepare(repo, own, plan(repo, some))
+        found = plan(repo, some)
+        result, changes = _prepare(repo, own, found)
         try:
             if changes:
+                done = {*result.done}
+                leftovers.expect(
+                    repo.paths, {one.id: len(one.commits) for one in found.runs if one.id in done}, changes
+                )
                 operations.apply(
                     repo, changes, author.command, author.now, who=author.who, group=group, keep=False, durable=True
                 )

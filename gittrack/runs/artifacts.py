@@ -171,8 +171,9 @@ class Source:
         return None
 
     def _places_of_small(self, artifact: Artifact) -> Iterator[bytes | None]:
-        if artifact.number >= 0 and self._record.root:
-            yield self._in_tree(self._record.root, artifact)
+        root = reader.tree_of(self._repo, self._record.id, self._record.root)
+        if artifact.number >= 0 and root:
+            yield self._in_tree(root, artifact)
         blob = live.blob(live.folder(self._repo.paths, self._record.id), artifact.sha256)
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), open(blob, "rb") as file:
             yield file.read()

@@ -116,12 +116,28 @@ def _apply(row: Row, ops: list[Op]) -> Row:
 
 def _compare(db: sqlite3.Connection, repo: Repository) -> _News:
     known = dict(db.execute("SELECT id, tip FROM runs WHERE archived = 0").fetchall())
-    tips = {run_id: tip for ref, tip in repo.refs(layout.RUNS).items() if (run_id := layout.id_of_ref(ref))}
-    changed = [run_id for run_id, tip in tips.items() if known.get(run_id) != tip]
-    files = repo.read_files([tips[run_id] for run_id in changed], documents.FILES)
-    rows = [documents.indexed(run_id, tips[run_id], found) for run_id, found in zip(changed, files, strict=True)]
+    tips, rows = _changed(repo, known)
     lists = indexing_lists.compare(db, repo, tips, [run_id for run_id in known if run_id not in tips])
     return _News([*rows, *lists.rows], [*lists.gone], *_compare_logs(db, repo), lists)
+
+
+def _changed(repo: Repository, known: Mapping[str, str]) -> tuple[dict[str, str], list[Row]]:
+    """The tips of all runs that have refs, and the rows of those that are not at what is known."""
+    for last in [False] * (_TRIES - 1) + [True]:
+        tips = _tips(repo)
+        changed = [run_id for run_id, tip in tips.items() if known.get(run_id) != tip]
+        files = repo.read_files([tips[run_id] for run_id in changed], documents.FILES)
+        rows, is_whole = [], True
+        for run_id, found in zip(changed, files, strict=True):
+            rows.append(documents.indexed(run_id, tips[run_id], found))
+            is_whole = is_whole and found[0] is not None
+        if last or is_whole:
+            break  # else one may be archived, and its commit gone, since its ref was read
+    return tips, rows
+
+
+def _tips(repo: Repository) -> dict[str, str]:
+    return {run_id: tip for ref, tip in repo.refs(layout.RUNS).items() if (run_id := layout.id_of_ref(ref))}
 
 
 def _compare_logs(db: sqlite3.Connection, repo: Repository) -> tuple[list[logs.Change], dict[str, str], dict[str, str]]:

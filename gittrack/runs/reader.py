@@ -4,6 +4,7 @@ Of a live run the committed part is read from the record and the rest from the j
 ends, so that nothing is shown twice and nothing is missing. Series are streamed: a run may have millions of points.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from gittrack.runs import archives, documents, live, overlay, segments
 
 PIECE = 4 * 1024 * 1024
 Sign = bytes | tuple[bytes, ...]  # how lines begin
+_TRIES = 4
 ALL = "all"  # as `rank`: the points of every process
 
 _CUT = re.compile(r"^Track-Cut: (\d+)$", re.MULTILINE)
@@ -45,7 +47,7 @@ def read(repo: Repository, run_id: str) -> Record:
     directory = live.folder(repo.paths, run_id)
     before = os.path.isdir(directory)  # asked before the ref is read: a run that is folded meanwhile is on its ref
     place = archives.find(repo, run_id)
-    committed = at(repo, run_id, *place) if place else None
+    committed, place = _committed(repo, run_id, place)
     now = overlay.record(directory, committed) if before else None
     if before and now is None and (again := archives.find(repo, run_id)) != place and again:
         return at(repo, run_id, *again)
@@ -53,6 +55,19 @@ def read(repo: Repository, run_id: str) -> Record:
     if found is None:
         raise errors.RunNotFound(f"there is no run {run_id} here", "`git track ls` lists the runs of this repository")
     return found
+
+
+def _committed(
+    repo: Repository, run_id: str, place: archives.Place | None
+) -> tuple[Record | None, archives.Place | None]:
+    """The record there, and where it was read: it may go into an archive meanwhile, which lets its commits be removed,
+    and come back."""
+    for _ in range(_TRIES - 1):
+        try:
+            return (at(repo, run_id, *place) if place else None), place
+        except errors.DamagedRecord:
+            place = archives.find(repo, run_id)
+    return (at(repo, run_id, *place) if place else None), place
 
 
 def at(repo: Repository, run_id: str, tip: str, root: str | None = None) -> Record:
@@ -197,8 +212,8 @@ class _Source:
             names = []
         if not names:
             place = archives.find(repo, record.id) if _was_live(record) else None
-            return cls(place.root if place else record.root, [])
-        return cls(record.root, files)
+            return cls(tree_of(repo, record.id, place.root if place else record.root), [])
+        return cls(tree_of(repo, record.id, record.root), files)
 
     def blocks(self, sign: Sign, needle: bytes | None = None) -> Iterator[bytes]:
         """The lines of the journals that begin with `sign` and hold `needle`."""
@@ -213,6 +228,15 @@ class _Source:
     def close(self) -> None:
         for file in self.files:
             file.close()
+
+
+def tree_of(repo: Repository, run_id: str, root: str | None) -> str | None:
+    """The tree of a record, which stays readable when the run is archived while it is read; its commit may not."""
+    with contextlib.suppress(KeyError, ValueError):  # what is damaged is found to be so where it is read
+        kind, data = repo.read(root) if root else ("", b"")
+        return objects.parse_commit(data).tree if kind == "commit" else root
+    place = archives.find(repo, run_id)
+    return place.root if place else root
 
 
 def _was_live(record: Record) -> bool:

@@ -5,15 +5,15 @@ rewritten by it: docs/sharing.md says what happens instead.
 """
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from gittrack import errors
 from gittrack.core import layout
 from gittrack.git import network, stamp
 from gittrack.git.lfs import shown
-from gittrack.git.repository import Repository
-from gittrack.runs import archives, logs, operations, parting, remotes
+from gittrack.git.repository import RefChange, Repository
+from gittrack.runs import archives, leftovers, logs, operations, parting, remotes
 from gittrack.runs.annotations import Author
 from gittrack.share import incoming, rest, settled, validate
 from gittrack.share.validate import ARCHIVED_CODE, CODE, LIST, LOG, RECORDS, RUN
@@ -172,6 +172,11 @@ def _is_behind(repo: Repository, local: str | None, oid: str, ref: str) -> bool:
     return repo.exists(oid) and validate.is_ancestor(repo, oid, local)
 
 
+def _let_go(changes: Iterable[RefChange]) -> dict[str, int]:
+    """The runs that an archive has now, with about how many commits."""
+    return {run_id: 2 for one in changes if one.new is None and (run_id := layout.id_of_ref(one.ref))}
+
+
 def _pull(
     repo: Repository,
     remote: str,
@@ -192,6 +197,7 @@ def _pull(
     refs = {change.ref for change in judged.changes}
     judged.changes.extend(one for one in incoming.settled(local, there, digest) if one.ref not in refs)
     if judged.changes:
+        leftovers.expect(repo.paths, _let_go(judged.changes), judged.changes)
         operations.apply(repo, judged.changes, author.command, author.now, who=author.who, keep=False)
     parted = parting.part(repo, judged.ours, author) if judged.ours else None
     buried = rest.here(repo, author)
