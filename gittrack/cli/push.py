@@ -169,7 +169,8 @@ def _listing(found: "Survey", prepared: "Prepared", files: "Sequence[File]", rem
     name = line(shown(remote))
     if not prepared.plan.every:
         return f"{name} has all of it\n" + _left(prepared)
-    rows = [f"{count(found.runs, 'run')}, {size(found.records)} of records that {name} lacks"]
+    what = f"{count(found.runs, 'run')}, {size(found.records)} of records"
+    rows = [f"{what if found.runs else f'{size(found.records)} of annotations and archives'} that {name} lacks"]
     if found.commits or found.files:
         rows.append(f"{count(found.commits, 'commit')} and {count(found.files, 'file')} of code, {size(found.code)}")
     if files:

@@ -57,6 +57,15 @@ def test_the_first_push_says_what_leaves_and_is_refused_without_a_terminal(share
     assert "pushed 1 run " in shared.track("push").stdout
 
 
+def test_a_first_push_without_runs_names_what_goes_instead(shared: Shared) -> None:
+    (run,) = shared.runs(1)
+    shared.track("push", "--yes")
+    shared.git("remote", "set-url", "origin", f"{shared.bare}")  # another address is another remote to ask about
+    shared.track("tag", run, "good")
+    said = shared.track("push", code=2).stderr
+    assert "of annotations and archives that origin lacks" in said and "0 runs" not in said
+
+
 def test_who_agreed_to_records_alone_is_asked_again_before_code_goes(shared: Shared) -> None:
     shared.track("run", "-q", "--", "python", "train.py")
     shared.track("push", "--yes", "--no-code")
