@@ -21,4 +21,4 @@ def purged(patient: Patient) -> Iterator[Finding]:
     elif erasing.is_unfinished(repo.paths.common_dir):
         yield Finding(WARNING, "a purge was interrupted: objects of it may be here", "git track purge RUN, once more")
     elif graves.runs:
-        yield Finding(OK, f"{len(graves.runs):,} purged runs, none of which is here")
+        yield Finding(OK, f"runs that were purged: {len(graves.runs):,}, none of which is here")

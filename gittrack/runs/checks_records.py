@@ -132,7 +132,8 @@ def live_runs(patient: Patient) -> Iterator[Finding]:
     if found.get(live.UNKNOWN):
         ids = ", ".join(found[live.UNKNOWN])
         yield Finding(WARNING, f"silent, and not known here to be dead: {ids}", "git track recover --force")
-    yield Finding(OK, f"{len(found.get(live.OPEN, []))} runs are going on")
+    going = len(found.get(live.OPEN, []))
+    yield Finding(OK, f"{going:,} {'run is' if going == 1 else 'runs are'} going on")
 
 
 def operation_log(patient: Patient) -> Iterator[Finding]:
