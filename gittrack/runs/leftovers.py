@@ -23,6 +23,7 @@ NOTE = "leftovers"  # in <common dir>/track
 DUE = 500  # commits; git begins a gc at 6,700 loose objects
 GRACE = 86400.0  # seconds that a snapshot stays which a command has written back for somebody to look at
 
+_SIGN = re.compile(rb"\nTrack-Run: ([0-9a-f]{20})\nTrack-Cut: \d+\n\Z")
 _LINE = re.compile(r"([0-9a-f]{20}|[0-9a-f]{40}|[0-9a-f]{64}) (\d{1,9})")
 
 
@@ -104,9 +105,9 @@ def _made(repo: Repository, run_id: str, data: bytes) -> list[Object]:
     with contextlib.suppress(ValueError, KeyError):
         made = [objects.make("commit", one, repo.algorithm) for one in archive.split(data)]
         before: list[tuple[str, ...]] = [(), *((one.oid,) for one in made)]
-        sign = re.compile(rb"\nTrack-Run: %s\nTrack-Cut: \d+\n" % run_id.encode())
-        pairs = zip(made, before[:-1], strict=True)
-        if made and all(sign.search(one.data) and objects.links(one.data)[1] == up for one, up in pairs):
+        signs = [_SIGN.search(one.data) for one in made]
+        is_its = all(sign and sign[1] == run_id.encode() for sign in signs)
+        if is_its and all(objects.links(one.data)[1] == up for one, up in zip(made, before[:-1], strict=True)):
             return made
     return []
 
