@@ -45,6 +45,7 @@ def compare(
         str | None,
         typer.Option("--format", "-f", metavar="FORMAT", help="table, markdown, csv, json, html or latex."),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="FILE", help="Write there; its ending can say the format.")
     ] = None,
@@ -72,7 +73,9 @@ def compare(
       git track compare -g params.lr -g params.batch -o table.tex
       git track compare latest latest~1 --plot loss
     """
-    form = _form(form, output)
+    if as_json and form not in (None, "json"):
+        raise UsageError(f"--json and --format {form} exclude each other", "choose one of them")
+    form = _form("json" if as_json else form, output)
     rows = _rows(runs, where, number, bool(group_by or seeds))
     if not rows:
         if form == "json" and plot is None:

@@ -35,6 +35,10 @@ def test_one_column_per_run_of_what_differs(made, call):
     assert "epochs" in rows(call("compare", "run-a", "run-b", "--all"))
 
 
+def test_json_is_a_format_with_a_name_of_its_own(made, call):
+    assert call("compare", "run-a", "run-b", "--json") == call("compare", "run-a", "run-b", "--format", "json")
+
+
 def test_one_row_per_run_when_transposed(made, call):
     found = rows(call("compare", "run-a", "run-b", "--transpose"))
     assert found[made[1][:7]][0] == "run-b"
