@@ -21,6 +21,7 @@ from gittrack.lazy import lazy
 
 PROGRAM = "git track"
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+ELSEWHERE = {"list": "ls", "delete": "rm", "undelete": "restore", "redo": "undo"}  # what other tools call it
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
@@ -62,7 +63,7 @@ class Group(typer.core.TyperGroup):
         name = args[0]
         command = self.get_command(ctx, name)
         if command is None:
-            near = get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+            near = [ELSEWHERE[name]] if name in ELSEWHERE else get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
             hint = f"did you mean `{PROGRAM} {near[0]}`?" if near else f"`{PROGRAM} help` lists the commands"
             raise errors.UsageError(f"`{name}` is not a command of {PROGRAM}", hint)
         return name, command, args[1:]

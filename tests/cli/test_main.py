@@ -66,6 +66,7 @@ def test_it_runs_as_a_module(repo):
 def test_an_unknown_command_suggests_the_nearest(track):
     done = track("comapre", code=2)
     assert done.stderr == "error: `comapre` is not a command of git track\nhint: did you mean `git track compare`?\n"
+    assert "did you mean `git track ls`?" in track("list", code=2).stderr
 
 
 def test_an_unknown_command_without_a_near_one_points_to_the_list(track):
