@@ -28,6 +28,7 @@ def branch(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the branch.")],
     switch: Annotated[bool, typer.Option("--switch", "-s", help="Switch to it, as `git switch` does.")] = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Move a branch of that name that is there.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Make a branch at the code of a run.
 
@@ -43,8 +44,11 @@ def branch(
     place = fresh()
     code = lazy("gittrack.runs.code").of(place.repository, record)
     start = lazy("gittrack.runs.branching").branch(place.repository, code, name, switch, force)
-    where = "switched to it" if switch else f"`git switch {line(name)}` goes there"
-    render.write(f"branch {line(name)} is at {start[:SHORT]}, the code of run {code.short}; {where}\n")
+    if as_json:
+        render.write(_pretty({"run": code.run, "branch": _text(name), "commit": start, "switched": switch}))
+    else:
+        where = "switched to it" if switch else f"`git switch {line(name)}` goes there"
+        render.write(f"branch {line(name)} is at {start[:SHORT]}, the code of run {code.short}; {where}\n")
     for note in lazy("gittrack.runs.applying").left_out(code):
         render.say(note)
 
@@ -118,6 +122,8 @@ def promote(
     plan: Promoting = work.prepare(place.repository, record)
     if not plan.changes:
         render.say(_nothing(plan))
+        if as_json:
+            render.write(_commit_document(plan, None))
         return 1
     made, notes = None, []
     if not dry_run:

@@ -157,6 +157,12 @@ def test_nothing_to_commit_is_said(made, git, track):
     assert git("rev-parse", "HEAD") == head
 
 
+def test_nothing_to_commit_is_json_for_programs(made, git, track):
+    run = made.run(lambda: None)
+    said = json.loads(track("promote", run[:7], "--json", code=NOTHING).stdout)
+    assert (said["commit"], said["files"]) == (None, [])
+
+
 def test_a_dry_run_commits_nothing(made, git, track):
     run = made.run(lambda: made.edit("line 3", "three"))
     head = git("rev-parse", "HEAD")
@@ -200,6 +206,12 @@ def test_a_linked_work_tree_gets_the_commit_on_its_own_branch(made, git, track, 
     assert git("log", "-1", "--format=%s", "other") == "Three"
     assert git("log", "-1", "--format=%s", "main") == "The model"
     assert git("status", "--porcelain", cwd=other) == ""
+
+
+def test_a_branch_is_told_as_json(made, git, track):
+    run = made.run(lambda: made.edit("line 3", "three"))
+    said = json.loads(track("branch", run[:7], "three", "--json").stdout)
+    assert said == {"run": run, "branch": "three", "commit": git("rev-parse", "three"), "switched": False}
 
 
 def test_a_branch_is_made_at_the_snapshot(made, git, track):
