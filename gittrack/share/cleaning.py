@@ -31,24 +31,39 @@ def is_due(refs: Mapping[str, str], graves: Tombstones, lists: Mapping[str, str]
 
 def plan(
     repo: Repository, name: str, refs: Mapping[str, str], graves: Tombstones, progress: network.Progress | None = None
-) -> list[RefChange]:
-    """How the refs of the remote have to move; objects that are needed for it are here then, written or fetched.
-
-    Raises RemoteFailed, DamagedRecord, NewerFormat.
-    """
+) -> tuple[list[RefChange], dict[str, Outcome]]:
+    """How the refs of the remote have to move, and which are of archives that cannot be read, with why; objects that
+    are needed for it are here then, written or fetched. Raises RemoteFailed."""
     if not graves.runs and not graves.oids:
-        return []
+        return [], {}
     gone = [RefChange(ref, oid, None) for ref, oid in refs.items() if graves.forbid(ref, oid)]
     moved: list[RefChange] = []
+    unread: dict[str, Outcome] = {}
     for prefix, tips in _archives(refs).items():
-        _bring(repo, name, {part: tips[part] for part in (archives.LIST,) if part in tips}, progress)
-        if archives.LIST in tips and not archive_purging.holds(repo, tips[archives.LIST], graves):
-            continue  # its other parts were written anew with it
-        _bring(repo, name, tips, progress)
-        for part, one in archive_purging.rewritten(repo, tips, graves).items():
-            repo.write(objects.unique(one.made), durable=True)
-            moved.append(RefChange(prefix + part, tips[part], one.tip))
-    return [*sorted(moved, key=lambda one: _PARTS.index(one.ref.rpartition("/")[2])), *gone]
+        try:
+            moved += _rewritten(repo, name, prefix, tips, graves, progress)
+        except (errors.DamagedRecord, errors.NewerFormat, KeyError, ValueError) as error:  # it keeps no other one
+            why = getattr(error, "message", str(error))
+            unread |= {prefix + part: Outcome(remote_errors.DAMAGED, f"it cannot be read: {why}") for part in tips}
+    return [*sorted(moved, key=lambda one: _PARTS.index(one.ref.rpartition("/")[2])), *gone], unread
+
+
+def _rewritten(
+    repo: Repository,
+    name: str,
+    prefix: str,
+    tips: Mapping[str, str],
+    graves: Tombstones,
+    progress: network.Progress | None,
+) -> list[RefChange]:
+    """How the refs of one archive have to move; the objects for that are written."""
+    _bring(repo, name, {part: tips[part] for part in (archives.LIST,) if part in tips}, progress)
+    if archives.LIST in tips and not archive_purging.holds(repo, tips[archives.LIST], graves):
+        return []  # its other parts were written anew with it
+    _bring(repo, name, tips, progress)
+    found = archive_purging.rewritten(repo, tips, graves)
+    repo.write(objects.unique(made for one in found.values() for made in one.made), durable=True)
+    return [RefChange(prefix + part, tips[part], one.tip) for part, one in found.items()]
 
 
 def clean(
@@ -63,9 +78,10 @@ def clean(
 
     Raises RemoteFailed where it fails as a whole.
     """
-    todo = [*more, *plan(repo, name, refs, graves, progress)]
+    changes, unread = plan(repo, name, refs, graves, progress)
+    todo = [*more, *changes]
     if not todo:
-        return Cleaned()
+        return Cleaned(failed=unread)
     try:
         outcomes = network.push(repo.git, name, todo, True, progress)
     except errors.RemoteFailed as error:
@@ -77,7 +93,7 @@ def clean(
         outcomes = one_by_one  # of an atomic push one ref that may not move keeps all others
     done = tuple(one for one in todo if outcomes[one.ref].done)
     remotes.note_refs(repo.paths, network.url(repo.git, name), {one.ref: one.new for one in done})
-    return Cleaned(done, {ref: one for ref, one in outcomes.items() if not one.done})
+    return Cleaned(done, {**unread, **{ref: one for ref, one in outcomes.items() if not one.done}})
 
 
 def grown(

@@ -90,3 +90,21 @@ def test_code_that_a_teammate_has_archived_is_found_for_the_runs_of_others(
     carol.track("pull")
     carol.track("checkout", of_bob, "-o", "there")
     assert "neither" in (carol.path / "there" / "new.py").read_text()
+
+
+@pytest.mark.parametrize("what", ["a blob", "no archive"])
+def test_a_bad_archive_at_the_remote_stops_nobody_where_something_was_purged(
+    what: str, bare: hostile.Bare, ann: team.Clone
+) -> None:
+    first, second = ann.runs([0, 1])
+    ann.track("push", "--yes")
+    ann.track("purge", "--yes", first)
+    tip = bare.blob(b"x") if what == "a blob" else bare.commit(bare.record({"index": b"x"}))
+    for part in ("list", "records"):
+        bare.ref(layout.archive_ref(MALLORY, 0, part), tip)
+    assert layout.archive_ref(MALLORY, 0, "list") in ann.track("pull").stderr
+    bare.ref(layout.run_ref(first), str(bare.git("rev-parse", layout.run_ref(second))))
+    assert "had come back" in ann.track("pull").stderr
+    (third,) = ann.runs([2])
+    assert ann.track("push").stdout.startswith("pushed 1 run")
+    assert ann.ids() == {second, third}
