@@ -64,7 +64,7 @@ def discard(repo: Repository, commits: Mapping[str, bytes], young: Collection[st
         reached = _still_reached(repo, commits)
         ownpacks.remove_superseded(common)
         here, others = _listed(repo.git, commits, reached)
-        places = _Places.find(repo, here, begun, young, age)
+        places = _Places.find(repo, frozenset(here), begun, young, age)
         going = _chosen(repo, commits, places.every(), [*others, *_named(common)], places.stays)
         if going:
             notes.write(common, NOTE, going)
@@ -91,10 +91,10 @@ class _Places(NamedTuple):
         store = os.path.join(repo.paths.common_dir, "objects")
         own = {one.path for one in ownpacks.of(repo.paths.common_dir)}
         found = cls(set(), {}, set(), set())
-        for oid in here:
-            with contextlib.suppress(FileNotFoundError):
-                changed = os.stat(loose.path_of(store, oid)).st_mtime_ns
+        for oid, status in maintenance.all_loose(repo.paths.common_dir):
+            if oid in here:
                 found.loose.add(oid)
+                changed = status.st_mtime_ns
                 if changed >= begun or (oid in young and changed > begun - age * 1e9):
                     found.later.add(oid)
         for path, those in repacking.packs(store, here, repo.algorithm):

@@ -101,7 +101,7 @@ def _objects(git: Git, since: int, force: bool) -> int:
     merged = packs if force else ownpacks.to_merge(packs)
     if not force and young <= limit and not merged:
         return 0
-    loose = [oid for oid, status in _all_loose(common) if status.st_mtime_ns >= since and status.st_size > 0]
+    loose = [oid for oid, status in all_loose(common) if status.st_mtime_ns >= since and status.st_size > 0]
     oids = [*loose]
     for pack in merged:
         oids += _listed(git, pack.path)
@@ -176,7 +176,8 @@ def _gc_auto(git: Git) -> int:
     return value if value > 0 else 6700
 
 
-def _all_loose(common: str) -> Iterator[tuple[str, os.stat_result]]:
+def all_loose(common: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Every object in a file of its own."""
     for number in range(256):
         yield from _loose(common, f"{number:02x}")
 
