@@ -1,11 +1,12 @@
 """Checks of what gittrack has written: records, snapshots, logs, the index, live folders, the log of operations."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gittrack import errors
 from gittrack.core import layout
 from gittrack.git.command import failure
+from gittrack.git.repository import Repository
 from gittrack.runs import documents, live, logs, operations, undo_files
 from gittrack.runs.findings import ERROR, INFO, OK, WARNING, Finding, Patient
 from gittrack.runs.index import Index, open_in_memory, open_index
@@ -53,10 +54,21 @@ def _mend(patient: Patient, run_id: str, tip: str) -> str:
     return f"git log {ref}   (no commit of it is whole; to give it up: git update-ref -d {ref} {tip})"
 
 
+def _reached(repo: Repository, commits: Sequence[str]) -> set[str]:
+    """Those of these commits that any ref reaches: a branch, or an archive."""
+    if not commits:
+        return set()
+    result = repo.git.call(
+        "rev-list", "--stdin", "--not", "--all", input="".join(f"{one}\n" for one in commits).encode()
+    )
+    return set(commits) - set(result.out.decode().split()) if result.code == 0 else set()
+
+
 def _without_code(patient: Patient, rows: list[Row]) -> Iterator[Finding]:
     repo = patient.repo
     kept = set(repo.refs(layout.CODE).values())
-    for snapshot in sorted({row.snapshot for row in rows if row.snapshot} - kept):
+    lacking = {row.snapshot for row in rows if row.snapshot} - kept
+    for snapshot in sorted(lacking - _reached(repo, [oid for oid in lacking if repo.exists(oid)])):
         ids = [row.id[: layout.SHORT] for row in rows if row.snapshot == snapshot]
         runs = f"run {', '.join(ids[:3])}{', …' if len(ids) > 3 else ''}"
         if repo.exists(snapshot):

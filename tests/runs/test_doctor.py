@@ -74,7 +74,7 @@ def test_many_damaged_records_do_not_fill_the_screen(store: Repository) -> None:
 def test_code_that_no_ref_keeps_is_kept_by_the_command_that_is_named(
     store: Repository, repo: Path, git: Callable[..., str]
 ) -> None:
-    head = git("rev-parse", "HEAD")
+    head = git("commit-tree", "HEAD^{tree}", "-m", "on no branch")
     builder.write_runs(
         store, [builder.journal(0, {}, [], snapshot=head), builder.journal(1, {}, [], snapshot="5" * 40)]
     )
