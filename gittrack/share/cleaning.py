@@ -14,7 +14,7 @@ from gittrack.core.annotations import Tombstones
 from gittrack.git import network, objects, remote_errors
 from gittrack.git.network import Outcome
 from gittrack.git.repository import RefChange, Repository
-from gittrack.runs import archive_purging, archives, remotes
+from gittrack.runs import archive_purging, archives, burial, remotes
 
 
 class Cleaned(NamedTuple):
@@ -109,8 +109,11 @@ def grown(
     meant = [ref for ref in refs if layout.archive_of_ref(ref) and ref in there and there[ref] != here[ref]]
     if not meant or not graves.runs:
         return set()
-    _bring(repo, name, {ref: there[ref] for ref in meant}, None)
-    return {ref for ref in meant if archive_purging.is_shortened(repo, there[ref], here[ref], graves)}
+    fetched = _bring(repo, name, {ref: there[ref] for ref in meant}, None)
+    found = {ref for ref in meant if archive_purging.is_shortened(repo, there[ref], here[ref], graves)}
+    if fetched:  # what is there may have what was purged
+        burial.sweep(repo, graves)
+    return found
 
 
 _PARTS = (archives.RECORDS, archives.CODE, archives.LIST)
@@ -124,7 +127,9 @@ def _archives(refs: Mapping[str, str]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _bring(repo: Repository, name: str, tips: Mapping[str, str], progress: network.Progress | None) -> None:
+def _bring(repo: Repository, name: str, tips: Mapping[str, str], progress: network.Progress | None) -> bool:
+    """Whether something had to be fetched."""
     lacking = [oid for oid in tips.values() if not repo.exists(oid)]
     if lacking:
         network.fetch(repo.git, name, lacking, progress)
+    return bool(lacking)
