@@ -60,17 +60,11 @@ def ls_remote(git: Git, remote: str) -> dict[str, str]:
     return found
 
 
-def fetch(
-    git: Git,
-    remote: str,
-    wants: Iterable[str],
-    progress: Progress | None = None,
-    blobs_up_to: int | None = None,
-) -> None:
+def fetch(git: Git, remote: str, wants: Iterable[str], progress: Progress | None = None) -> None:
     """Bring objects here, checked by git's fsck; no ref is written. `wants`: oids, or names of refs on the remote.
 
-    `blobs_up_to`: of files, only those of fewer bytes, where the server can leave others out (`--filter`). Raises
-    RemoteFailed: then what came is not relied on; a ref that is not there any more is one reason.
+    Whole, never with `--filter`: git notes that in the user's settings, and his clone is a partial one from then on.
+    Raises RemoteFailed: then what came is not relied on; a ref that is not there any more is one reason.
     """
     specs = [each if is_oid(each) else _ref(each) for each in wants]
     if not specs:
@@ -78,7 +72,6 @@ def fetch(
     new = version(git) >= _STDIN
     options = [*_OPTIONS, *(("--no-write-fetch-head", "--stdin") if new else ())]
     options += ["--progress"] if progress else ["--quiet"]
-    options += [f"--filter=blob:limit={blobs_up_to}"] if blobs_up_to is not None else []
     given = "".join(f"{each}\n" for each in specs).encode() if new else None
     args = ("fetch", *options, "--", remote, *(() if new else specs))
     code, _, err = _run(git, remote, args, given, progress)
