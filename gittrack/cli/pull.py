@@ -164,8 +164,8 @@ def _remarks(result: "Result") -> list[str]:
         found.append(f"{count(result.removed, 'ref')} of purged runs had come back to {where}: removed there")
     if result.parted:
         found.append(
-            "somebody else wrote annotations under the id of this clone (a copy of it?); from now on it writes as "
-            f"{result.parted}, and nothing that was said is lost"
+            "somebody else annotates or archives under the id of this clone (a copy of it?); from now on it writes as "
+            f"{result.parted}, and nothing that was said or archived is lost"
         )
     return found
 

@@ -27,7 +27,8 @@ class Judged(NamedTuple):
     aside: dict[str, str]  # the same, of what is kept to be looked at
     ops: list[Op]  # what the logs add
     lists: dict[str, incoming_archives.Verdict]  # on those that are taken, by ref
-    ours: str | None = None  # a log that somebody else wrote under our id
+    own: dict[str, str]  # refs of archives that somebody else wrote under our id
+    ours: str | None = None  # a log that somebody else wrote under it
 
 
 def aside_ref(digest: str, ref: str) -> str:
@@ -80,7 +81,7 @@ def judge(
     """Look at all that came. `came`: ref -> oid there, of what is new; `there`: of all; `local`: the refs here."""
     refused = validate.commits(repo, came)
     rest = {ref: oid for ref, oid in came.items() if ref not in refused}
-    found = Judged([], refused, {}, [], {})
+    found = Judged([], refused, {}, [], {}, {})
     ours = _logs(repo, _of(rest, validate.LOG), local, digest, found)
     grave = logs.tombstones(repo, _writers({**local, **{one.ref: str(one.new) for one in found.changes}}))
     rest = {ref: oid for ref, oid in rest.items() if not grave.forbid(ref, oid)}
@@ -110,6 +111,11 @@ def _archives(
 ) -> None:
     for ref, oid in _of(came, validate.LIST).items():
         verdict = incoming_archives.judge_list(repo, local.get(ref), oid, here, grave)
+        if verdict.contradicts and parting.has_archived(repo, ref):
+            verdict = incoming_archives.judge_list(repo, None, oid, here, grave)
+            if verdict.why is None:
+                found.own[ref] = oid
+                continue
         if verdict.contradicts:
             _keep_aside(ref, oid, str(verdict.why), local, digest, found)
         elif verdict.why is not None:
@@ -120,9 +126,12 @@ def _archives(
             found.changes.append(RefChange(ref, local.get(ref), oid))
     for kind, part in ((validate.RECORDS, "records"), (validate.ARCHIVED_CODE, "code")):
         for ref, oid in _of(came, kind).items():
-            why = incoming_archives.judge_part(repo, part, local.get(ref), oid, grave)
+            is_own = f"{ref.removesuffix(part)}list" in found.own
+            why = incoming_archives.judge_part(repo, part, None if is_own else local.get(ref), oid, grave)
             if why is not None:
                 found.refused[ref] = why
+            elif is_own:
+                found.own[ref] = oid
             else:
                 found.changes.append(RefChange(ref, local.get(ref), oid))
 

@@ -13,7 +13,7 @@ from gittrack.core import layout
 from gittrack.git import network, stamp
 from gittrack.git.lfs import shown
 from gittrack.git.repository import RefChange, Repository
-from gittrack.runs import archives, leftovers, logs, operations, parting, remotes
+from gittrack.runs import archives, leftovers, logs, operations, parting, remotes, writer
 from gittrack.runs.annotations import Author
 from gittrack.share import incoming, rest, settled, validate
 from gittrack.share.validate import ARCHIVED_CODE, CODE, LIST, LOG, RECORDS, RUN
@@ -199,7 +199,7 @@ def _pull(
     if judged.changes:
         leftovers.expect(repo.paths, _let_go(judged.changes), judged.changes)
         operations.apply(repo, judged.changes, author.command, author.now, who=author.who, keep=False)
-    parted = parting.part(repo, judged.ours, author) if judged.ours else None
+    parted = _part(repo, judged, there, author) if judged.ours or judged.own else None
     buried = rest.here(repo, author)
     removed: tuple[str, ...] = ()
     if network.url(repo.git, remote) == url:  # not a bundle
@@ -229,6 +229,13 @@ def _pull(
         purged=len(buried.runs),
         removed=len(removed),
     )
+
+
+def _part(repo: Repository, judged: incoming.Judged, there: Mapping[str, str], author: Author) -> str:
+    """Go on under another id than the clone that writes under ours; gives that id."""
+    log = there.get(layout.log_ref(writer.writer_id(repo.paths)))
+    theirs = judged.ours or (log if log and repo.exists(log) else None)
+    return parting.part(repo, theirs, author, judged.own)
 
 
 def _nothing(remote: str) -> Result:
