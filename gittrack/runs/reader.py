@@ -61,11 +61,13 @@ def _committed(
     repo: Repository, run_id: str, place: archives.Place | None
 ) -> tuple[Record | None, archives.Place | None]:
     """The record there, and where it was read: it may go into an archive meanwhile, which lets its commits be removed,
-    and come back."""
+    and come back. What stands in an archive stays there: of that, an error is one."""
     for _ in range(_TRIES - 1):
         try:
             return (at(repo, run_id, *place) if place else None), place
         except errors.DamagedRecord:
+            if place is None or place.root != place.tip:
+                raise
             place = archives.find(repo, run_id)
     return (at(repo, run_id, *place) if place else None), place
 
