@@ -143,9 +143,10 @@ class PygitRepository:
     def _packed(self, found: Object) -> bool:
         seen = self._state_of_packs()
         if seen != self._packs:  # libgit2 would go on believing in packs that have been removed
-            self._packs = seen
-            self._repo = pygit2.Repository(self.paths.git_dir)
-            self._odb = self._repo.odb
+            with contextlib.suppress(pygit2.GitError):  # a store that cannot be read: who writes to it says so
+                self._repo = pygit2.Repository(self.paths.git_dir)
+                self._odb = self._repo.odb
+                self._packs = seen
         if found.oid not in self._odb:
             return False
         self._odb.write(_TYPES[found.kind], found.data)  # writes nothing: libgit2 marks the pack as used
