@@ -155,8 +155,9 @@ def http(folder: Path) -> Iterator[Server]:
     (folder / "nginx.conf").write_text(config)
     (folder / "users").write_text(f"ann:{{PLAIN}}{PASSWORD}\n")
     wrapped = subprocess.Popen(
-        [cgi, "-c", "8", "-s", f"unix:{folder}/cgi"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
+        # git-http-backend reads on for ever when a request ends before its length: it may use some seconds, no more.
+        ["prlimit", "--cpu=4", cgi, "-c", "8", "-s", f"unix:{folder}/cgi"], stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     try:
         with lfs_servers.served([nginx, "-c", str(folder / "nginx.conf")], port, folder / "log", {}):
