@@ -95,7 +95,7 @@ def prune(repo: Path) -> None:
 def normal(args: tuple[str, ...], text: str) -> Any:
     """What is said, but for `archived` itself, for how long things took just now, and for what a run's ref was for."""
     if not {"--json", "json"} & set(args):
-        lines = (re.sub(r"\b(\d+s|now)\b", "", line) for line in text.splitlines())
+        lines = (re.sub(r"\b(\d+ ?s(econds?)?( ago)?|now)\b", "", line) for line in text.splitlines())
         return [line.split() for line in lines if "git log --grep" not in line and "unarchive" not in line]
     return _without(json.loads(text))
 
