@@ -132,3 +132,27 @@ class Conflicting(GittrackError):
     """What a run had changed contradicts what was changed elsewhere."""
 
     exit_code = 85
+
+
+class HostFailed(GittrackError):
+    """A host cannot be reached, or did not do what was asked of it."""
+
+    exit_code = 86
+    kind = ""  # of the modules of `launch` that raise it: what went wrong, in one word
+
+    def __init__(self, message: str, hint: str = "", kind: str = "") -> None:
+        super().__init__(message, hint)
+        self.kind = kind or type(self).kind
+
+
+class ImageFailed(GittrackError):
+    """A container image cannot be made, found or used."""
+
+    exit_code = 87
+
+
+class LinkLost(HostFailed):
+    """The connection to a host broke. What runs there goes on."""
+
+    exit_code = 88
+    kind = "lost"
