@@ -1,41 +1,22 @@
 """`git track run`: snapshot, start, stream, record. The order in which things happen is here, and nothing else."""
 
-import os
-import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from gittrack import errors
-from gittrack.config.user import user_of
-from gittrack.git import snapshot
 from gittrack.git.discover import Paths
-from gittrack.git.snapshot import Plan, Snapshot
-from gittrack.lazy import lazy
-from gittrack.record import command, environment, facts, terminal
+from gittrack.record import beginning, command, environment, terminal
+from gittrack.record.beginning import Beginning, Wish, plan
 from gittrack.record.facts import Labels
 from gittrack.record.front import Front
 from gittrack.record.job import Command, Job, Outcome, Site
 from gittrack.record.starter import Starter
-from gittrack.record.surroundings import Surroundings, artifacts, look
+from gittrack.record.surroundings import artifacts, look
 from gittrack.record.waiting import Show
 from gittrack.recorder.resume import RESUME
-from gittrack.runs import live, origins, writer
+from gittrack.runs import live
 
-if TYPE_CHECKING:
-    from gittrack.record.resuming import Origin
-
-
-class Wish(NamedTuple):
-    """What the user asked for."""
-
-    argv: Sequence[str]
-    labels: Labels
-    params: Mapping[str, Any]
-    snapshot: bool = True
-    include: Sequence[str] = ()
-    autolog: bool | None = None  # None: as the settings say
-    resume: str | None = None  # the run that this one continues
-    origin: str | None = None  # the run that it starts from, where the user says so
+__all__ = ["Labels", "Result", "Wish", "plan", "run"]
 
 
 class Result(NamedTuple):
@@ -64,24 +45,21 @@ def run(
     """
     wish.labels.check()
     file = command.find(wish.argv[0], environ)
-    origin, said = (_found(paths, environ, text) for text in (wish.resume, wish.origin))
+    before = beginning.came(wish, paths, environ)
     variables = {name: value for name, value in environ.items() if name != RESUME}  # that of a run around this one
-    if origin is not None:
-        variables[RESUME] = origin.text()
+    if before.resumed is not None:
+        variables[RESUME] = before.resumed.text()
     run_id, starter = _begin(paths)
     made: dict[str, Any] = {}
 
     def prepare() -> Job:
         around = look(paths, environ)
-        with origins.looking(around.git) as find:
-            kept = take(around, wish)
-            found = None if origin or said else find(kept.base, kept.oid)
         front.redact = around.redactor.stream
-        came = {"continues": origin and origin.facts(), "origin": said.said() if said else found and found.facts()}
-        made.update(facts=_facts(run_id, wish, paths, environ, around, kept, came), notes=kept.notes)
-        _write_start(starter, wish, around, made["facts"], kept)
-        begun(run_id, origin.note() if origin else None)
-        return _job(run_id, wish, around, environ)
+        began = beginning.begin(run_id, wish, around, environ, before)
+        made.update(facts=began.facts, notes=began.kept.notes)
+        _write_start(starter, began)
+        begun(run_id, before.resumed.note() if before.resumed else None)
+        return _job(run_id, wish, began, environ)
 
     try:
         wiring = terminal.connect()
@@ -97,36 +75,6 @@ def run(
             _discard(starter)
         raise
     return Result(outcome, made["facts"], made["notes"])
-
-
-def _found(paths: Paths, environ: Mapping[str, str], text: str | None) -> "Origin | None":
-    found: Origin | None = lazy("gittrack.record.resuming").find(paths, environ, text) if text else None
-    return found
-
-
-def plan(wish: Wish, paths: Paths, environ: Mapping[str, str]) -> Plan:
-    """What the snapshot of such a run would hold."""
-    return look(paths, environ).plan(_from_top(paths, wish.include))
-
-
-def take(around: Surroundings, wish: Wish) -> Snapshot:
-    """The snapshot that is wished for. Raises UsageError for an `--include` that fits nothing."""
-    if not wish.snapshot:
-        return around.without_snapshot()
-    plan_ = around.plan(_from_top(around.git.paths, wish.include))
-    if plan_.unmatched:
-        raise errors.UsageError(
-            f"--include {plan_.unmatched[0]}: no such file in the work tree",
-            "paths are relative to the current directory",
-        )
-    return snapshot.take(around.git, plan_)
-
-
-def _from_top(paths: Paths, given: Sequence[str]) -> list[str]:
-    """Paths as given in the current directory, relative to the top of the work tree."""
-    top = paths.worktree or "/"
-    here = os.path.realpath(os.getcwd())
-    return [os.path.relpath(os.path.normpath(os.path.join(here, path)), top) for path in given]
 
 
 def _begin(paths: Paths) -> tuple[str, Starter]:
@@ -145,38 +93,16 @@ def _discard(starter: Starter) -> None:
     live.remove(starter.directory)
 
 
-def _facts(
-    run_id: str,
-    wish: Wish,
-    paths: Paths,
-    environ: Mapping[str, str],
-    around: Surroundings,
-    kept: Snapshot,
-    came: Mapping[str, Any],
-) -> dict[str, Any]:
-    labels = wish.labels._replace(experiment=wish.labels.experiment or around.settings.experiment)
-    place = {
-        "cwd": facts.relative_cwd(paths, os.getcwd()),
-        "parent": facts.parent_of(environ),
-        "writer": writer.writer_id(paths),
-        **came,
-    }
-    user = user_of(around.git_config, environ)
-    return facts.facts(run_id, wish.argv, labels, kept, user, around.redactor, place, time.time())
+def _write_start(starter: Starter, began: Beginning) -> None:
+    starter.event("start", began.start)
+    if began.params:
+        starter.event("params", {"source": "command", "values": began.params})
+    for text in began.warnings:
+        starter.event("warning", {"text": text})
 
 
-def _write_start(starter: Starter, wish: Wish, around: Surroundings, run: Mapping[str, Any], kept: Snapshot) -> None:
-    default = ["experiment"] if run["experiment"] and not wish.labels.experiment else []
-    stored = facts.stored(around.settings.store)
-    starter.event("start", {"run": run, "goals": dict(around.settings.goals), "default": default, **stored})
-    if wish.params:
-        starter.event("params", {"source": "command", "values": around.redactor.mapping(wish.params)})
-    for note in kept.notes:
-        starter.event("warning", {"text": around.redactor.text(note)})
-
-
-def _job(run_id: str, wish: Wish, around: Surroundings, environ: Mapping[str, str]) -> Job:
-    settings = around.settings
+def _job(run_id: str, wish: Wish, began: Beginning, environ: Mapping[str, str]) -> Job:
+    around, settings = began.around, began.around.settings
     autolog = settings.autolog if wish.autolog is None else wish.autolog
     return Job(
         run_id,
