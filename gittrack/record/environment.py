@@ -1,25 +1,19 @@
 """The surroundings of a run as far as they change results: machine, GPUs, git's settings, a few variables.
 
-The interpreter and its packages are recorded by the training's own process, which alone knows them.
+The interpreter and its packages are recorded by the training's own process, which alone knows them; what only needs the
+standard library is in `machine`, which is also used where nothing is installed.
 """
 
-import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gittrack.git import command
 from gittrack.git.command import Git
 from gittrack.lazy import lazy
+from gittrack.record.machine import has_nvidia, system, variables
 
-# Variables that change what a training computes, or say where it ran. Never the whole environment: it holds secrets.
-VARIABLES = (
-    "CONDA_DEFAULT_ENV", "CUBLAS_WORKSPACE_CONFIG", "CUDA_DEVICE_ORDER", "CUDA_LAUNCH_BLOCKING", "CUDA_VISIBLE_DEVICES",
-    "HIP_VISIBLE_DEVICES", "JAX_ENABLE_X64", "JAX_PLATFORMS", "LOCAL_RANK", "MASTER_PORT", "MKL_NUM_THREADS",
-    "NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PYTHONHASHSEED", "PYTORCH_CUDA_ALLOC_CONF",
-    "RANK", "SLURM_ARRAY_TASK_ID", "SLURM_JOB_ID", "SLURM_NODELIST", "TF_DETERMINISTIC_OPS", "TOKENIZERS_PARALLELISM",
-    "TORCH_DETERMINISTIC", "VIRTUAL_ENV", "WORLD_SIZE", "XLA_FLAGS",
-)  # fmt: skip
+__all__ = ["describe", "git_settings", "has_nvidia", "of_git", "system", "variables"]
+
 # Settings of git that change which bytes a checkout of the same commit has.
 _CHECKOUT = (
     "core.autocrlf", "core.eol", "core.filemode", "core.ignorecase", "core.precomposeunicode", "core.safecrlf",
@@ -31,27 +25,13 @@ def describe(
     git: Git, settings: Mapping[str, str], variables: Mapping[str, str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Name and content of each file of `environment/` that the starter writes."""
-    yield "system.json", system(variables)
-    yield "git.json", {"version": ".".join(map(str, command.version(git))), **git_settings(settings)}
+    yield "system.json", system(variables, lazy("gittrack.record.nvidia").describe() if has_nvidia() else [])
+    yield "git.json", of_git(git, settings)
 
 
-def variables(environ: Mapping[str, str], more: Sequence[str] = ()) -> dict[str, str]:
-    """Those of the known variables, and of `more`, that are set."""
-    return {name: environ[name] for name in sorted({*VARIABLES, *more}) if name in environ}
-
-
-def system(variables: Mapping[str, str]) -> dict[str, Any]:
-    """Machine, operating system, CPU, memory, GPUs, and the variables."""
-    uname = os.uname()
-    return {
-        "architecture": uname.machine,
-        "container": _container(),
-        "cpu": {"available": _available(), "count": os.cpu_count(), "model": _cpu_model()},
-        "gpus": lazy("gittrack.record.nvidia").describe() if has_nvidia() else [],
-        "memory": _memory(),
-        "os": {"name": uname.sysname, "release": uname.release, "text": _distribution()},
-        "variables": dict(variables),
-    }
+def of_git(git: Git, settings: Mapping[str, str]) -> dict[str, Any]:
+    """git's version, and its settings as far as they matter."""
+    return {"version": ".".join(map(str, command.version(git))), **git_settings(settings)}
 
 
 def git_settings(settings: Mapping[str, str]) -> dict[str, Any]:
@@ -65,55 +45,6 @@ def git_settings(settings: Mapping[str, str]) -> dict[str, Any]:
         "settings": {key: value for key, value in settings.items() if key in _CHECKOUT or key.startswith("filter.")},
         "submodules": sorted(key[10:-4] for key in settings if key.startswith("submodule.") and key.endswith(".url")),
     }
-
-
-def has_nvidia() -> bool:
-    """Whether an NVIDIA driver is loaded: loading its library where there is none costs more than it says."""
-    return os.path.exists("/dev/nvidiactl") or os.path.exists("/proc/driver/nvidia/version")
-
-
-def _available() -> int | None:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count()
-
-
-def _cpu_model() -> str:
-    for line in _lines("/proc/cpuinfo"):
-        if line.startswith(("model name", "Model", "cpu model")):
-            return line.partition(":")[2].strip()
-    return lazy("platform").processor() if sys.platform == "darwin" else ""
-
-
-def _memory() -> int | None:
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        return None
-
-
-def _distribution() -> str:
-    if sys.platform == "darwin":
-        return "macOS " + str(lazy("platform").mac_ver()[0])
-    for line in _lines("/etc/os-release"):
-        if line.startswith("PRETTY_NAME="):
-            return line[12:].strip().strip('"')
-    return ""
-
-
-def _container() -> str | None:
-    if os.path.exists("/run/.containerenv"):
-        return "podman"
-    if os.path.exists("/.dockerenv"):
-        return "docker"
-    return "kubernetes" if os.path.exists("/var/run/secrets/kubernetes.io") else None
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.readlines()
-    except OSError:
-        return []
 
 
 def _without_login(url: str) -> str:
