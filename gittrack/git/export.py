@@ -2,6 +2,7 @@
 
 git itself converts line ends, runs filters such as git-lfs, and makes links; it does so into a folder that is given, by
 an index of our own. What is compared is compared by git, too: a file that only its filter has changed is the same.
+How files are converted is said by the `.gitattributes` of their commit (`rules`), be they among what is written or not.
 """
 
 import os
@@ -14,6 +15,8 @@ from gittrack.git.command import Git
 from gittrack.git.temporary_index import TemporaryIndex, temporary_index
 
 SUBMODULE = "160000"
+_FILES = ("100644", "100755")
+_CONVERTING = ("text", "eol", "crlf", "ident", "filter", "working-tree-encoding")  # attributes by which content differs
 _LFS_HELP = "get them: git lfs install && git lfs pull, or `git lfs fetch`, then run the command again"
 
 
@@ -54,39 +57,66 @@ class Place(TemporaryIndex):
         self.git.environ["GIT_WORK_TREE"] = folder
 
 
-def differing(git: Git, files: Sequence[Listed], folder: str) -> set[str]:
-    """The paths of those that are not in `folder` as git would have them, absent ones included."""
+def rules(files: Iterable[Listed]) -> list[Listed]:
+    """Those of the files of a commit that say how the others are converted."""
+    return [one for one in files if one.path.rpartition("/")[2] == ".gitattributes" and one.mode in _FILES]
+
+
+def differing(git: Git, files: Sequence[Listed], folder: str, rules: Sequence[Listed] | None = None) -> set[str]:
+    """The paths of those that are not in `folder` as git would have them, absent ones included. Where `rules` are
+    given, also of those of which it cannot be told, since the `.gitattributes` in `folder` convert them otherwise."""
     if not files or not os.path.isdir(folder):
         return {one.path for one in files}
-    with opened(git, files, folder) as index:
+    with opened(git, _together(rules or (), files), folder) as index:
         index.call("update-index", "-q", "--really-refresh")  # exits with 1 where something differs
-        return {path for path in os.fsdecode(index.run("diff-files", "--name-only", "-z")).split("\0") if path}
+        found = {path for path in os.fsdecode(index.run("diff-files", "--name-only", "-z")).split("\0") if path}
+        if rules is not None:
+            found |= _converted_otherwise(index, _named(one.path for one in files))
+        return {one.path for one in files} & found
 
 
-def write(git: Git, files: Sequence[Listed], folder: str) -> str | None:
+def _converted_otherwise(index: TemporaryIndex, names: bytes) -> set[str]:
+    """Of these files those of which the index and the work tree have different rules."""
+    said = [
+        index.run("check-attr", "-z", "--stdin", *where, *_CONVERTING, input=names).split(b"\0")
+        for where in ((), ("--cached",))
+    ]
+    here, meant = (zip(fields[::3], fields[2::3], strict=False) for fields in said)
+    return {os.fsdecode(path) for (path, value), (_, other) in zip(here, meant, strict=True) if value != other}
+
+
+def write(git: Git, files: Sequence[Listed], folder: str, rules: Iterable[Listed] = ()) -> str | None:
     """Write `files` into the empty `folder`. Returns a remark when something was left as a pointer of git-lfs.
 
     Raises GitFailed or what git's message says.
     """
-    with opened(git, files, folder) as index:
-        return _checked_out(index, ("--all",), None)
+    with opened(git, _together(rules, files), folder) as index:
+        return _checked_out(index, _named(one.path for one in files))
 
 
 def write_paths(git: Git, tree: str, paths: Sequence[str], folder: str) -> str | None:
     """Write these files of `tree` into the empty `folder`, converted as the attributes in the tree say. As `write`."""
-    names = b"".join(os.fsencode(path) + b"\0" for path in paths)
     with opened(git, (), folder) as index:
         index.run("read-tree", "--no-sparse-checkout", tree)
-        return _checked_out(index, ("-z", "--stdin"), names)
+        return _checked_out(index, _named(paths))
 
 
-def _checked_out(index: TemporaryIndex, words: Sequence[str], names: bytes | None) -> str | None:
+def _together(rules: Iterable[Listed], files: Iterable[Listed]) -> Iterable[Listed]:
+    return {one.path: one for one in (*rules, *files)}.values()
+
+
+def _named(paths: Iterable[str]) -> bytes:
+    return b"".join(os.fsencode(path) + b"\0" for path in paths)
+
+
+def _checked_out(index: TemporaryIndex, names: bytes) -> str | None:
+    words = ("checkout-index", "--force", "--quiet", "-z", "--stdin")
     try:
-        index.run("checkout-index", "--force", "--quiet", *words, input=names)
+        index.run(*words, input=names)
     except errors.GitFailed as error:
         if "lfs" not in error.message:
             raise
         index.git.environ["GIT_LFS_SKIP_SMUDGE"] = "1"
-        index.run("checkout-index", "--force", "--quiet", *words, input=names)
+        index.run(*words, input=names)
         return f"git-lfs could not get the content of some files, their pointers are in their places; {_LFS_HELP}"
     return None

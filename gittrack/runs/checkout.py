@@ -78,7 +78,7 @@ def prepare(repo: Repository, record: Record, wish: Wish) -> Checkout:
     kept = [item for item in kept if item.origin == ARTIFACT or item.path not in taken]
     kept = _with_targets(kept, artifacts.source(repo, record, wish.contents), found)
     safe = [code[item.number] for item in kept if item.origin == CODE and not checkout_plan.problem(item.path)]
-    changed = export.differing(repo.git, safe, root)
+    changed = export.differing(repo.git, safe, root, _rules(code))
 
     def see(item: Item) -> Seen:
         seen = placing.look(root, item.path)
@@ -160,8 +160,9 @@ def restore(
             folder = os.path.join(target.staging, "code")
             os.mkdir(folder)
             listed = [found.code[item.number] for item in code]
-            _verify(repo, listed)
-            remark = export.write(repo.git, listed, folder)
+            rules = _rules(found.code)
+            _verify(repo, [*rules, *listed])
+            remark = export.write(repo.git, listed, folder, rules)
             notes += [remark] if remark else []
         _bring(repo, found, [found.artifacts[one.item.number] for one in todo if one.item.origin == ARTIFACT])
         source = artifacts.source(repo, record, found.contents)
@@ -274,6 +275,11 @@ def _code(repo: Repository, record: Record, notes: list[str], required: bool) ->
     if modules:
         notes.append(f"submodules are left as they are: {', '.join(modules[: checkout_plan.LISTED])}")
     return [one for one in listed if one.mode != export.SUBMODULE]
+
+
+def _rules(code: Sequence[Listed]) -> list[Listed]:
+    """What says how the files are converted; all of it, whichever files are wanted."""
+    return [one for one in export.rules(code) if not checkout_plan.problem(one.path)]
 
 
 def _code_items(code: Sequence[Listed]) -> list[Item]:

@@ -99,6 +99,26 @@ def test_force_overwrites_and_undo_brings_everything_back(trained, track, git):
     assert tree(trained) == before
 
 
+def test_line_ends_are_those_of_the_run_also_where_its_rules_are_the_same_or_are_not_asked_for(
+    repo, git, track, tmp_path
+):
+    (repo / ".gitattributes").write_text("*.bat text eol=crlf\n")
+    (repo / "a.bat").write_bytes(b"one\r\n")
+    git("add", ".")
+    git("commit", "-q", "-m", "Rules")
+    track("run", "-q", "true")
+    (repo / "a.bat").write_bytes(b"mine\r\n")
+    track("checkout", "latest", "--force")
+    assert (repo / "a.bat").read_bytes() == b"one\r\n"
+    track("checkout", "latest", "--path", "a.bat", "-o", str(tmp_path / "out"))
+    assert (tmp_path / "out" / "a.bat").read_bytes() == b"one\r\n"
+    (repo / ".gitattributes").write_text("*.bat text eol=lf\n")
+    (repo / "a.bat").write_bytes(b"one\n")  # as the run's to these rules, but not as the run had it
+    assert "  a.bat\n" in track("checkout", "latest", code=82).stderr
+    track("checkout", "latest", "--force")
+    assert (repo / "a.bat").read_bytes() == b"one\r\n"
+
+
 def test_index_head_stash_and_branches_are_left_alone(trained, track, git):
     (trained / "README").write_text("staged\n")
     git("add", "README")

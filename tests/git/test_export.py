@@ -82,6 +82,27 @@ def test_a_folder_outside_and_a_bare_repository_serve_as_well(repo, git, tmp_pat
     assert export.differing(ours, files, str(out)) == set()
 
 
+def test_the_rules_of_a_commit_hold_for_some_of_its_files_and_whatever_rules_lie_in_the_folder(
+    repo, git, ours, tmp_path
+):
+    (repo / ".gitattributes").write_text("*.bat text eol=crlf\n")
+    (repo / "a.bat").write_bytes(b"one\r\n")
+    git("add", ".")
+    git("commit", "-q", "-m", "Rules")
+    files = export.listing(ours, git("rev-parse", "HEAD"))
+    rules, some = export.rules(files), [one for one in files if one.path in ("a.bat", "README")]
+    assert [one.path for one in rules] == [".gitattributes"]
+    out = tmp_path / "out"
+    out.mkdir()
+    export.write(ours, some, str(out), rules)
+    assert sorted(path.name for path in out.iterdir()) == ["README", "a.bat"]
+    assert (out / "a.bat").read_bytes() == b"one\r\n"
+    assert export.differing(ours, some, str(out), rules) == set()
+    (out / "a.bat").write_bytes(b"one\n")
+    (out / ".gitattributes").write_text("*.bat text eol=lf\n")  # by these it would be as it was
+    assert export.differing(ours, some, str(out), rules) == {"a.bat"}
+
+
 @pytest.mark.skipif(shutil.which("git-lfs") is None, reason="git-lfs is not installed")
 def test_pointers_of_git_lfs_become_files_and_stay_pointers_where_the_content_is_nowhere(repo, git, ours, tmp_path):
     git("lfs", "install", "--local")
