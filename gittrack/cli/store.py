@@ -129,18 +129,20 @@ def _planned(call: Call, target: "Content", join: bool) -> "Report":
     return _plan(call, [stores.local(place.repository)], target)
 
 
-def pulled(call: Call) -> "dict[str, Report]":
-    """Bring files to this clone, from every place that has them."""
+def pulled(call: Call, remote: str | None = None) -> "dict[str, Report]":
+    """Bring files to this clone, from every place that has them; `remote`: the git remote that was named."""
     place, stores = context.here(), lazy("gittrack.runs.stores")
     if not stores.urls(place.settings):
         with bar(call, "fetching") as progress:
-            said = (place.repository, place.settings, call.files, progress)
-            found: dict[str, Report] = stores.through_git(*said, fetching=True, dry_run=call.dry_run)
+            found: dict[str, Report] = stores.through_git(
+                place.repository, place.settings, call.files, progress, True, call.dry_run, remote=remote
+            )
             return found
     if call.dry_run:
         return {"this clone": _plan(call, place.contents, stores.local(place.repository))}
     with bar(call, "fetching") as progress:
-        return {"this clone": stores.download(place.repository, place.settings, call.files, progress, call.jobs)}
+        said = (place.repository, place.settings, call.files, progress, call.jobs, remote)
+        return {"this clone": stores.download(*said)}
 
 
 def _migrate(call: Call, url: str, everything: bool, create: bool, join: bool) -> int:

@@ -127,15 +127,17 @@ def download(
     files: Collection[tuple[str, int]],
     progress: Progress | None = None,
     workers: int = transfer.WORKERS,
+    remote: str | None = None,
 ) -> Report:
-    """Bring files into this clone. Raises StoreFailed."""
+    """Bring files into this clone; `remote`: the git remote that is meant, where git remotes have files. Raises
+    StoreFailed."""
     found = _to_read(repo, settings)
     report = send([together(found)] if found else [], local(repo), files, workers, progress)
     left = [*report.missing, *report.damaged]
     if not left or not embedded.is_shared(settings.store):
         return report
     try:
-        (more,) = through_git(repo, settings, left, fetching=True).values()
+        (more,) = through_git(repo, settings, left, fetching=True, remote=remote).values()
     except errors.MissingContent:  # what has come all the same is here
         came = [file for file in left if local(repo).has(*file)]
         more = Report(len(came), sum(file.size for file in came), len(came), sum(file.size for file in came))
@@ -151,15 +153,16 @@ def through_git(
     fetching: bool = False,
     dry_run: bool = False,
     again: bool = False,
+    remote: str | None = None,
 ) -> dict[str, Report]:
     """For `store: embedded` and `lfs`: bring files to the git remote, or from there; by place, what was done.
-    `again`: do not believe what this clone has noted of the remote.
+    `again`: do not believe what this clone has noted of the remote; `remote`: None for the one that holds the runs.
 
     Raises StoreFailed, MissingContent.
     """
     if not embedded.is_shared(settings.store):
         return {}
-    remote = embedded.default_remote(repo)
+    remote = remote or embedded.default_remote(repo)
     if remote is None:
         raise errors.StoreFailed(
             "no store is set, and there is no git remote to share files through, or no telling which",

@@ -42,3 +42,18 @@ def test_a_path_is_taken_from_where_it_is_said(ann: team.Clone, tmp_path: Path) 
     (ann.path / "deep").mkdir()
     ann.track("-C", "deep", "push", "--yes", "../../runs.git")
     assert "nothing new" in ann.track("fetch", "../runs.git").stdout
+
+
+def test_files_come_from_the_remote_that_is_named(ann: team.Clone, bare: git_servers.Bare, tmp_path: Path) -> None:
+    backup = str(git_servers.made_bare(tmp_path / "backup.git"))
+    ann.track("run", "-q", "--name", "one", "--", "python", "train.py", "1")
+    ann.track("push", "--yes", "--no-artifacts")
+    ann.track("push", "--yes", backup)
+    bob = team.cloned(bare.url, tmp_path / "bob")
+    bob.track("remote", "origin")
+    bob.git("remote", "add", "backup", backup)
+    bob.track("pull", "origin", "--artifacts", code=80)
+    bob.track("pull", "backup", "--artifacts")
+    bob.git("remote", "remove", "backup")
+    bob.track("checkout", "one", "--artifacts", "-o", "out")
+    assert (bob.path / "out" / "model.bin").read_bytes() == (ann.path / "model.bin").read_bytes()
