@@ -1,6 +1,5 @@
 """`git track archive` and `git track unarchive`: whether finished runs have refs of their own."""
 
-import contextlib
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,6 @@ from gittrack.core.layout import SHORT
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
-    from gittrack.cli.context import Workplace
     from gittrack.runs.archiving import Plan, Result
     from gittrack.runs.row import Row
     from gittrack.runs.unarchiving import Result as Returned
@@ -72,7 +70,7 @@ def archive(
             progress("runs", done, len(ids))
 
         result: Result = archiving.archive(place.repository, ids, place.author, tell)
-        _clean(place)
+    lazy("gittrack.record.archiver").tidy(place.paths)
     if as_json:
         render.write(_document(result.done, result.left, False))
     else:
@@ -146,14 +144,6 @@ def _planned(found: "Plan") -> str:
     more = [f"  and {len(shown) - LISTED} more"] if len(shown) > LISTED else []
     listed = "".join(f"{one}\n" for one in (*shown[:LISTED], *more))
     return f"{_runs(len(found.runs))} would be archived\n{listed}{_left(found.left)}"
-
-
-def _clean(place: "Workplace") -> None:
-    """What is left over goes at once, where it is much: a gc would make a file of each commit."""
-    leftovers = lazy("gittrack.runs.leftovers")
-    with contextlib.suppress(errors.GittrackError):  # it stays due, and git has its own clean-up
-        if leftovers.is_due(place.repository.paths):
-            leftovers.sweep(place.repository)
 
 
 def _said(count: int, how: str) -> str:

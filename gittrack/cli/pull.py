@@ -66,6 +66,7 @@ def pull(
     wish = sharing.Wish(code and not runs, records and not runs, again)
     with Transfer("pulling") as progress:
         result: Result = sharing.pull(place.repository, remote, wish, author, progress)
+    lazy("gittrack.record.archiver").tidy(place.paths)
     for remark in _remarks(result):
         render.say(remark)
     if not as_json:
@@ -76,7 +77,7 @@ def pull(
         for run in runs:
             _bring(run, code or not (records or artifacts))
         if artifacts:
-            files = _files(runs)
+            files = _files(runs, remote)
     finally:  # what came has come, whatever is the matter with runs and files
         if as_json:
             render.write(_document(result, store.plain(files) if artifacts else None))
@@ -94,12 +95,12 @@ def _bring(selector: str, code: bool) -> None:
         lazy("gittrack.runs.fetching").snapshot(repo, target.id, snapshot)
 
 
-def _files(runs: Sequence[str]) -> "dict[str, Report]":
-    """Bring the files of these runs, or of all."""
+def _files(runs: Sequence[str], remote: str) -> "dict[str, Report]":
+    """Bring the files of these runs, or of all; where they are at a git remote, from this one."""
     store: Any = lazy("gittrack.cli.store")
     ids = [target.id for target in find_all(runs)] if runs else None
     files = lazy("gittrack.runs.stores").needed(fresh().repository, ids)
-    found: dict[str, Report] = store.pulled(store.Call(files, JOBS, False, False))
+    found: dict[str, Report] = store.pulled(store.Call(files, JOBS, False, False), remote)
     return found
 
 

@@ -96,6 +96,7 @@ def push(
     with Transfer("pushing") as progress:
         batch = place.settings.push_batch or sharing.BATCH
         result: Result = sharing.push(place.repository, remote, prepared, wish, author, progress, render.say, batch)
+    lazy("gittrack.record.archiver").tidy(place.paths)
     render.write(_document(result, prepared, remote, report) if as_json else _summary(result, prepared, remote, report))
     problem = sharing.problem(result, remote, prepared.wanted)
     if problem is not None:

@@ -1,11 +1,13 @@
 """Commits of archived runs are removed: a gc makes no thousands of files of them; what anything else needs stays."""
 
+import contextlib
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,24 @@ def sweep(store: Repository) -> discarding.Discarded:
     return done
 
 
+def swept(store: Repository, seconds: float = 30.0) -> None:
+    """Wait for the process that a command has left behind."""
+    until = time.monotonic() + seconds
+    while leftovers.is_due(store.paths):
+        assert time.monotonic() < until, "nobody removes what is left over"
+        time.sleep(0.05)
+    with lock_of_sweeper(store):
+        pass
+
+
+@contextlib.contextmanager
+def lock_of_sweeper(store: Repository) -> Iterator[None]:
+    """While no process removes anything, nor begins to."""
+    with open(Path(store.paths.common_dir, "track", "archiver.lock"), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def loose(git: Git) -> int:
     return int(git("count-objects").split()[0])
 
@@ -79,6 +99,7 @@ def test_after_archiving_hundreds_a_gc_leaves_no_files_of_their_commits(
     git("config", "gc.cruftPacks", "false")
     track("archive", "--all", "--yes")
     assert store.refs(layout.RUNS) == {}
+    swept(store)
     git("gc", "-q")
     assert loose(git) < 50
     assert not here(git) & {oid for chain in every.values() for oid in chain}
@@ -91,6 +112,16 @@ def test_after_archiving_hundreds_a_gc_leaves_no_files_of_their_commits(
     track("unarchive", *ids)
     assert chains(builder.opened(repo)) == every
     whole(git)
+
+
+def test_no_command_waits_until_what_is_left_over_is_removed(store: Repository, track: Any) -> None:
+    *ids, last = runs(store, 201)
+    with lock_of_sweeper(store):  # its process finds another one at it, and ends
+        track("archive", *ids, "--yes")
+        assert leftovers.is_due(store.paths)
+    settle(store)
+    track("archive", last)
+    swept(store)
 
 
 def test_nothing_is_due_after_a_few_runs_and_what_is_noted_adds_up(store: Repository, git: Git) -> None:
