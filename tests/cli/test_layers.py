@@ -1,6 +1,7 @@
 """The layers also hold for modules that are imported late: import-linter cannot see what lazy() is asked for."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ import gittrack
 PACKAGE = Path(gittrack.__file__).parent
 # What each layer may reach, beyond itself: docs/architecture.md.
 BELOW = {
-    "cli": {"compare", "record", "share", "runs", "git", "store", "config", "core", "recorder"},
-    "hook": {"compare", "record", "share", "runs", "git", "store", "config", "core", "recorder"},
+    "cli": {"launch", "compare", "record", "share", "runs", "git", "store", "config", "core", "recorder"},
+    "hook": {"launch", "compare", "record", "share", "runs", "git", "store", "config", "core", "recorder"},
+    "launch": {"compare", "record", "share", "runs", "git", "store", "config", "core", "recorder"},
     "compare": {"share", "runs", "git", "store", "config", "core", "recorder"},
     "record": {"share", "runs", "git", "store", "config", "core", "recorder"},
     "share": {"runs", "git", "store", "config", "core", "recorder"},
@@ -62,6 +64,21 @@ def test_torch_has_one_door():
         if isinstance(name, ast.Constant) and str(name.value).partition(".")[0] in ("torch", "safetensors")
     }
     assert doors == {"compare/loading.py"}
+
+
+@pytest.mark.parametrize(
+    ("library", "doors"), [("fabric|paramiko|invoke", r"launch/ssh\w*\.py"), ("docker", r"launch/engine\w*\.py")]
+)
+def test_ssh_and_docker_have_their_doors(library, doors):
+    importing = {
+        str(module)
+        for module in MODULES
+        for node in ast.walk(ast.parse((PACKAGE / module).read_text()))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [one.name for one in node.names])
+        if re.fullmatch(rf"(?:{library})(?:\..*)?", name)
+    }
+    assert all(re.fullmatch(doors, module) for module in importing), importing
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)

@@ -1,0 +1,1 @@
+"""Runs on other machines: reaching a host, sending code, starting a container there, bringing its record back."""
