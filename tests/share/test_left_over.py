@@ -1,4 +1,4 @@
-"""The commits of runs that a push archives, or a pull finds archived, are removed by a process that nobody waits for."""
+"""The commits of runs that a push archives, or a pull finds archived, are removed by a process nobody waits for."""
 
 import time
 from pathlib import Path
