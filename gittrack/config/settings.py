@@ -52,6 +52,11 @@ class Settings(NamedTuple):
     autolog: bool
     system_metrics: bool
     env: tuple[str, ...]
+    secrets: tuple[str, ...]
+    hosts: Mapping[str, Mapping[str, Any]]
+    image: str | None
+    gpus: str | None
+    mounts: tuple[str, ...]
     redact: Redact
     archive: int | None
     push: bool
@@ -68,6 +73,11 @@ class Settings(NamedTuple):
     def origin(self, name: str) -> str:
         """Where a setting came from, in words."""
         return self.origins.get(name, DEFAULT)
+
+    @property
+    def env_names(self) -> list[str]:
+        """The variables of `env`, without the values that some have there."""
+        return [text.partition("=")[0] for text in self.env]
 
     def override(self, **given: Any) -> "Settings":
         """With options of the command line; None is an option that was not given."""

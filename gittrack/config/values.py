@@ -14,6 +14,7 @@ _STORES = ("embedded", "lfs")
 _SCHEMES = ("s3://", "gs://", "az://", "file:///", "memory://")
 _KEEP = frozenset(("best", "latest", "every"))
 _LOGIN = r"//[^/?#]*@"
+_OF_HOST = frozenset(("host", "folder", "docker", "image", "gpus", "cpus", "memory", "shm_size", "mounts", "ports"))
 _GOALS = {"minimize": "minimize", "min": "minimize", "maximize": "maximize", "max": "maximize"}
 
 
@@ -82,6 +83,35 @@ def size(value: Any) -> int:
         raise ValueError("a size such as 10MB")
     power = " kmgt".index(match[2].lower() or " ")
     return int(float(match[1]) * float((1024 if match[3] else 1000) ** power))
+
+
+def hosts(value: Any) -> dict[str, dict[str, Any]]:
+    """Names, each with what is said of that host."""
+    expected = "a mapping from names to host:, image:, gpus: and the like"
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ValueError(expected)
+    found = {str(name): {} if each is None else each for name, each in value.items()}
+    if not all(isinstance(each, Mapping) for each in found.values()):
+        raise ValueError(expected)
+    for name, each in found.items():
+        unknown = sorted(set(map(str, each)) - _OF_HOST)
+        if unknown:
+            raise ValueError(f"{expected}; of {name}, {unknown[0]} is not known (known: {', '.join(sorted(_OF_HOST))})")
+    return {
+        name: {str(key): texts(said) if key in ("mounts", "ports") else said for key, said in each.items()}
+        for name, each in found.items()
+    }
+
+
+def gpus(value: Any) -> str | None:
+    """`all`, `none`, `0,1` or `[0, 1]`."""
+    if isinstance(value, list) and all(isinstance(each, (int, str)) for each in value):
+        return ",".join(map(str, value))
+    if value is None or (isinstance(value, (str, int)) and not isinstance(value, bool)):
+        return str(value) if value not in (None, "") else None
+    raise ValueError("all, none, or a list of numbers")
 
 
 def limit(value: Any) -> int | None:

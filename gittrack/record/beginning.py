@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack import errors
 from gittrack.config.user import user_of
+from gittrack.core import layout
 from gittrack.git import snapshot
 from gittrack.git.discover import Paths
+from gittrack.git.repository import RefChange, Repository
 from gittrack.git.snapshot import Plan, Snapshot
 from gittrack.lazy import lazy
 from gittrack.record import facts
@@ -90,6 +92,19 @@ def take(around: Surroundings, wish: Wish) -> Snapshot:
             "paths are relative to the current directory",
         )
     return snapshot.take(around.git, plan_)
+
+
+def keep_code(repo: Repository, oid: str | None) -> None:
+    """The code's ref comes before the run: from now on no `git gc` can take the snapshot away."""
+    if oid is None:
+        return
+    ref = layout.code_ref(oid)
+    if not repo.refs(ref).get(ref):
+        try:
+            repo.update_refs([RefChange(ref, None, oid)])
+        except errors.RefConflict:  # another process of the same sweep was faster
+            if repo.refs(ref).get(ref) != oid:
+                raise
 
 
 def _found(paths: Paths, environ: Mapping[str, str], text: str | None) -> "Origin | None":

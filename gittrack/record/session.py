@@ -15,13 +15,12 @@ from typing import Any
 from gittrack import errors
 from gittrack.config.environment import current
 from gittrack.config.user import user_of
-from gittrack.core import layout
 from gittrack.git import snapshot
 from gittrack.git.discover import Paths, discover
 from gittrack.git.open import open_repository
-from gittrack.git.repository import RefChange, Repository
+from gittrack.git.repository import Repository
 from gittrack.git.snapshot import Plan, Snapshot
-from gittrack.record import drain, environment, exit_code, facts, notebook, resuming, surroundings, uploads
+from gittrack.record import beginning, drain, environment, exit_code, facts, notebook, resuming, surroundings, uploads
 from gittrack.record.assistant import Assistant
 from gittrack.record.facts import Labels
 from gittrack.record.surroundings import Surroundings
@@ -104,7 +103,7 @@ class Session:
         with origins.looking(around.git) as find:
             kept = self._take(around, include) if keep_code else around.without_snapshot()
             found = None if origin or said else find(kept.base, kept.oid)
-        self._keep(kept.oid)
+        beginning.keep_code(self._repo(), kept.oid)
         run_id, journal = self._journal()
         labels = labels._replace(experiment=labels.experiment or around.settings.experiment)
         book = notebook.path()
@@ -162,18 +161,6 @@ class Session:
             self._repository = open_repository(self.paths, self._environ)
         return self._repository
 
-    def _keep(self, oid: str | None) -> None:
-        """The code's ref comes before the run: from now on no `git gc` can take the snapshot away."""
-        if oid is None:
-            return
-        ref = layout.code_ref(oid)
-        if not self._repo().refs(ref).get(ref):
-            try:
-                self._repo().update_refs([RefChange(ref, None, oid)])
-            except errors.RefConflict:  # another process of the same sweep was faster
-                if self._repo().refs(ref).get(ref) != oid:
-                    raise
-
     def _journal(self) -> tuple[str, Journal]:
         try:
             run_id, directory = live.create(self.paths)
@@ -188,7 +175,7 @@ class Session:
     def _describe(self, around: Surroundings) -> list[tuple[str, Any]]:
         """The files of environment/, worked out once."""
         if self._environment is None:
-            variables = around.redactor.mapping(environment.variables(self._environ, around.settings.env))
+            variables = around.redactor.mapping(environment.variables(self._environ, around.settings.env_names))
             self._environment = [
                 *environment.describe(around.git, around.redactor.mapping(around.git_config), variables),
                 ("python.json", packages.interpreter()),

@@ -111,6 +111,6 @@ def _job(run_id: str, wish: Wish, began: Beginning, environ: Mapping[str, str]) 
         list(settings.metrics),
         settings.system_metrics and autolog,
         around.redactor.mapping(around.git_config),
-        around.redactor.mapping(environment.variables(environ, settings.env)),
+        around.redactor.mapping(environment.variables(environ, settings.env_names)),
         artifacts(settings, autolog),
     )
