@@ -5,7 +5,7 @@ run puts it into the archive before its ref goes, so in this order it is never m
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gittrack import errors
 from gittrack.core import archive, layout
@@ -13,7 +13,11 @@ from gittrack.core.archive import Line
 from gittrack.git import objects
 from gittrack.git.objects import Object
 from gittrack.git.repository import Repository
+from gittrack.lazy import lazy
 from gittrack.runs import segments
+
+if TYPE_CHECKING:
+    from gittrack.runs.list_index import Segment
 
 LIST, RECORDS, CODE = "list", "records", "code"
 INDEX = "index"  # the series of a list
@@ -54,7 +58,7 @@ def find(repo: Repository, run_id: str) -> Place | None:
     if data:
         last = objects.make("commit", data[-1], repo.algorithm)
         return Place(last.oid, objects.parse_commit(last.data).tree)
-    line = _listed(repo, run_id)
+    line = next((line for _, line in listed(repo, [run_id])), None)
     return Place(line.tip, line.tree) if line else None
 
 
@@ -90,6 +94,48 @@ def archived(repo: Repository, at: Mapping[str, str] | None = None) -> dict[str,
         for data in list_segments(repo, commit):
             found.update((run_id, tip) for run_id, tip, purged in archive.tips(data) if not purged)
     return found
+
+
+def listed(repo: Repository, ids: Iterable[str]) -> Iterator[tuple[str, Line]]:
+    """Where these runs stand in the lists here: ref of the list, line. Quick where the index has read the lists.
+
+    Raises DamagedRecord, NewerFormat.
+    """
+    wanted = frozenset(ids)
+    there = segments_of_lists(repo) if wanted else []
+    may = lazy("gittrack.runs.list_index").with_runs(repo.paths, there, wanted) if there else {}
+    for segment, which in may.items():
+        data = _segment(repo, segment.oid)
+        if which is None:
+            which = {run_id for run_id, _, _ in archive.tips(data)} & wanted if len(wanted) > 1 else wanted
+        for run_id in which:
+            if (line := archive.line_of(data, run_id)) is not None:
+                yield segment.ref, line
+
+
+def lists_with_code(repo: Repository, oid: str) -> list[str]:
+    """The lists here that have a run of this snapshot. Raises DamagedRecord, NewerFormat."""
+    there, named = segments_of_lists(repo), b'{"code":"%s"' % oid.encode()
+    found = lazy("gittrack.runs.list_index").with_code(repo.paths, there, oid) if there else {}
+    refs = (segment.ref for segment, known in found.items() if known or named in _segment(repo, segment.oid))
+    return list(dict.fromkeys(refs))
+
+
+def segments_of_lists(repo: Repository) -> "list[Segment]":
+    """The segments of all lists here, in order. Raises DamagedRecord, NewerFormat."""
+    made = lazy("gittrack.runs.list_index").Segment
+    found: list[Segment] = []
+    for ref, tip in lists(repo).items():
+        check(repo, tip)
+        found += [made(ref, number, oid) for number, oid in segments.oids(repo, tip, INDEX).items()]
+    return found
+
+
+def _segment(repo: Repository, oid: str) -> bytes:
+    try:
+        return repo.read(oid)[1]
+    except KeyError as error:
+        raise errors.DamagedRecord(f"an archive lacks {oid}", "run `git track doctor`") from error
 
 
 def list_segments(repo: Repository, commit: str) -> Iterator[bytes]:
@@ -153,14 +199,6 @@ def _commits_in(repo: Repository, tip: str, run_id: str) -> list[bytes]:
         raise errors.DamagedRecord(
             f"run {run_id} in archive {tip} cannot be read: {error}", "run `git track doctor`"
         ) from error
-
-
-def _listed(repo: Repository, run_id: str) -> Line | None:
-    for commit in lists(repo).values():
-        for data in list_segments(repo, commit):
-            if (line := archive.line_of(data, run_id)) is not None:
-                return line
-    return None
 
 
 def check(repo: Repository, commit: str) -> None:

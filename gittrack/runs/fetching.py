@@ -30,7 +30,7 @@ class _Source(NamedTuple):
 
 def record(repo: Repository, run_id: str, root: str) -> None:
     """Make the tree `root` of an archived run readable. Raises MissingContent, RemoteFailed, DamagedRecord."""
-    listed = _lists_of(repo, run_id)
+    listed = dict(archives.listed(repo, [run_id]))
     refs = [f"{ref.removesuffix('list')}records" for ref in listed]
     what = f"the record of run {run_id[: layout.SHORT]}"
     _fetch(repo, what, root, refs, "git track pull --records")
@@ -48,11 +48,9 @@ def records(repo: Repository, ids: Collection[str]) -> None:
     """The records of these archived runs in one transfer, for who is going to read them one by one. What does not come
     by this is fetched, or said to be missing, when it is read."""
     trees: dict[str, str] = {}
-    for ref, tip in archives.lists(repo).items() if ids else ():
-        for data in archives.list_segments(repo, tip):
-            for run_id in {run_id for run_id, _, _ in archive.tips(data)} & set(ids):
-                if (line := archive.line_of(data, run_id)) is not None and not repo.exists(line.tree):
-                    trees[line.tree] = ref
+    for ref, line in archives.listed(repo, ids):
+        if not repo.exists(line.tree):
+            trees[line.tree] = ref
     if len(trees) > 1:
         refs = [f"{ref.removesuffix('list')}records" for ref in set(trees.values())]
         for source in _sources(repo, refs):
@@ -66,28 +64,9 @@ def snapshot(repo: Repository, run_id: str, oid: str) -> None:
     """Make the code of a run readable. Raises MissingContent, RemoteFailed."""
     if repo.exists(oid) or archives.restore_code(repo, oid):
         return
-    refs = [f"{ref.removesuffix('list')}code" for ref in _lists_with_code(repo, oid)]
+    refs = [f"{ref.removesuffix('list')}code" for ref in archives.lists_with_code(repo, oid)]
     what = f"the code of run {run_id[: layout.SHORT]} ({oid[:12]})"
     _fetch(repo, what, oid, [layout.code_ref(oid), *refs], "git track pull --code")
-
-
-def _lists_of(repo: Repository, run_id: str) -> dict[str, archive.Line]:
-    found: dict[str, archive.Line] = {}
-    for ref, tip in archives.lists(repo).items():
-        for data in archives.list_segments(repo, tip):
-            if (line := archive.line_of(data, run_id)) is not None:
-                found[ref] = line
-    return found
-
-
-def _lists_with_code(repo: Repository, oid: str) -> list[str]:
-    """Lists of archives that have this snapshot, for whichever run: who archives it takes its ref away."""
-    named = b'{"code":"%s"' % oid.encode()
-    return [
-        ref
-        for ref, tip in archives.lists(repo).items()
-        if any(named in data for data in archives.list_segments(repo, tip))
-    ]
 
 
 def _fetch(repo: Repository, what: str, oid: str, refs: Sequence[str], command: str) -> None:
