@@ -1,11 +1,13 @@
 """Refs listed and moved by the git executable: for every kind of repository, and for many refs at once."""
 
+import contextlib
 import os
 import re
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from gittrack import errors
 from gittrack.git import packedrefs, reffiles, reflock, refnames
@@ -18,6 +20,7 @@ _MANY = 64  # deletions from which on packed-refs is rewritten for all of them
 _OURS = "refs/track"
 _LOCKED = re.compile(r"Unable to create '([^']*\.lock)': File exists")
 _MOVED = re.compile(r"is at ([0-9a-f]+) but expected|reference already exists|unable to resolve reference")
+T = TypeVar("T")
 _IN_THE_WAY = re.compile(r"'[^']*' exists; cannot create|there is a non-empty directory|cannot process .* at the same")
 
 
@@ -40,27 +43,38 @@ def update(git: Git, changes: Sequence[RefChange], durable: bool, algorithm: str
     args = (*(("-c", "core.fsync=committed") if durable else ()), "update-ref", "-m", "gittrack")
     names = [change.ref for change in changes]
     with reflock.held(git.paths, [*names, packedrefs.NAME] if form.refs == "files" else names) as lock:
-        packed = _packed(git, ordered, form)
-        rest = [change for change in ordered if change.ref not in packed]
-        if rest:
-            retry(lambda: _run(git, (*args, "--no-deref", "--stdin", "-z"), _said(rest, algorithm), rest, lock))
-        if packed:
-            retry(lambda: _drop(git, packed))
+
+        def run(some: Sequence[RefChange]) -> None:
+            retry(lambda: _run(git, (*args, "--no-deref", "--stdin", "-z"), _said(some, algorithm), some, lock))
+
+        gone = _many_of_ours(git, ordered, form)
+        if not gone:
+            run(ordered)
+            return
+        with contextlib.closing(retry(lambda: _deletion(git, gone))) as deletion:  # what is in the way is seen first
+            rest = [change for change in ordered if change.ref not in gone]
+            if rest:
+                run(rest)
+            deletion.finish()
 
 
-def _packed(git: Git, changes: Sequence[RefChange], form: Format) -> dict[str, str]:
-    """The deletions that are done without git: many, of packed refs of ours."""
-    gone = {each.ref: each.old for each in changes if each.new is None and each.old and each.ref.startswith(_OURS)}
-    return packedrefs.packed_only(git.paths, gone) if len(gone) >= _MANY and form.refs == "files" else {}
+def _many_of_ours(git: Git, changes: Sequence[RefChange], form: Format) -> dict[str, str]:
+    """The deletions that are done without git: many, some of packed refs, and all of ours, as git must not need the
+    lock on packed-refs for others meanwhile."""
+    gone = {each.ref: each.old for each in changes if each.new is None and each.old}
+    if len(gone) < _MANY or form.refs != "files" or not all(ref.startswith(_OURS) for ref in gone):
+        return {}
+    return gone if packedrefs.packed_only(git.paths, gone) else {}
 
 
-def _drop(git: Git, gone: Mapping[str, str]) -> None:
+def _deletion(git: Git, gone: Mapping[str, str]) -> packedrefs.Deletion:
     try:
-        moved = packedrefs.drop(git.paths, gone)
-    except packedrefs.Locked:
-        raise Busy(refnames.locked(os.path.join(git.paths.common_dir, f"{packedrefs.NAME}.lock"))) from None
-    if moved is not None:
-        raise refnames.moved(RefChange(moved, gone[moved], None), reffiles.read(git.paths, moved).get(moved))
+        return packedrefs.Deletion(git.paths, gone)
+    except packedrefs.Locked as error:
+        raise Busy(refnames.locked(str(error))) from None
+    except packedrefs.Moved as error:
+        ref = str(error)
+        raise refnames.moved(RefChange(ref, gone[ref], None), reffiles.read(git.paths, ref).get(ref)) from None
 
 
 def _said(changes: Sequence[RefChange], algorithm: str) -> bytes:
@@ -70,7 +84,7 @@ def _said(changes: Sequence[RefChange], algorithm: str) -> bytes:
     return "".join(f"{line}\0" for line in lines).encode("utf-8", "surrogateescape")
 
 
-def retry(action: Callable[[], None]) -> None:
+def retry(action: Callable[[], T]) -> T:
     """Do it again while another process is in the way, for a second; then Busy becomes the error that it carries."""
     until = time.monotonic() + PATIENCE
     pause = 0.001

@@ -63,15 +63,33 @@ def test_they_are_gone_and_all_others_stay(opened: Repository, repo: Path, git: 
     git("fsck", "--strict")
 
 
-def test_loose_ones_among_them_go_as_well(opened: Repository, git: Git, refs: dict[str, str]) -> None:
+def test_loose_ones_among_them_go_as_well(opened: Repository, repo: Path, git: Git, refs: dict[str, str]) -> None:
     commit = git("commit-tree", "HEAD^{tree}", "-m", "x")
     moved = list(refs)[:3]
     for ref in moved:
         git("update-ref", ref, commit)
     git("update-ref", "refs/track/runs/ff/loose", commit)
     now = {**refs, **dict.fromkeys(moved, commit), "refs/track/runs/ff/loose": commit}
-    opened.update_refs(deletions(now))
-    assert list(opened.refs("refs/track/")) == ["refs/track/tagged"]
+    opened.update_refs([RefChange("refs/track/log/a", None, commit), *deletions(now)])
+    assert list(opened.refs("refs/track/")) == ["refs/track/log/a", "refs/track/tagged"]
+    assert git("for-each-ref", "--format=%(refname)", "refs/track").split() == ["refs/track/log/a", "refs/track/tagged"]
+    assert list((repo / ".git").rglob("*.lock")) == [repo / ".git/track/refs.lock"]
+
+
+@pytest.mark.parametrize("how", ["locked", "moved"])
+def test_a_loose_one_that_cannot_go_keeps_all_where_they_are(
+    opened: Repository, repo: Path, git: Git, refs: dict[str, str], monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(refupdate, "PATIENCE", 0.1)
+    ref, head = "refs/track/runs/ff/loose", git("rev-parse", "HEAD")
+    git("update-ref", ref, head if how == "locked" else git("commit-tree", "HEAD^{tree}", "-m", "x"))
+    if how == "locked":
+        (repo / f".git/{ref}.lock").touch()
+    before = opened.refs("refs/track/")
+    with pytest.raises(errors.RefConflict, match=ref):
+        opened.update_refs([RefChange("refs/track/log/a", None, head), *deletions({**refs, ref: head})])
+    assert opened.refs("refs/track/") == before
+    assert not (repo / ".git/packed-refs.lock").exists()
 
 
 @pytest.mark.parametrize("wrong", ["moved", "absent"])
@@ -99,9 +117,11 @@ def test_packed_refs_locked_by_git_are_waited_for(
     timer.join()
     lock.touch()
     monkeypatch.setattr(refupdate, "PATIENCE", 0.1)
+    made = RefChange("refs/track/log/a", None, next(iter(refs.values())))
     with pytest.raises(errors.RefConflict, match=r"packed-refs\.lock is held"):
-        opened.update_refs(deletions(second))
+        opened.update_refs([made, *deletions(second)])
     assert len(opened.refs("refs/track/runs/")) == 100
+    assert opened.refs("refs/track/log/") == {}  # all or nothing
     assert lock.exists()
 
 
