@@ -24,6 +24,8 @@ LONG = 1024 * 1024  # bytes of log from which on it is looked at whether there i
 
 DONE, FAILED, INTERRUPTED = "done", "failed", "interrupted"
 BY_ITSELF = ", by itself"  # how the command of an operation ends that nobody asked for
+BROUGHT = "bring"  # how one begins by which a run that a host recorded came here
+_BROUGHT = b'"command":"%s ' % BROUGHT.encode()
 
 
 class Remote(NamedTuple):
@@ -83,8 +85,9 @@ def apply(
     _append(repo.paths, intent)
     try:
         repo.update_refs([*(_kept(repo, changes) if keep else ()), *changes], durable)
-    except errors.GittrackError:  # all or nothing: it was nothing. After any other exception the refs are asked
-        _outcome(repo.paths, op_id, FAILED)
+    except errors.GittrackError as error:  # all or nothing: mostly nothing. Otherwise the refs are asked, see `log`
+        if isinstance(error, errors.RefConflict) or not _has_begun(repo, changes):
+            _outcome(repo.paths, op_id, FAILED)
         raise
     _outcome(repo.paths, op_id, DONE)
     if _is_long(repo.paths, now):
@@ -150,6 +153,12 @@ def net(operations: Iterable[Operation]) -> dict[str, RefChange]:
             old = found[change.ref].old if change.ref in found else change.old
             found[change.ref] = RefChange(change.ref, old, change.new)
     return {ref: change for ref, change in found.items() if change.old != change.new}
+
+
+def _has_begun(repo: Repository, changes: Iterable[RefChange]) -> bool:
+    """Whether a disk that ran full, say, has stopped it half way."""
+    current = repo.refs()
+    return any(one.new != one.old and current.get(one.ref) == one.new for one in changes)
 
 
 def keep_ref(oid: str) -> str:
@@ -293,7 +302,7 @@ def _is_at(name: str, descriptor: int) -> bool:
 def has_recorded(paths: Paths, run_id: str) -> bool:
     """Whether this clone recorded the run, as far as the log goes back: what a record says of itself may be forged."""
     with contextlib.suppress(OSError), open(path(paths), "rb") as file:
-        return any(b'"group":"%s"' % run_id.encode() in line for line in file)
+        return any(b'"group":"%s"' % run_id.encode() in line and _BROUGHT not in line for line in file)
     return False
 
 
