@@ -37,7 +37,7 @@ def unarchive(repo: Repository, ids: Iterable[str], author: Author) -> Result:
 def _once(repo: Repository, ids: Sequence[str], author: Author) -> Result:
     result, changes = _prepare(repo, ids)
     if result.done:
-        sayings = _sayings(repo, result.done)
+        sayings = to_be_left(repo, result.done)
         saying.attempt(repo, lambda: _with(repo, changes, sayings, author), author)
     return result
 
@@ -49,15 +49,17 @@ def write_back(repo: Repository, ids: Iterable[str]) -> dict[str, str]:
     return {run_id: commits[-1].oid for run_id, commits in found.items()}
 
 
-def have(repo: Repository, back: Sequence[RefChange]) -> None:
-    """See to it that the commits are here that an undo makes refs of again. Raises MissingContent."""
+def have(repo: Repository, back: Sequence[RefChange]) -> list[str]:
+    """See to it that the commits are here that an undo makes refs of again; gives the runs that come out of archives.
+    Raises MissingContent."""
     found = [change for change in back if change.old is None and change.new is not None]
-    write_back(repo, [run_id for one in found if (run_id := layout.id_of_ref(one.ref))])
+    archived = write_back(repo, [run_id for one in found if (run_id := layout.id_of_ref(one.ref))])
     for one in found:
         if one.new and not repo.exists(one.new) and not archives.restore_code(repo, one.new):
             raise errors.MissingContent(
                 f"{one.ref} cannot go back to {one.new}: that commit is not in this clone", "run `git track doctor`"
             )
+    return list(archived)
 
 
 def _prepare(repo: Repository, ids: Sequence[str]) -> tuple[Result, list[RefChange]]:
@@ -91,9 +93,9 @@ def _code(repo: Repository, tip: str) -> str | None:
     return code if isinstance(code, str) and archives.restore_code(repo, code) else None
 
 
-def _sayings(repo: Repository, ids: Sequence[str]) -> list[Saying]:
+def to_be_left(repo: Repository, ids: Sequence[str]) -> list[Saying]:
     """That automatic archiving is to leave them alone, where nobody has said that yet."""
-    said = annotations.kept_loose(logs.operations(repo))
+    said = annotations.kept_loose(logs.operations(repo)) if ids else set()
     return [Saying(run_id, "archived", False) for run_id in ids if run_id not in said]
 
 

@@ -109,7 +109,8 @@ def _changes(
     back: list[RefChange] = []
     said: list[Op] = []
     before: set[str] = set()  # said earlier, and only moved from a log to another
-    for change in operations.net(chosen).values():
+    net = operations.net(chosen).values()
+    for change in net:
         if change.ref.startswith(layout.LOG):
             if parting.is_ours(repo, change.ref):  # what others said is theirs to take back
                 said += _added(repo, change)
@@ -129,13 +130,22 @@ def _changes(
     said = [one for one in said if one.id not in before]
     if any(one.op == "purged" for one in said):
         raise errors.UsageError("what was purged is gone: that cannot be undone", "git track undo --list")
-    unarchiving.have(repo, back)
-    if said:
-        runs = {op.run: [one.id for one in said if one.run == op.run] for op in said}
-        back.append(saying.append(repo, [Saying(run, "undo", ids) for run, ids in runs.items()], author)[0])
+    archived = unarchiving.have(repo, back)
+    if any(change.ref.startswith(layout.ARCHIVE) and not parting.has_archived(repo, change.ref) for change in net):
+        archived = []  # by somebody else, as a pull has found: it is not for us to say
+    sayings = _taken_back(said) + unarchiving.to_be_left(repo, archived)
+    if sayings:
+        back.append(saying.append(repo, sayings, author)[0])
     if not back:
         raise errors.RunNotFound("that operation changed nothing that can be taken back", "`git track undo --list`")
     return back
+
+
+def _taken_back(said: Sequence[Op]) -> list[Saying]:
+    runs: dict[str, list[str]] = {}
+    for op in said:
+        runs.setdefault(op.run, []).append(op.id)
+    return [Saying(run, "undo", ids) for run, ids in runs.items()]
 
 
 def _refuse_live(repo: Repository, chosen: Sequence[Operation]) -> None:

@@ -4,17 +4,18 @@ A list is one commit, so it is taken whole or not at all. One that contradicts i
 nothing but his own runs by that.
 """
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gittrack import errors
-from gittrack.core import archive, layout
+from gittrack.core import annotations, archive, layout
 from gittrack.core.annotations import Tombstones
 from gittrack.git import objects
 from gittrack.git.objects import Object
 from gittrack.git.repository import RefChange, Repository
-from gittrack.runs import archive_purging, archive_trees, archives, live, operations, segments
+from gittrack.runs import archive_purging, archive_trees, archives, live, logs, operations, segments
 from gittrack.share import validate
 
 
@@ -88,21 +89,29 @@ def judge_part(repo: Repository, part: str, old: str | None, new: str, grave: To
 def let_go(
     repo: Repository, local: Mapping[str, str], there: Mapping[str, str], taken: Mapping[str, Verdict]
 ) -> list[RefChange]:
-    """Runs with refs here that stand in a list that was taken (by its ref): their refs go. What no records here have of
-    them is kept in layout.KEPT, written here; an earlier state than the list has is kept for an undo alone."""
+    """Runs with refs here that stand in a list that was taken (by its ref), or in one that is here since a call that
+    was killed: their refs go. Not those of which somebody has said that they are not to be archived.
+
+    What no records here have of them is kept in layout.KEPT, written here; an earlier state than the list has is kept
+    for an undo alone."""
+    loose = {run_id: tip for ref, tip in local.items() if (run_id := layout.id_of_ref(ref))}
+    if not loose:
+        return []
     same: dict[str, str] = {}
     older: dict[str, str] = {}
-    for ref, verdict in taken.items():
+    found = [(ref, *each) for ref, verdict in taken.items() for each in verdict.tips.items() if each[0] in loose]
+    with contextlib.suppress(errors.DamagedRecord, errors.NewerFormat):  # of a list, which hides no others
+        found += [(ref, line.id, line.tip) for ref, line in archives.listed(repo, loose) if line.tip == loose[line.id]]
+    alone = annotations.kept_loose(logs.operations(repo)) if found else set()
+    for ref, run_id, tip in found:
         if f"{ref.removesuffix('list')}records" not in there:  # the only copy may be here
             continue
-        for run_id, tip in verdict.tips.items():
-            found = local.get(layout.run_ref(run_id))
-            if (
-                found
-                and (found == tip or run_id in verdict.older)
-                and not os.path.isdir(live.folder(repo.paths, run_id))
-            ):
-                (same if found == tip else older)[run_id] = found
+        if run_id in alone or os.path.isdir(live.folder(repo.paths, run_id)):
+            continue
+        if tip == loose[run_id]:
+            same[run_id] = tip
+        elif run_id in taken[ref].older:
+            older[run_id] = loose[run_id]
     held = archive_trees.standing(repo, list(same)) if same else {}
     lacking = {run_id: tip for run_id, tip in same.items() if tip not in held.get(run_id, ())}
     changes = _kept(repo, lacking, local.get(layout.KEPT)) if lacking else []
