@@ -4,19 +4,25 @@ Death is decided by the kernel, not by clocks: every process of a run holds a lo
 run whose locks are all free has nobody left, whatever became of pids, terminals and machines in between.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import shutil
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack.core import events, layout
 from gittrack.core import parcels as of_files
-from gittrack.git.discover import Paths
 from gittrack.recorder import files, process
+from gittrack.runs import away
 
-OPEN, DEAD, FINAL, UNKNOWN, EMPTY = "open", "dead", "final", "unknown", "empty"
+if TYPE_CHECKING:
+    from gittrack.git.discover import Paths
+
+OPEN, DEAD, FINAL, UNKNOWN, EMPTY, AWAY = "open", "dead", "final", "unknown", "empty", "away"
+GOING = (OPEN, UNKNOWN, AWAY)  # there may be somebody who writes, here or elsewhere: its folder is not ours to end
 
 SETTLING = 60.0  # seconds in which a folder without its first events is taken to be just starting
 
@@ -94,15 +100,17 @@ def read_cuts(directory: str) -> list[events.Cut]:
 
 
 def head(directory: str) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
-    """The `process` and `start` events of the run, or None while they are not both written (or not ours to read)."""
+    """The `process` and `start` events of the run, or None while they are not both written (or not ours to read). Of a
+    run whose journal is still to come from its host: what was sent there."""
     try:
         with open(os.path.join(directory, events.STARTER), "rb") as file:
             first, second = (events.parse_line(events.whole_lines(file.readline())) for _ in range(2))
+        if first and second and first.get("e") == "process" and second.get("e") == "start":
+            return first, second
     except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return None
-    if not first or not second or first.get("e") != "process" or second.get("e") != "start":
-        return None
-    return first, second
+        pass
+    sent = away.read(directory)
+    return away.start_event(sent) if sent else None
 
 
 def held(directory: str, names: list[str]) -> bool:
@@ -112,7 +120,7 @@ def held(directory: str, names: list[str]) -> bool:
 
 def state(directory: str, machine_here: Here) -> str:
     """OPEN: somebody is there; DEAD: nobody can be; FINAL: closed, to be folded; UNKNOWN: cannot be decided from here;
-    EMPTY: it died before it was a run."""
+    EMPTY: it died before it was a run; AWAY: it is at a host, and comes from there."""
     try:
         return _state(directory, machine_here)
     except PermissionError:  # another user's run, in a repository that several share
@@ -123,6 +131,8 @@ def _state(directory: str, machine_here: Here) -> str:
     cuts = read_cuts(directory)
     if cuts and cuts[-1].reason == "final":
         return FINAL
+    if away.is_there(directory):
+        return AWAY
     if held(directory, process_files(directory)):
         return OPEN
     first = head(directory)
@@ -132,6 +142,11 @@ def _state(directory: str, machine_here: Here) -> str:
     same_boot = starter.get("boot") is not None and starter["boot"] == machine_here.boot
     same_machine = starter.get("machine") is not None and starter["machine"] == machine_here.machine
     return DEAD if same_boot or same_machine else UNKNOWN
+
+
+def is_away(directory: str) -> bool:
+    """Whether the run is at a host, and not all of it has come back."""
+    return away.is_there(directory) and state(directory, Here(None, None)) == AWAY
 
 
 def over(paths: Paths) -> list[str]:

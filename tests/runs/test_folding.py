@@ -311,8 +311,9 @@ def test_a_process_that_comes_while_the_run_is_closed_is_not_part_of_it(opened, 
 
     monkeypatch.setattr(folding.tail, "close_left", meanwhile)
     with contextlib.closing(folding.Folder.open(opened, directory)) as one:
-        commit = one._commit
-        monkeypatch.setattr(one, "_commit", lambda: (os.unlink(os.path.join(directory, late)), commit()))
+        commit = one._committer.commit
+        gone = os.path.join(directory, late)
+        monkeypatch.setattr(one._committer, "commit", lambda *args: (os.unlink(gone), commit(*args)))
         assert one.finish(1002.0, "crashed")
     assert tip(opened)
 
