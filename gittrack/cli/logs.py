@@ -15,7 +15,7 @@ from gittrack.compare.following import follow
 from gittrack.compare.text import harmless
 from gittrack.core import layout
 from gittrack.lazy import lazy
-from gittrack.runs import live, reader
+from gittrack.runs import away, live, reader
 
 
 def logs(
@@ -38,19 +38,23 @@ def logs(
       git track logs -f
       git track logs latest~1 -n 20
     """
-    target = find(run, deleted=True)
+    show(find(run, deleted=True).id, number, following, raw)
+
+
+def show(run_id: str, number: int | None = None, following: bool = False, raw: bool = False) -> None:
+    """Print what is asked for."""
     place = fresh()
-    directory = live.folder(place.paths, target.id)
+    directory = live.folder(place.paths, run_id)
     if following and os.path.isdir(directory):
         pieces = follow(directory)
         if number is not None:
             say("-n is left aside: --follow prints the console from its beginning")
     else:
-        record = reader.read(place.repository, target.id)
+        record = reader.read(place.repository, run_id)
         pieces = reader.console(place.repository, record)
         if number is not None:
             pieces = last(pieces, number)
-    if not raw and not _is_own(place, target.id):
+    if not raw and not _is_own(place, run_id):
         pieces = harmless(pieces)
     printed = False
     for data in pieces:
@@ -58,13 +62,14 @@ def logs(
         put(data)
         sys.stdout.buffer.flush()
     if not printed:
-        say(f"run {target.id[: layout.SHORT]} printed nothing")
+        say(f"run {run_id[: layout.SHORT]} printed nothing")
 
 
 def _is_own(place: Workplace, run_id: str) -> bool:
     """Whether it was recorded here, or is being recorded."""
     known: bool = lazy("gittrack.runs.operations").has_recorded(place.paths, run_id)
-    return known or os.path.isdir(live.folder(place.paths, run_id))
+    directory = live.folder(place.paths, run_id)
+    return known or (os.path.isdir(directory) and not away.is_there(directory))
 
 
 def last(pieces: Iterable[bytes], number: int) -> Iterator[bytes]:

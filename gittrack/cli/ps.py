@@ -13,7 +13,7 @@ from gittrack.cli.ls import style_of
 from gittrack.compare import listing
 from gittrack.compare.text import MISSING, cell
 from gittrack.core import spans
-from gittrack.runs.row import LOST, Row
+from gittrack.runs.row import LOST, QUEUED, Row
 
 SHOWN_METRICS = 3
 
@@ -32,7 +32,7 @@ def ps(
       watch -n 5 git track ps
     """
     index = fresh().index
-    rows = [row for status in ("running", LOST) for row in index.rows(status=status)]
+    rows = [row for status in ("running", QUEUED, LOST) for row in index.rows(status=status)]
     rows.sort(key=lambda row: (row.created or 0.0, row.id), reverse=True)
     if as_json:
         return render.write("".join(listing.json_lines(rows)))

@@ -146,9 +146,8 @@ def terminal_width() -> int | None:
 
 def state_style(state: str) -> str:
     """The style of a run's state."""
-    return {"completed": "green", "failed": "red", "crashed": "red", "killed": "yellow", "running": "cyan"}.get(
-        state.rstrip("?"), "yellow" if state.startswith("lost") else ""
-    )
+    styles = {"completed": "green", "failed": "red", "crashed": "red", "killed": "yellow", "running": "cyan"}
+    return styles.get(state.rstrip("?"), "yellow" if state.startswith("lost") else "cyan" if state == "queued" else "")
 
 
 def write(text: str) -> None:

@@ -12,7 +12,7 @@ from gittrack.compare.text import MISSING, cell, json_text, setting
 from gittrack.core import fields, layout, spans
 from gittrack.errors import BadExpression
 from gittrack.lazy import lazy
-from gittrack.runs.row import Row
+from gittrack.runs.row import QUEUED, Row
 
 WIDEST = 40  # characters of one cell: the rest of a 10,000-character parameter is for `show` and --json
 MOST_METRICS = 3
@@ -152,7 +152,7 @@ def age(created: float | None, now: float) -> str:
 
 def duration(row: Row, now: float) -> float | None:
     """Seconds that the run took, or has taken so far."""
-    if row.status == "running" and row.ended is None and row.started is not None:
+    if row.status in ("running", QUEUED) and row.ended is None and row.started is not None:
         return max(now - row.started, row.duration or 0.0)
     return row.duration
 

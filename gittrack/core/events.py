@@ -3,6 +3,8 @@
 The writer of journals is `gittrack.recorder`, which knows nothing of this module: the format page joins them.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -154,9 +156,16 @@ def parse_cuts(data: bytes) -> list[Cut]:
     """The cuts of a cuts.jsonl, as far as they are numbered without a gap from 0."""
     cuts: list[Cut] = []
     for event in parse_lines(data):
-        if event.get("n") == len(cuts) and _is_cut(event):
-            cuts.append(Cut(event["n"], event["files"], event["reason"], event.get("status"), event["w"]))
+        if (cut := cut_of(event, len(cuts))) is not None:
+            cuts.append(cut)
     return cuts
+
+
+def cut_of(event: Mapping[str, Any], number: int) -> Cut | None:
+    """The cut `number`, where `event` is that one."""
+    if event.get("n") != number or not _is_cut(event):
+        return None
+    return Cut(event["n"], event["files"], event["reason"], event.get("status"), event["w"])
 
 
 def _is_cut(event: Mapping[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from gittrack.git.repository import RefChange, Repository
 from gittrack.git.trees import TreeEditor
 from gittrack.runs import logs, operations, segments, writer
 from gittrack.runs.index import Index
-from gittrack.runs.row import Row
+from gittrack.runs.row import QUEUED, Row
 
 _TRIES = 20  # each lost race means that somebody else's operation went through; who is of this clone takes turns
 _TURN = "log.lock"
@@ -196,7 +196,7 @@ class Annotations:
 
     def delete(self, ids: Sequence[str]) -> int:
         """Hide the runs. Nothing of them is lost; `restore` brings them back."""
-        live = [row.id[: layout.SHORT] for row in self._rows(ids) if row.live and row.status == "running"]
+        live = [row.id[: layout.SHORT] for row in self._rows(ids) if row.live and row.status in ("running", QUEUED)]
         if live:
             raise errors.UsageError(f"run {', '.join(live)} is still going", "stop it first, or wait for its end")
         return self._flag(ids, "deleted", True)

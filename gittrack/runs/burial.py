@@ -150,7 +150,7 @@ def _live(repo: Repository, graves: Tombstones) -> list[str]:
     for run_id in live.ids(repo.paths):
         if run_id in graves.runs:
             folder = live.folder(repo.paths, run_id)
-            if live.state(folder, live.here()) in (live.OPEN, live.UNKNOWN):
+            if live.state(folder, live.here()) in live.GOING:
                 found.append(run_id)
             else:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -1,5 +1,6 @@
 """Checks of what gittrack has written: records, snapshots, logs, the index, live folders, the log of operations."""
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ from gittrack import errors
 from gittrack.core import layout
 from gittrack.git.command import failure
 from gittrack.git.repository import Repository
-from gittrack.runs import documents, live, logs, operations, undo_files
+from gittrack.runs import away, documents, live, logs, operations, undo_files
 from gittrack.runs.findings import ERROR, INFO, OK, WARNING, Finding, Patient
 from gittrack.runs.index import Index, open_in_memory, open_index
 from gittrack.runs.row import Row, encode
@@ -144,6 +145,13 @@ def live_runs(patient: Patient) -> Iterator[Finding]:
     if found.get(live.UNKNOWN):
         ids = ", ".join(found[live.UNKNOWN])
         yield Finding(WARNING, f"silent, and not known here to be dead: {ids}", "git track recover --force")
+    for run_id in sorted(live.ids(paths)):
+        sent = away.read(live.folder(paths, run_id))
+        if sent is not None and sent.shown(time.time()) == away.LOST:
+            text, fix = f"no word from {sent.host} of run {run_id[: layout.SHORT]}", f"git track fetch {sent.host}"
+            yield Finding(WARNING, text, fix)
+    if found.get(live.AWAY):
+        yield Finding(OK, f"at a host: {', '.join(found[live.AWAY])}")
     going = len(found.get(live.OPEN, []))
     yield Finding(OK, f"{going:,} {'run is' if going == 1 else 'runs are'} going on")
 

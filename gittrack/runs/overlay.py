@@ -14,7 +14,7 @@ from gittrack import errors
 from gittrack.core import codec, events, layout
 from gittrack.core.model import Record
 from gittrack.git.discover import Paths
-from gittrack.runs import documents, live
+from gittrack.runs import away, documents, live
 from gittrack.runs.row import DAMAGED, LOST, Row
 
 WINDOW = 64 * 1024  # bytes read at either end of a journal
@@ -39,6 +39,7 @@ class News(NamedTuple):
     at: float  # now, or when a silent run last wrote
     params: Mapping[str, Mapping[str, Any]]
     last: Mapping[str, tuple[Any, int]]  # metric -> last value, its step
+    host: str | None = None  # where it is, as the user calls it; None: here
 
 
 def rows(paths: Paths, ids: Iterable[str], stored: Mapping[str, Row]) -> dict[str, Row]:
@@ -73,8 +74,9 @@ def record(directory: str, committed: Record | None) -> Record | None:
         "status": news.status,
     }
     metrics = _latest(base.summary.get("metrics") or {}, news.last)
+    facts = {**base.facts, "host": news.host} if news.host else base.facts
     return base._replace(
-        status=status, params={**base.params, **news.params}, summary={**base.summary, "metrics": metrics}
+        facts=facts, status=status, params={**base.params, **news.params}, summary={**base.summary, "metrics": metrics}
     )
 
 
@@ -82,6 +84,7 @@ def look(directory: str, here: live.Here) -> News | None:
     """Read both ends of every journal of one folder. Raises DamagedRecord where the start of the run says nothing."""
     state = live.state(directory, here)
     first = live.head(directory)
+    sent = away.read(directory) if state == live.AWAY else None
     if state == live.EMPTY or first is None:
         return None
     start = first[1]
@@ -109,9 +112,11 @@ def look(directory: str, here: live.Here) -> News | None:
             end = next(_events(window.texts[-1], _END), {})
         changed = max(changed, window.changed)
     facts, goals = start.get("run") or {}, start.get("goals") or {}
-    status = end.get("status") or _SILENT.get(state, "running")
-    at = changed if state in _SILENT else time.time()
-    return News(facts, goals, float(start.get("w") or 0.0), status, end, at, params, last.values())
+    now = time.time()
+    status = end.get("status") or (sent.shown(now) if sent else _SILENT.get(state, "running"))
+    at = sent.seen if sent and status == LOST else changed if state in _SILENT else now
+    host = sent.host if sent else None
+    return News(facts, goals, float(start.get("w") or 0.0), status, end, at, params, last.values(), host)
 
 
 class _Window(NamedTuple):
@@ -192,6 +197,7 @@ def _patched(row: Row, news: News) -> Row:
     return row._replace(
         live=True,
         status=news.status,
+        host=news.host or row.host,
         ended=_ended(news),
         duration=_duration(news),
         exit_code=news.end.get("code"),

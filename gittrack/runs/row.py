@@ -12,6 +12,7 @@ from gittrack.lazy import lazy
 
 DAMAGED, NEWER = "damaged", "newer"  # in place of a state: the record cannot be read, or not by this version
 LOST = "lost?"  # silent, and it cannot be decided here whether it is dead
+QUEUED = "queued"  # sent to a host, and not begun there yet
 
 
 class Row(NamedTuple):

@@ -63,7 +63,7 @@ def plan(repo: Repository) -> Plan:
         {ref: oid for root in ROOTS for ref, oid in repo.refs(root).items()},
         folder if os.path.isdir(folder) else None,
         _size(folder),
-        tuple(sorted(run_id for run_id, state in states.items() if state in (live.OPEN, live.UNKNOWN))),
+        tuple(sorted(run_id for run_id, state in states.items() if state in live.GOING)),
         tuple(sorted(set(found.out.decode(errors="replace").split()))),
         _hooks(repo),
     )

@@ -39,6 +39,10 @@ def look(repo: Repository, path: str) -> Journal:
     run_id = run.get("id") if isinstance(run, dict) else None
     if not isinstance(run, dict) or not isinstance(run_id, str) or not layout.is_id(run_id):
         raise errors.DamagedRecord(f"{path} holds no journal of a run: it has no start", "is it copied whole?")
+    if live.is_away(live.folder(repo.paths, run_id)):
+        raise errors.UsageError(
+            f"run {run_id[: layout.SHORT]} is at a host, and comes from there", "`git track ps` says where"
+        )
     if live.held(path, live.process_files(path)):
         raise errors.UsageError(f"run {run_id[: layout.SHORT]} in {path} is still going", "import it when it has ended")
     if run_id in logs.tombstones(repo).runs:

@@ -83,7 +83,7 @@ def _target(
     repo: Repository, run_id: str, ids: Collection[str], users: Mapping[str, Collection[str]], code: bool
 ) -> Target:
     folder = live.folder(repo.paths, run_id)
-    if run_id in live.ids(repo.paths) and live.state(folder, live.here()) in (live.OPEN, live.UNKNOWN):
+    if run_id in live.ids(repo.paths) and live.state(folder, live.here()) in live.GOING:
         raise errors.UsageError(f"run {run_id[: layout.SHORT]} is still going", "stop it first, or wait for its end")
     place = archives.find(repo, run_id)
     if place is None:
