@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from gittrack.core import secret_paths
+from gittrack.core import secret_paths, wide_text
 from gittrack.core.redact import Redactor
 
 
@@ -24,3 +24,7 @@ class FilePolicy(NamedTuple):
     def find_secrets(self, path: str, content: bytes, /) -> frozenset[tuple[str, bytes]]:
         """(kind, secret) of all secrets in the content of a file."""
         return secret_paths.find(self.redactor, path, content)
+
+    def as_text(self, content: bytes, /) -> bytes:
+        """What is text in a file that git takes for binary: UTF-16 in UTF-8, else nothing."""
+        return wide_text.utf8(content) or b""

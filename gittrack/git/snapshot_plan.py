@@ -238,7 +238,7 @@ class _Judge:
 
     def content_refusal(self, path: str, size: int, change: Change | None, wanted: bool) -> LeftOut | None:
         try:
-            content = _text(os.path.join(self.worktree, path), wanted)
+            content = b"" if wanted else _text(os.path.join(self.worktree, path), self.policy)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -254,7 +254,7 @@ class _Judge:
     def committed_secrets(self, path: str, change: Change) -> Found:
         """What HEAD's version of the file gives away already is not new."""
         old = self.git.run("cat-file", "blob", change.head_oid, check=False)
-        return self.policy.find_secrets(path, old)
+        return self.policy.find_secrets(path, self.policy.as_text(old) if b"\0" in old[:_BINARY_PROBE] else old)
 
     def limit_total(self) -> None:
         """Take the heaviest untracked directory out when all together are too much."""
@@ -291,13 +291,15 @@ class _Judge:
             self.notes.append(f"{doing}: captured with their conflict markers: {', '.join(conflicted)}")
 
 
-def _text(path: str, wanted: bool) -> bytes:
-    """The content to look for secrets in: nothing for a binary file, or for one that was asked for by name."""
+def _text(path: str, policy: Rules) -> bytes:
+    """The content to look for secrets in: nothing for a binary file."""
     with open(path, "rb", buffering=0) as file:
         head = file.read(_BINARY_PROBE)
-        if wanted or b"\0" in head:
+        zeros = b"\0" in head
+        if zeros and not policy.as_text(head):
             return b""
-        return head + file.read() if len(head) == _BINARY_PROBE else head
+        whole = head + file.read() if len(head) == _BINARY_PROBE else head
+        return policy.as_text(whole) if zeros else whole
 
 
 def _under(path: str, chosen: Sequence[str]) -> bool:

@@ -14,6 +14,10 @@ def _find_nothing(_path: str, _content: bytes) -> Found:
     return frozenset()
 
 
+def _no_text(_content: bytes) -> bytes:
+    return b""
+
+
 class Rules(Protocol):
     """What may go into a snapshot. git knows no settings and no secret rules: they come in as values and functions.
 
@@ -35,6 +39,7 @@ class Rules(Protocol):
     def exclude(self) -> tuple[str, ...]: ...
     def refuse_path(self, path: str, /) -> str | None: ...
     def find_secrets(self, path: str, content: bytes, /) -> Found: ...
+    def as_text(self, content: bytes, /) -> bytes: ...
 
 
 class Policy(NamedTuple):
@@ -48,6 +53,7 @@ class Policy(NamedTuple):
     exclude: tuple[str, ...] = ()  # patterns of files that are not wanted
     refuse_path: Callable[[str], str | None] = _accept  # an untracked path -> why it is left out
     find_secrets: Callable[[str, bytes], Found] = _find_nothing  # path, content
+    as_text: Callable[[bytes], bytes] = _no_text  # content with zeros in it -> what is text in it all the same
 
 
 class Entry(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from gittrack.core import layout
+from gittrack.core import layout, wide_text
 from gittrack.core.redact import Redactor
 from gittrack.git.command import config
 from gittrack.git.repository import Repository
@@ -15,6 +15,7 @@ from gittrack.store.transfer import File
 _LARGE = 1_000_000  # bytes of a file that is not searched for secrets
 _ALL = 200_000_000  # of all that are searched
 _AT_ONCE = 200
+_PROBE = 8000  # bytes in which a text of UTF-16 has a NUL
 
 
 class Finding(NamedTuple):
@@ -113,5 +114,9 @@ def _secrets(repo: Repository, code: Sequence[_Object], redactor: Redactor) -> t
     for at in range(0, len(wanted), _AT_ONCE):
         some = wanted[at : at + _AT_ONCE]
         for each, data in zip(some, repo.read_many([one.oid for one in some]), strict=True):
-            found |= dict.fromkeys(Finding(each.path, rule) for rule, _ in redactor.find(data or b""))
+            found |= dict.fromkeys(Finding(each.path, rule) for rule, _ in redactor.find(_text(data or b"")))
     return [*found], len(files) - len(wanted)
+
+
+def _text(data: bytes) -> bytes:
+    return (wide_text.utf8(data) or data) if b"\0" in data[:_PROBE] else data

@@ -204,6 +204,19 @@ def test_an_untracked_file_that_holds_a_secret_is_left_out(repo: Path, strict: F
     assert KEY.decode() not in json.dumps(snapshot)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
+def test_a_secret_in_utf_16_is_found_and_what_was_committed_is_no_news(
+    repo: Path, strict: FilePolicy, encoding: str
+) -> None:
+    text = f"key = '{KEY.decode()}'\r\n"
+    (repo / "config.ps1").write_bytes(text.encode(encoding))
+    assert "AWS Access Key" in left(shoot(repo, strict), "config.ps1").reason
+    sh(repo, "add", "config.ps1")
+    sh(repo, "commit", "-qm", "too late")
+    (repo / "config.ps1").write_bytes((text + "lr = 0.1\r\n").encode(encoding))
+    assert not shoot(repo, strict).left_out
+
+
 def test_a_staged_new_file_with_a_secret_is_left_out(repo: Path, strict: FilePolicy) -> None:
     (repo / "config.py").write_bytes(KEY)
     sh(repo, "add", "config.py")
