@@ -15,7 +15,7 @@ _OID = r"[0-9a-f]{40}(?:[0-9a-f]{24})?"
 def committed(environ: Mapping[str, str], _args: Sequence[str]) -> bool:
     """Link the new commit with the runs that it names, or with the one it was the code of. Raises GittrackError."""
     place = here(environ)
-    if not place.tracked:
+    if not place.tracked or place.is_rebasing:
         return False
     said = place.git.run("log", "-1", "--no-show-signature", "--format=%H %T%n%B", "HEAD").decode("utf-8", "replace")
     head, _, message = said.partition("\n")

@@ -20,7 +20,16 @@ Check = Callable[[], list[Finding]]
 def check(environ: Mapping[str, str], args: Sequence[str]) -> bool:
     """Whether the commit is refused. `args`: files, from the pre-commit framework. Raises GittrackError."""
     place = here(environ)
-    wanted = staged.scope(place, args)
+    return _check(place, staged.scope(place, args))
+
+
+def check_merge(environ: Mapping[str, str], _args: Sequence[str]) -> bool:
+    """The same of a merge that git is about to commit by itself. Raises GittrackError."""
+    place = here(environ)
+    return _check(place, staged.scope_of_merge(place))
+
+
+def _check(place: Place, wanted: staged.Scope) -> bool:
     changes = staged.changes(place, wanted)
     if not changes:
         return False

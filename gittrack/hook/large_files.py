@@ -1,5 +1,7 @@
 """Models and large files that are about to become part of every clone for ever."""
 
+import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 
@@ -72,9 +74,13 @@ def _finding(path: str, size: int, what: str, meant_for_lfs: bool) -> Finding:
             f"to keep it with a run: run.checkpoint(path={path!r}) or run.log_artifact({path!r}), and leave it out of "
             f"git: git rm --cached {name} && echo {shlex.quote('/' + path)} >> .gitignore",
             f"to version it: git lfs track {shlex.quote(pattern)} && git add .gitattributes {name}",
-            f"if it belongs into git as it is: hook_allow: [{path}] in gittrack.yaml",
+            f"if it belongs into git as it is: hook_allow: [{_yaml(path)}] in gittrack.yaml",
         ),
     )
+
+
+def _yaml(path: str) -> str:
+    return path if re.fullmatch(r"[A-Za-z_.][\w./-]*", path, re.ASCII) else json.dumps(path, ensure_ascii=False)
 
 
 def _size(size: int) -> str:

@@ -17,6 +17,7 @@ REFUSED = 3  # the one exit code that stops git
 GUARD = "GITTRACK_IN_HOOK"  # set for what a hook starts, so that its git calls do not come here again
 HOOKS = {
     "pre-commit": "gittrack.hook.before_commit:check",
+    "pre-merge-commit": "gittrack.hook.before_commit:check_merge",
     "prepare-commit-msg": "gittrack.hook.message:prepare",
     "commit-msg": "gittrack.hook.message:check",
     "post-commit": "gittrack.hook.after:committed",

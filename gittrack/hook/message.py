@@ -7,11 +7,15 @@ is an empty one, and aborts. Of ours it does not know, so the commit-msg hook em
 import os
 import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from gittrack.git.command import Git
 from gittrack.hook.place import Place, here
 from gittrack.lazy import lazy
 from gittrack.runs.links import TRAILER, named
+
+if TYPE_CHECKING:
+    from gittrack.git.hooks import Hook
 
 _NOT_OURS = ("merge", "squash")  # what `git commit` says of where the message comes from
 _EDITED = ("", "template")
@@ -27,6 +31,8 @@ def prepare(environ: Mapping[str, str], args: Sequence[str]) -> bool:
     place = here(environ)
     if not place.tracked:
         return False
+    if place.is_rebasing:
+        return False
     tree = _tree(place)
     run = lazy("gittrack.hook.runs_here").of_tree(place, tree) if tree else None
     if run is None:
@@ -35,7 +41,9 @@ def prepare(environ: Mapping[str, str], args: Sequence[str]) -> bool:
         message = file.read()
     if run in named(message):
         return False
-    if _is_empty(place.git, message):
+    if source == "template" and not _is_empty(place.git, message):
+        _remark(place, path, message, run)  # git makes no commit of a template that is left as it is
+    elif _is_empty(place.git, message):
         _begin(place, path, message, run, source)
     else:
         _add(place.git, path, run)
@@ -74,21 +82,36 @@ def _is_empty(git: Git, message: bytes) -> bool:
     """Whether nothing is written there but comments."""
     cut = re.search(_SCISSORS, message)
     text = message[: cut.start()] if cut else message
-    char = os.fsencode(git.call("config", "--get", "core.commentChar").out.decode().strip() or "#")
-    char = b"#" if char == b"auto" else char
-    return all(not line.strip() or line.startswith(char) for line in text.split(b"\n"))
+    sign = _comment(git)
+    return all(not line.strip() or line.startswith(sign) for line in text.split(b"\n"))
+
+
+def _comment(git: Git) -> bytes:
+    """How a line of comment begins."""
+    found = git.call("config", "--get-regexp", "^core\\.comment(char|string)$").out.splitlines()
+    sign = found[-1].partition(b" ")[2].strip() if found else b""
+    return sign if sign and sign != b"auto" else b"#"
 
 
 def _begin(place: Place, path: str, message: bytes, run: str, source: str) -> None:
     """Below an empty line for the subject. Without the commit-msg hook only as a remark."""
     if source not in _EDITED:
         return  # `git commit -m ""`
-    line = f"{TRAILER}: {run}".encode()
     if not _guarded(place):
-        char = place.git.call("config", "--get", "core.commentChar").out.strip() or b"#"
-        line = (b"#" if char == b"auto" else char) + b" This commit is what a run was made of. To say so: " + line
+        _remark(place, path, b"\n\n" + message, run)
+        return
     with open(path, "wb") as file:
-        file.write(b"\n\n" + line + b"\n" + message)
+        file.write(f"\n\n{TRAILER}: {run}\n".encode() + message)
+
+
+def _remark(place: Place, path: str, message: bytes, run: str) -> None:
+    """Offer the line as a comment, after what is there of text."""
+    sign = _comment(place.git)
+    lines = message.split(b"\n")
+    at = next((number for number, line in enumerate(lines) if line.startswith(sign)), len(lines))
+    lines.insert(at, sign + f" This commit is what a run was made of. To say so: {TRAILER}: {run}".encode())
+    with open(path, "wb") as file:
+        file.write(b"\n".join(lines))
 
 
 def _add(git: Git, path: str, run: str) -> None:
@@ -99,9 +122,6 @@ def _add(git: Git, path: str, run: str) -> None:
 
 def _guarded(place: Place) -> bool:
     """Whether our commit-msg hook is there."""
-    found = place.git.run("rev-parse", "--git-path", "hooks/commit-msg")
-    try:
-        with open(os.path.join(place.git.directory, os.fsdecode(found).rstrip("\n")), "rb") as file:
-            return b"git-track-hook" in file.read(10_000)
-    except OSError:
-        return False
+    files = lazy("gittrack.git.hooks")
+    found: Sequence[Hook] = files.look(files.folder(place.git), ["commit-msg"])
+    return found[0].state in (files.OURS, files.EDITED, files.LEGACY)

@@ -10,5 +10,6 @@ def fits(patterns: Sequence[str]) -> Callable[[str], bool]:
     if not patterns:
         return lambda _path: False
     whole = re.compile("|".join(translate(one) for one in patterns)).match
+    exact = frozenset(patterns)  # a name may have brackets in it
     below = tuple(one.rstrip("/") + "/" for one in patterns)
-    return lambda path: bool(whole(path) or whole(path.rpartition("/")[2]) or path.startswith(below))
+    return lambda path: path in exact or bool(whole(path) or whole(path.rpartition("/")[2]) or path.startswith(below))

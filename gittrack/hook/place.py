@@ -33,6 +33,11 @@ class Place(NamedTuple):
         except (FileNotFoundError, NotADirectoryError):
             return False
 
+    @property
+    def is_rebasing(self) -> bool:
+        """Whether commits are made by a rebase, which tells post-rewrite what it made of them at its end."""
+        return os.path.isdir(os.path.join(self.paths.git_dir, "rebase-merge"))
+
     def settings(self) -> "Settings":
         """Raises BadConfig. Only one hook needs them: they cost the others 10 ms."""
         found: Settings = lazy("gittrack.config.settings").load(self.paths, self.environ, command.config(self.git))

@@ -19,12 +19,12 @@ from gittrack.git import command
 from gittrack.hook import large_files, staged
 from gittrack.hook.finding import Finding
 from gittrack.hook.place import Place
+from gittrack.hook.pragma import is_allowed
+from gittrack.lazy import lazy
 
 _BLOCK = 8 << 20
 _MOST_EXCLUDED = 200
 _MOST_HITS = 200
-_MARKED = re.compile(rb"pragma:?[ \t]*(?:allow|white)list[ -]secret", re.IGNORECASE)
-_MARKED_NEXT = re.compile(rb"pragma:?[ \t]*(?:allow|white)list[ -]nextline[ -]secret", re.IGNORECASE)
 _HUNK = re.compile(rb"\n@@ -\S+ \+(\d+)")
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)")
 _NAMED = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
@@ -76,10 +76,15 @@ def _in_hidden(
     unshown: Sequence[bool],
 ) -> Iterator[Hit]:
     """What is in texts that the patch only names. `unshown`: whether it names any, once it was read."""
-    hidden = tuple(_hidden(place, [one for one in changes if one.path in searched])) if unshown else ()
+    if not unshown:
+        return
+    files = [one for one in changes if one.path in searched]
+    hidden = tuple(_hidden(place, files))
     if hidden:
         args = staged.patch_command(wanted._replace(paths=hidden), comparison, (), "--text")
         yield from _search(place, args, redactor, [])
+    for each in lazy("gittrack.hook.wide").found(place, wanted, comparison, files, redactor):
+        yield Hit(*each)
 
 
 def _hidden(place: Place, changes: Sequence[staged.Change]) -> list[str]:
@@ -122,7 +127,7 @@ def _in_block(data: bytes, scanner: Scanner, redactor: Redactor) -> Iterator[Hit
         seen.add(begin)
         end = data.find(b"\n", begin)
         line = data[begin + 1 : end if end >= 0 else len(data)]
-        if _MARKED.search(line) or _MARKED_NEXT.search(_line_before(data, begin)):
+        if is_allowed(line, _line_before(data, begin)):
             continue
         rules = {name for name, secret in redactor.find(line) if not _was_there(data, secret)}
         place = _place(data, begin) if rules else None

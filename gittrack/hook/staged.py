@@ -5,6 +5,7 @@ ask for other files than those staged: for all of them, or for those between two
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,7 +13,12 @@ from gittrack.git.command import Git
 from gittrack.hook.place import Place
 
 # A user's settings must not change what `git diff` prints.
-_PLAIN = ("-c", "core.quotePath=false", "-c", "diff.relative=false", "-c", "core.fsmonitor=false")
+_PLAIN = (
+    "-c", "core.quotePath=false", "-c", "diff.relative=false", "-c", "core.fsmonitor=false",
+    "-c", "diff.suppressBlankEmpty=false",
+)  # fmt: skip
+_GITHEAD = "GITHEAD_"
+_MERGES = re.compile(_GITHEAD + r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _FILES = ("100644", "100755")
 _MOST_PATHS = 2000
 
@@ -39,7 +45,17 @@ def scope(place: Place, files: Sequence[str]) -> Scope:
     if files and not _anything_staged(place):  # pre-commit run --all-files
         empty = place.git.run("hash-object", "-t", "tree", "--stdin", input=b"").decode().strip()
         return Scope((("--cached", empty),), tuple(files))
-    return Scope((("--cached",), *(("--cached", oid) for oid in _merged(place.paths.git_dir))), tuple(files))
+    return _against(_merged(place.paths.git_dir), files)
+
+
+def scope_of_merge(place: Place) -> Scope:
+    """Of a merge without conflicts: git names what is merged only in the environment, and writes MERGE_HEAD later."""
+    return _against([name[len(_GITHEAD) :] for name in place.environ if _MERGES.fullmatch(name)], ())
+
+
+def _against(merged: Sequence[str], files: Sequence[str]) -> Scope:
+    """What is in none of the parents."""
+    return Scope((("--cached",), *(("--cached", oid) for oid in merged)), tuple(files))
 
 
 def changes(place: Place, wanted: Scope) -> list[Change]:
@@ -59,6 +75,22 @@ def patch_command(wanted: Scope, comparison: tuple[str, ...], without: Sequence[
         "--dst-prefix=b/", "--diff-filter=AMRT", "--ignore-submodules=all", "--diff-algorithm=myers", *more,
     )  # fmt: skip
     return _command(wanted, comparison, words, without)
+
+
+def binary(place: Place, wanted: Scope, comparison: tuple[str, ...]) -> list[str]:
+    """The changed files that git takes for binary ones."""
+    words = ("--numstat", "-z", "--no-renames", "--diff-filter=AMT", "--ignore-submodules=all")
+    rows = (
+        field.split("\t", 2) for field in place.git.fields(*_command(wanted, comparison, words), env=place.index_env)
+    )
+    return [row[2] for row in rows if row[:2] == ["-", "-"]]
+
+
+def base(comparison: tuple[str, ...]) -> str:
+    """What is compared with."""
+    if comparison[0] == "--cached":
+        return comparison[1] if len(comparison) > 1 else "HEAD"
+    return comparison[0]
 
 
 def sizes(git: Git, oids: Sequence[str], env: Mapping[str, str]) -> dict[str, int]:

@@ -287,3 +287,19 @@ def test_colleagues_programs_in_the_repository_are_not_run(hooked, commit):
     done = commit()
     passed(done)
     assert "taken over" not in done.stderr
+
+
+def test_a_name_that_is_a_pattern_is_allowed_as_it_is_said(hooked, commit):
+    add(hooked, "runs [1], all/m.pt", b"weights")
+    done = commit()
+    refused(done, 'hook_allow: ["runs [1], all/m.pt"]')
+    (hooked / "gittrack.yaml").write_text('hook_allow: ["runs [1], all/m.pt"]\n')
+    passed(commit())
+
+
+def test_an_empty_line_before_it_does_not_shift_the_number(hooked, commit, git):
+    git("config", "diff.suppressBlankEmpty", "true")
+    add(hooked, "a.py", "x = 1\n\n")
+    passed(commit())
+    add(hooked, "a.py", f"x = 1\n\nkey = '{KEY}'\n")
+    refused(commit(), "a.py:3")

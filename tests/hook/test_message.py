@@ -192,3 +192,50 @@ def test_a_rebase_of_many_commits_does_not_wait_for_us_at_each(trained, commit, 
     done = subprocess.run(["git", "rebase", "-q", "side", "main"], cwd=hooked, capture_output=True, text=True)
     assert done.returncode == 0 and "failed" not in done.stderr, done.stderr
     assert linked(hooked, "HEAD~3") == [trained]
+
+
+def test_a_rebase_that_waits_elsewhere_is_no_matter_of_this_work_tree(trained, commit, git, hooked, tmp_path):
+    other = tmp_path / "other"
+    git("worktree", "add", "-q", "-b", "side", str(other))
+    (hooked / ".git" / "rebase-merge").mkdir()
+    (other / "train.py").write_text(TRAINED)
+    assert commit("-q", "-a", "-m", "There", cwd=other).stderr == ""
+    assert trained in git("log", "-1", "--format=%B", cwd=other)
+    assert linked(other) == [trained]
+
+
+@pytest.mark.parametrize("where", ["hooks", "a linked worktree"])
+def test_commits_of_a_rebase_get_no_line_wherever_hooks_are(trained, commit, git, hooked, tmp_path, where):
+    commit("-q", "-m", "The model")
+    git("-c", "core.hooksPath=/dev/null", "commit", "-q", "--amend", "-m", "Without a word")
+    links.rewritten(discover(str(hooked), {}), [(git("rev-parse", "HEAD@{1}"), git("rev-parse", "HEAD"))])
+    place = hooked
+    if where == "hooks":
+        os.rename(hooked / ".git" / "hooks", tmp_path / "hooks")
+        git("config", "core.hooksPath", str(tmp_path / "hooks"))
+    else:
+        place = tmp_path / "other"
+        git("worktree", "add", "-q", "-b", "there", str(place))
+    git("rebase", "-q", "--force-rebase", "--exec", "true", "HEAD~1", cwd=place, GIT_EDITOR="true")
+    git(
+        "rebase",
+        "-q",
+        "-i",
+        "--force-rebase",
+        "HEAD~1",
+        cwd=place,
+        GIT_SEQUENCE_EDITOR="sed -i s/pick/reword/",
+        GIT_EDITOR="true",
+    )
+    assert "Track-Run" not in git("log", "-1", "--format=%B", cwd=place)
+    assert linked(place) == [trained]
+
+
+def test_a_template_that_is_left_as_it_is_makes_no_commit(trained, commit, git, tmp_path):
+    (tmp_path / "template").write_text("Why:\n\nHow:\n")
+    git("config", "commit.template", str(tmp_path / "template"))
+    done = commit("--", GIT_EDITOR="true")
+    assert done.returncode == 1, git("log", "-1")
+    assert git("log", "--oneline").count("\n") == 0
+    assert commit("--", GIT_EDITOR="sed -i -e 's/^Why:/Because/' -e 's/^# .*To say so: //'").returncode == 0
+    assert git("log", "-1", "--format=%(trailers:key=Track-Run,valueonly)").strip() == trained
