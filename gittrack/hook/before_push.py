@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from gittrack.core import layout
 from gittrack.hook.main import GUARD, say
@@ -17,6 +17,7 @@ from gittrack.lazy import lazy
 from gittrack.runs import links
 
 _OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
+_REF = "--format=%(objectname) %(refname)"
 _MOST_COMMITS = 5000
 _MOST_RUNS = 500
 _SETTING = "track.remote"
@@ -28,8 +29,8 @@ def push(environ: Mapping[str, str], args: Sequence[str]) -> bool:
     if not place.tracked:
         return False
     name = args[0] if args else environ.get("PRE_COMMIT_REMOTE_NAME", "")
-    tips = _tips(environ)
-    named = _runs(place, tips, name) if tips and name else []
+    tips, there = _tips(environ)
+    named = _runs(place, tips, there, name) if tips and name else []
     if not named:
         return False
     remote = place.git.call("config", "--get", _SETTING).out.decode("utf-8", "replace").strip() or name
@@ -43,25 +44,32 @@ def push(environ: Mapping[str, str], args: Sequence[str]) -> bool:
         words = " ".join(run[: layout.SHORT] for run in runs[:5])
         say(f"gittrack: {what}: not sent, since {remote} never got runs from here (git track push {remote} {words})")
         return False
-    problem = _pushed(environ, [remote, *runs, *([] if manners.code else ["--no-code"])])
+    if lazy("gittrack.hook.pretending").is_dry_run():
+        say(f"gittrack: {what}: would go along")
+        return False
+    problem = _pushed(environ, [*([] if manners.code else ["--no-code"]), "--", remote, *runs])
     if problem:
         say(f"gittrack: {what}: not sent; your push goes on. `git track push {remote}` said: {problem}")
     return False
 
 
-def _tips(environ: Mapping[str, str]) -> list[str]:
-    """What is pushed: git says it by lines, the pre-commit framework by a variable."""
+def _tips(environ: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """What is pushed, and what those refs are there: git says it by lines, the pre-commit framework by variables."""
     text = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read()
-    rows = [line.split() for line in text.splitlines()]
-    found = [row[1] for row in rows if len(row) == 4 and not row[2].startswith("refs/track/")]
-    found = found or [environ.get("PRE_COMMIT_TO_REF", "")]
+    rows = [line.rsplit(" ", 3) for line in text.splitlines()]  # what was typed for a ref may have blanks: HEAD@{1 day}
+    found = [(row[1], row[3]) for row in rows if len(row) == 4 and not row[2].startswith("refs/track/")]
+    found = found or [(environ.get("PRE_COMMIT_TO_REF", ""), environ.get("PRE_COMMIT_FROM_REF", ""))]
+    return _oids(tip for tip, _ in found), _oids(old for _, old in found)
+
+
+def _oids(found: Iterable[str]) -> list[str]:
     return [oid for oid in dict.fromkeys(found) if _OID.match(oid) and oid.strip("0")]
 
 
-def _runs(place: Place, tips: Sequence[str], remote: str) -> list[str]:
+def _runs(place: Place, tips: Sequence[str], there: Sequence[str], remote: str) -> list[str]:
     """The runs of the commits that the remote does not have, by what is known of it."""
-    words = ("log", f"--max-count={_MOST_COMMITS}", "--no-show-signature", "-z", "--format=%H%n%B")
-    done = place.git.call(*words, *tips, "--not", f"--remotes={_literal(remote)}")
+    words = ("log", f"--max-count={_MOST_COMMITS}", "--no-show-signature", "-z", "--format=%H%n%B", "--ignore-missing")
+    done = place.git.call(*words, *tips, "--not", f"--remotes={_literal(remote)}", *there)
     known = links.read(place.paths)
     found: dict[str, None] = {}
     for field in done.out.decode("utf-8", "replace").split("\0"):
@@ -77,12 +85,30 @@ def _literal(text: str) -> str:
 
 
 def _missing(place: Place, url: str, runs: Sequence[str]) -> list[str]:
-    """Those of `runs` that are here and were not seen there as they are. Archived ones go with any push."""
+    """Those of `runs` that are here and were not seen there as they are."""
     refs = [layout.run_ref(run) for run in runs]
-    rows = [line.split(" ") for line in place.git.lines("for-each-ref", "--format=%(objectname) %(refname)", *refs)]
-    seen = lazy("gittrack.runs.remotes").load(place.paths, url) if rows else None
+    rows = [line.split(" ") for line in place.git.lines("for-each-ref", _REF, *refs)]
+    seen = lazy("gittrack.runs.remotes").load(place.paths, url)
     there = seen.refs if seen else {}
-    return [run for oid, ref in rows if there.get(ref) != oid and (run := layout.id_of_ref(ref))]
+    loose = {run: oid for oid, ref in rows if (run := layout.id_of_ref(ref))}
+    found = [run for run, oid in loose.items() if there.get(layout.run_ref(run)) != oid]
+    return [*found, *_archived(place, there, [run for run in runs if run not in loose])]
+
+
+def _archived(place: Place, there: Mapping[str, str], runs: Sequence[str]) -> list[str]:
+    """Those of `runs` that are in archives of this clone's, which are not there as they are here."""
+    if not runs:
+        return []
+    writer = lazy("gittrack.runs.writer")
+    mine = {*writer.left(place.paths), writer.known(place.paths)}
+    rows = [line.split(" ") for line in place.git.lines("for-each-ref", _REF, layout.ARCHIVE)]
+    new = [oid for oid, ref in rows if there.get(ref) != oid and ref.endswith("/records") and ref.split("/")[3] in mine]
+    asked = [(run, f"{oid}:{layout.archived_run(run)}") for oid in new for run in runs]
+    if not asked:
+        return []
+    given = "".join(f"{spec}\n" for _, spec in asked).encode()
+    said = place.git.lines("cat-file", "--batch-check=%(objecttype)", input=given)
+    return [*dict.fromkeys(run for (run, _), kind in zip(asked, said, strict=True) if kind == "tree")]
 
 
 def _pushed(environ: Mapping[str, str], words: Sequence[str]) -> str:

@@ -119,3 +119,58 @@ def test_deleting_a_branch_and_pushing_hidden_refs_start_nothing(named, origin, 
     git("push", "-q", "--no-verify", "origin", "HEAD:refs/heads/side")
     assert (done := push("-q", "origin", ":side")).returncode == 0 and done.stderr == ""
     assert (done := push("-q", "origin", "refs/track/*:refs/track/*")).returncode == 0 and done.stderr == ""
+
+
+def test_a_dry_run_sends_nothing(hooked, origin, track, commit, push, git):
+    agree(track)
+    (hooked / "train.py").write_text("print('better')\n")
+    run = run_of(hooked, track)
+    commit("-q", "-m", "Better")
+    for option in ("--dry-run", "-n", "-qn", "--dry"):
+        done = push(option)
+        assert done.returncode == 0
+        assert "would go along" in done.stderr
+        assert run not in runs_at(origin)
+    push("-q")
+    assert run in runs_at(origin)
+
+
+def test_a_run_that_was_archived_meanwhile_goes_along(hooked, origin, track, commit, push, git):
+    agree(track)
+    (hooked / "train.py").write_text("print('better')\n")
+    run = run_of(hooked, track)
+    commit("-q", "-m", "Better")
+    track("archive", run)
+    done = push("-q")
+    assert done.returncode == 0 and "pushed" in done.stderr
+    listed = git(
+        "ls-tree",
+        "-r",
+        "--name-only",
+        git("for-each-ref", "--format=%(refname)", "refs/track/archive/**/records", cwd=origin).strip(),
+        cwd=origin,
+    )
+    assert run in listed
+    (hooked / "README").write_text("more\n")
+    commit("-q", "-a", "-m", "More")
+    assert push("-q").stderr == ""
+
+
+def test_to_a_bare_address_only_what_the_branch_gets_counts(hooked, origin, track, commit, push, git):
+    agree(track)
+    (hooked / "train.py").write_text("print('better')\n")
+    run_of(hooked, track)
+    commit("-q", "-m", "Better")
+    push("-q", "--no-verify")
+    (hooked / "README").write_text("more\n")
+    commit("-q", "-a", "-m", "More")
+    assert push("-q", str(origin), "main").stderr == ""
+
+
+def test_a_ref_with_blanks_in_what_was_typed(hooked, origin, track, commit, push):
+    agree(track)
+    (hooked / "train.py").write_text("print('better')\n")
+    run = run_of(hooked, track)
+    commit("-q", "-m", "Better")
+    assert push("-q", "origin", "HEAD@{0 seconds ago}:refs/heads/other").returncode == 0
+    assert run in runs_at(origin)
