@@ -31,7 +31,7 @@ ENTRY = """\
         stages: [{name}]
         {files}
 """
-WITH_FILES = ("pre-commit", "prepare-commit-msg", "commit-msg")  # what the framework hands names of files to
+WITH_FILES = ("pre-commit", "pre-merge-commit", "prepare-commit-msg", "commit-msg")  # get names of files
 
 
 class Action(str, enum.Enum):
@@ -55,10 +55,11 @@ def hooks(
 ) -> int:
     """Let git call gittrack when you commit and push.
 
-    pre-commit refuses models and large files that git-lfs does not track, and secrets. prepare-commit-msg adds
-    `Track-Run: <id>` to a commit of what a run was made of; commit-msg sees to it that this alone makes no commit.
-    post-commit and post-rewrite keep commits and runs linked through amend and rebase. pre-push takes along the runs
-    that the pushed commits name. `git commit --no-verify` passes them by; when gittrack itself fails, git goes on.
+    pre-commit refuses models and large files that git-lfs does not track, and secrets; pre-merge-commit does so for
+    merges that git commits by itself. prepare-commit-msg adds `Track-Run: <id>` to a commit of what a run was made of;
+    commit-msg sees to it that this alone makes no commit. post-commit and post-rewrite keep commits and runs linked
+    through amend and rebase. pre-push takes along the runs that the pushed commits name. `git commit --no-verify`
+    passes them by; when gittrack itself fails, git goes on.
 
     A hook that is there stays: it gets another name and is called first, and its exit code counts. uninstall gives it
     its name back. Where core.hooksPath leads elsewhere, you are asked first. With the pre-commit framework, a few lines
@@ -137,11 +138,10 @@ def _agree(place: "Folder", changes: Sequence[str], yes: bool, what: str) -> Non
         return
     where = line(place.path)
     if place.whose == files.TREE:
-        text = f"core.hooksPath leads into the work tree, {where}: these files are everybody's once they are committed"
+        text = f"git looks for hooks in the work tree, {where}: these files are everybody's once they are committed"
     else:
-        text = (
-            f"core.hooksPath is {where} (set in {line(place.origin)}): hooks there serve all repositories that use it"
-        )
+        why = f"core.hooksPath is {where} (set in {line(place.origin)})" if place.origin else f"hooks are in {where}"
+        text = f"{why}: hooks there serve all repositories that use it"
     sys.stderr.write(text + "\n" + "".join(f"  {line(one)}\n" for one in changes))
     if not sys.stdin.isatty():
         raise errors.UsageError(f"nothing was {what}", "--yes does it without asking")
@@ -160,7 +160,7 @@ def _done(step: "Step") -> str:
     files: Any = lazy("gittrack.git.hooks")
     after = f", after your own hook (now {step.hook.name}{files.KEPT})"
     if step.action == files.LEAVE:
-        return _words(step.hook)
+        return ("already " if step.hook.state in (files.OURS, files.LEGACY) else "") + _words(step.hook)
     return {
         files.WRITE: "installed",
         files.RENEW: "installed anew" + (after if step.hook.kept else ""),

@@ -56,7 +56,7 @@ def folder(git: Git) -> Folder:
     found = git.call("config", "--show-origin", "--path", "--get", "core.hooksPath")
     origin = os.fsdecode(found.out).partition("\t")[0].removeprefix("file:") if found.code == 0 else ""
     tree = git.paths.worktree
-    if not origin or _inside(path, git.paths.common_dir):
+    if _inside(path, git.paths.common_dir):  # `.git/hooks` itself may be a link that leads elsewhere
         return Folder(path, CLONE)
     if tree is None or not _inside(path, tree):
         return Folder(path, ELSEWHERE, origin=origin)
@@ -88,6 +88,11 @@ def to_uninstall(found: Sequence[Hook]) -> list[Step]:
 def install(place: Folder, steps: Sequence[Step]) -> None:
     """Write what the plan says; between any two instructions the user's hook or ours stands there. Raises
     CannotWrite."""
+    if steps and os.path.lexists(place.path) and not os.path.isdir(place.path):  # core.hooksPath=/dev/null
+        raise errors.CannotWrite(
+            f"hooks are turned off here: git looks for them in {place.path}, which is no folder",
+            "git config --unset core.hooksPath" if place.origin else f"remove {place.path}",
+        )
     with _said(place.path):
         os.makedirs(place.path, exist_ok=True)
         for step in steps:
@@ -131,8 +136,13 @@ def _installing(hook: Hook, text: str, chain: bool) -> str:
     if hook.state == FRAMEWORK and not chain:
         return LEAVE
     if hook.state in (FOREIGN, FRAMEWORK):
-        return CHAIN if hook.kept is None or os.path.samefile(hook.kept, hook.path) else BLOCKED
+        return CHAIN if hook.kept is None or _is_same(hook.kept, hook.path) else BLOCKED
     return BLOCKED if hook.state == EDITED else LEAVE
+
+
+def _is_same(kept: str, path: str) -> bool:
+    """Whether a call that was killed had come as far as giving the user's hook its second name."""
+    return os.path.samestat(os.lstat(kept), os.lstat(path))
 
 
 def _read(path: str) -> bytes | None:

@@ -75,7 +75,7 @@ def test_installing_twice_changes_nothing(track, folder):
     own(folder)
     track("hooks", "install")
     before = contents(folder)
-    assert "pre-commit: installed, after your own hook" in track("hooks", "install").stdout
+    assert "pre-commit: already installed, after your own hook" in track("hooks", "install").stdout
     assert contents(folder) == before
 
 
@@ -269,3 +269,42 @@ def test_in_a_submodule_and_in_a_sha256_repository(repo, track, git, tmp_path, c
         git("add", "m.pt", cwd=place)
         assert commit("-q", "-m", "Model", cwd=place).returncode == 1
         track("hooks", "uninstall", cwd=place)
+
+
+def test_installing_again_says_that_it_is_so_already(track, folder):
+    track("hooks", "install")
+    done = track("hooks", "install")
+    assert done.stdout == "".join(f"{name}: already installed\n" for name in hook_script.NAMES)
+
+
+def test_a_folder_of_hooks_that_is_a_link_into_the_work_tree_is_everybodys(repo, track, git, folder):
+    shared = repo / "githooks"
+    os.rename(folder, shared)
+    folder.symlink_to("../githooks")
+    done = track("hooks", "install", code=2)
+    assert "everybody's" in done.stderr
+    track("hooks", "install", "--yes")
+    assert os.path.dirname(PROGRAM) not in (shared / "pre-commit").read_text()
+
+
+def test_hooks_that_are_turned_off_are_said_to_be_so(repo, track, git):
+    git("config", "core.hooksPath", "/dev/null")
+    done = track("hooks", "install", "--yes", code=73)
+    assert "turned off" in done.stderr and "--unset core.hooksPath" in done.stderr
+
+
+def test_the_message_hook_knows_the_other_one_behind_husky(repo, track, git, commit):
+    inner = repo / ".husky" / "_"
+    inner.mkdir(parents=True)
+    (inner / "h").write_text(HUSKY)
+    (inner / ".gitignore").write_text("*")
+    for name in hook_script.NAMES:
+        (inner / name).write_text('#!/usr/bin/env sh\n. "$(dirname "$0")/h"\n')
+        (inner / name).chmod(0o755)
+    git("config", "core.hooksPath", ".husky/_")
+    track("hooks", "install", "--yes")
+    (repo / "train.py").write_text("print('better')\n")
+    git("add", "-A")
+    track("run", "-q", "true")
+    assert commit("--", GIT_EDITOR="sed -i 1s/^/By/").returncode == 0
+    assert "\nTrack-Run: " in git("log", "-1", "--format=%B")
