@@ -59,6 +59,7 @@ class Engine(NamedTuple):
 
     socket: str
     pidfile: Path
+    data: Path = Path("/nowhere")
 
     @property
     def host(self) -> str:
@@ -101,6 +102,11 @@ def _held(path: Path, how: int) -> Iterator[int]:
         os.close(descriptor)
 
 
+def again(engine: Engine) -> Engine:
+    """Start one that was killed or stopped."""
+    return start(engine.data, engine.pidfile.parent)
+
+
 def start(data: Path, run: Path) -> Engine:
     """Start a dockerd whose everything is its own; with a bridge where this kernel lets it have one."""
     problem = ""
@@ -114,7 +120,7 @@ def start(data: Path, run: Path) -> Engine:
 def _start(data: Path, run: Path, options: list[str]) -> tuple[Engine | None, str]:
     data.mkdir(parents=True, exist_ok=True)
     run.mkdir(mode=0o755, parents=True, exist_ok=True)
-    engine = Engine(str(run / "docker.sock"), run / "pid")
+    engine = Engine(str(run / "docker.sock"), run / "pid", data)
     engine.pidfile.unlink(missing_ok=True)  # of one that was killed
     log = run / "log"
     argv = ["dockerd", "--data-root", str(data), "--exec-root", str(run / "exec"), "--pidfile", str(engine.pidfile),
@@ -169,7 +175,7 @@ def _runs(pid: int) -> bool:
 @contextlib.contextmanager
 def shared() -> Iterator[Engine]:
     """The engine of all sessions."""
-    engine = Engine(str(RUN / "docker.sock"), RUN / "pid")
+    engine = Engine(str(RUN / "docker.sock"), RUN / "pid", CACHE / "data")
     with _held(RUN / "users", fcntl.LOCK_SH):
         with _held(RUN / "starting", fcntl.LOCK_EX):
             if not answers(engine):
@@ -251,14 +257,26 @@ def old_image(dockerd: Engine) -> str:
 
 
 @pytest.fixture
-def own_engine(tmp_path: Path) -> Iterator[Engine]:
-    """An engine for one test, which may kill it; it has no images."""
+def own_engine() -> Iterator[Engine]:
+    """An engine for one test, which may kill it and `start` it again; it has no images until `ensure` brings them."""
     if why := missing():
         pytest.skip(why)
-    run = RUN / f"own-{os.getpid()}"
-    engine = start(tmp_path / "docker", run)
+    run, data = RUN / f"own-{os.getpid()}", CACHE / f"own-{os.getpid()}"
+    engine = start(data, run)
     try:
         yield engine
     finally:
         stop(engine)
-        shutil.rmtree(run, ignore_errors=True)
+        _clear(run, data)
+
+
+def _clear(*folders: Path) -> None:
+    """Remove what an engine has left that could not clean up: its containerd, mounts, files."""
+    for pidfile in folders[0].glob("exec/containerd/containerd.pid"):
+        kill(Engine("", pidfile))
+    for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+        where = line.split()[1]
+        if any(f"{where}/".startswith(f"{folder}/") for folder in folders):
+            subprocess.run(["umount", "--lazy", where], check=False)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
