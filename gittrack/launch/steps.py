@@ -1,0 +1,200 @@
+"""From a run that is known here to a container that runs it there.
+
+The steps stand in one table. Each is keyed by the run's id and may be done again: what is there already is found to be
+there. The step that was reached stands in away.json, so `git track attach` goes on from it after any death of this
+process or of the connection. What does not wait for each other is done at once.
+"""
+
+import functools
+import json
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gittrack import errors
+from gittrack.config.settings import Settings
+from gittrack.git.discover import Paths
+from gittrack.launch import containers, job, program, sending
+from gittrack.launch.at import At, Talk
+from gittrack.launch.job import Asked
+from gittrack.launch.later import together
+from gittrack.runs import away, live
+
+if TYPE_CHECKING:
+    from gittrack.launch.engine import Image
+
+JOB = "job.json"
+STARTED = "started"
+GIT = "git"
+
+
+class Clone(NamedTuple):
+    """The clone that a run is launched from."""
+
+    paths: Paths
+    environ: Mapping[str, str]
+    settings: Settings
+
+
+class Launch:
+    """One run on its way to a host, and what was made so far; that is kept in away.json, too."""
+
+    def __init__(self, clone: Clone, run_id: str, asked: Asked, at: At, talk: Talk) -> None:
+        self.clone = clone
+        self.run_id = run_id
+        self.asked = asked
+        self.at = at
+        self.talk = talk
+        self.directory = live.folder(clone.paths, run_id)
+        self.document = read_job(self.directory)
+        self.options = job.options(asked, clone.settings.env)
+        self.code = sending.Code(
+            clone.paths, clone.environ, str(self.document["start"]["run"]["snapshot"]), str(self.document["project"])
+        )
+        found = away.read(self.directory)
+        self.done = found and found.step
+        self.made: dict[str, str] = dict(found.more.get("made") or {}) if found else {}  # image, digest, attendant
+        self.is_started = self.done == STARTED
+
+
+Act = Callable[[Launch], None]
+
+
+class Step(NamedTuple):
+    """`acts` do not wait for each other. `state`: how the run stands afterwards."""
+
+    name: str
+    state: str
+    acts: tuple[Act, ...]
+
+
+def carry_out(launch: Launch) -> None:
+    """Do what is left to be done. Raises HostFailed, LinkLost, ImageFailed, and what sending raises."""
+    names = [step.name for step in STEPS]
+    reached = names.index(launch.done) + 1 if launch.done in names else 0
+    for step in STEPS[reached:]:
+        together(*(functools.partial(act, launch) for act in step.acts))
+        away.update(launch.directory, step=step.name, state=step.state, made=launch.made)
+
+
+def save_job(directory: str, document: Mapping[str, Any]) -> None:
+    """Keep job.json at home until the job has ended: for this user alone, values of secrets are in it."""
+    path = os.path.join(directory, JOB)
+    with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:
+        json.dump(document, file)
+    os.replace(path + ".new", path)
+
+
+def read_job(directory: str) -> dict[str, Any]:
+    with open(os.path.join(directory, JOB), encoding="utf-8") as file:
+        found: dict[str, Any] = json.load(file)
+    return found
+
+
+def clear(launch: Launch) -> None:
+    """Remove at the host what there is of a job that never ran. Raises HostFailed, LinkLost."""
+    at = launch.at
+    found = at.engine.find(launch.run_id)
+    if found is not None:
+        at.engine.remove(found.id)
+    at.link.run(["rm", "-rf", "--", at.job(launch.run_id)])
+
+
+def _send_program(launch: Launch) -> None:
+    launch.made["attendant"] = program.at_host(launch.at.link, launch.clone.paths)
+
+
+def _find_image(launch: Launch) -> None:
+    """A host without git borrows it from the image, so that the code waits for that."""
+    image = _image(launch)
+    launch.made.update(image=image.id, digest=image.digest)
+    if GIT not in launch.at.look.has:
+        _send(launch)
+
+
+def _image(launch: Launch) -> "Image":
+    name, engine = launch.asked.image, launch.at.engine
+    if not name:
+        raise errors.UsageError("no image is named", "for example: --image python:3.12, or `image:` in gittrack.yaml")
+    found = engine.image(name)
+    if found is None:
+        with launch.talk.transfer(f"pulling {name}") as show:
+            found = engine.pull(name, show or _silent)
+    return found
+
+
+def _silent(_what: str, _done: int, _total: int) -> None:
+    pass
+
+
+def _send_code(launch: Launch) -> None:
+    if GIT in launch.at.look.has:
+        _send(launch)
+
+
+def _send(launch: Launch) -> None:
+    """The code, and in the same connection its work tree."""
+    helper = sending.Helper(launch.at.host.docker, launch.made.get("image", ""))
+    with launch.talk.transfer("sending the code") as show:
+        sent = sending.send_code(launch.at.link, launch.code, launch.run_id, helper=helper, show=show)
+        if not sent.by:
+            sending.send_files(launch.at.link, launch.code, launch.run_id, show=show)
+
+
+def _write_job(launch: Launch) -> None:
+    """job.json comes last of all that is sent."""
+    at = launch.at
+    folder = at.job(launch.run_id)
+    variables = containers.environment(launch.options, launch.clone.environ)
+    at.link.write(f"{folder}/env", containers.env_file(variables))
+    launched = {
+        "from": os.uname().nodename,
+        "host": at.host.name,
+        "image": launch.asked.image,
+        "digest": launch.made["image"],
+    }
+    whole = job.at_host(launch.document, {"host": at.look.name, "launched": launched}, _container(launch))
+    at.link.write(f"{folder}/{JOB}", json.dumps(whole).encode())
+
+
+def _container(launch: Launch) -> dict[str, Any]:
+    """container.json: what the command can see of none of its own."""
+    look, options, made = launch.at.look, launch.options, launch.made
+    return {
+        "image": {"name": launch.asked.image, "id": made["image"], "digest": made["digest"] or None},
+        "engine": look.version,
+        "host": {"name": look.name, "architecture": look.architecture, "cpus": look.cpus, "memory": look.memory},
+        "driver": look.driver or None,
+        "gpus": list(options.gpus),
+        "cpus": options.cpus,
+        "memory": options.memory,
+        "shm_size": options.shm_size,
+        "mounts": [f"{each.source}:{each.target}{':ro' * each.read_only}" for each in options.mounts],
+        "ports": [f"{each.address}:{each.host}:{each.container}/{each.protocol}" for each in options.ports],
+        "network": options.network or None,
+    }
+
+
+def _start(launch: Launch) -> None:
+    """Made once and started once: one that is there already may be running, or over."""
+    at, run = launch.at, launch.document["start"]["run"]
+    place = containers.Place(
+        at.job(launch.run_id), launch.made["attendant"], at.look.home, at.look.user, at.look.memory, at.look.security
+    )
+    spec = containers.spec(
+        launch.run_id, launch.made["image"], place, launch.options,
+        project=launch.code.project, who=_who(run["user"]), cwd=launch.document["cwd"],
+    )  # fmt: skip
+    at.engine.start(at.engine.create(spec))
+    launch.is_started = True
+
+
+def _who(user: Mapping[str, Any]) -> str:
+    return f"{user.get('name') or ''} <{user.get('email') or ''}>"
+
+
+STEPS = (
+    Step("sent", away.SENDING, (_send_program, _find_image, _send_code)),
+    Step("ready", away.STARTING, (_write_job,)),
+    Step(STARTED, away.RUNNING, (_start,)),
+)
