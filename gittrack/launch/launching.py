@@ -1,0 +1,147 @@
+"""Beginning a run that is executed at a host, and going on with one from whatever step was reached.
+
+The snapshot is taken while the host is being reached: neither needs the other. The run's folder is made when both have
+succeeded, so a wrong host name leaves nothing. Nothing is left either of a job that cannot be started for good (no such
+image, a build that failed, a host that refuses): the user corrects and calls again. When the connection broke on the
+way, all stays, here and there, and `git track attach` goes on.
+"""
+
+import contextlib
+import os
+import time
+
+from gittrack import errors
+from gittrack.core import layout
+from gittrack.git.open import open_repository
+from gittrack.launch import job, sending, steps
+from gittrack.launch.at import At, Talk, reach
+from gittrack.launch.hosts import HERE, Host, find
+from gittrack.launch.job import Asked
+from gittrack.launch.later import Later
+from gittrack.launch.steps import Clone, Launch
+from gittrack.record import beginning
+from gittrack.record.beginning import Beginning, Wish
+from gittrack.record.surroundings import Surroundings
+from gittrack.runs import away, live
+
+
+def begin(clone: Clone, around: Surroundings, wish: Wish, asked: Asked, talk: Talk) -> Launch:
+    """Start a job. Raises what taking a snapshot raises, UsageError, HostFailed, ImageFailed; LinkLost when the
+    connection broke: then `attach` goes on, if the run was there by then."""
+    if not wish.snapshot:
+        raise errors.UsageError("a host gets the code from the snapshot", "leave out --no-snapshot")
+    before = beginning.came(wish, clone.paths, clone.environ)
+    asked = _with_defaults(clone, asked)
+    job.check_variables(asked, clone.environ)
+    secrets = job.known_secrets(job.options(asked, clone.settings.env), clone.environ)
+    reaching = Later(lambda: reach(host_of(clone, asked), clone.environ, talk.ask))
+    run_id = layout.new_id(os.urandom(10))
+    try:
+        around = around._replace(redactor=around.redactor.knowing(secrets))
+        began = beginning.begin(run_id, wish, around, clone.environ, before)
+        project = sending.project(around.git)
+        document = {**job.document(run_id, wish, began, secrets), "project": project}
+    except BaseException:
+        reaching.abandon(At.close)
+        raise
+    at = reaching.result()
+    talk.say(f"{at.host.name}: {at.look.line()}")
+    try:
+        _keep(clone, run_id, asked, began, document)
+        return go_on(clone, run_id, at, talk)
+    except BaseException:
+        at.close()
+        raise
+
+
+def attach(clone: Clone, run_id: str, host: Host, talk: Talk) -> At:
+    """Reach the host of a run that is away, and do what is left to be done, if it was this clone that sent it.
+
+    Raises as `begin`."""
+    at = reach(host, clone.environ, talk.ask)
+    try:
+        found = away.read(live.folder(clone.paths, run_id))
+        if found is not None and "asked" in found.more and found.step != steps.STARTED:
+            go_on(clone, run_id, at, talk)
+        return at
+    except BaseException:
+        at.close()
+        raise
+
+
+def go_on(clone: Clone, run_id: str, at: At, talk: Talk) -> Launch:
+    """Do what is left to be done for a job whose folder is here. Raises as `begin`."""
+    launch = Launch(clone, run_id, asked_of(clone, run_id), at, talk)
+    try:
+        steps.carry_out(launch)
+    except errors.LinkLost as error:
+        error.hint = f"`git track attach {run_id[: layout.SHORT]}` goes on from where it stopped"
+        raise
+    except BaseException:
+        if not launch.is_started:
+            _forget(launch)
+        raise
+    return launch
+
+
+def asked_of(clone: Clone, run_id: str) -> Asked:
+    """What was asked for when it was begun. Raises RunNotFound when it is not away (any more)."""
+    found = away.read(live.folder(clone.paths, run_id))
+    if found is None:
+        raise errors.RunNotFound(f"run {run_id[: layout.SHORT]} is at no host", "`git track ps` lists what is going on")
+    return Asked.from_json(found.more.get("asked") or {"host": found.host})
+
+
+def host_of(clone: Clone, asked: Asked) -> Host:
+    """Raises UsageError, BadConfig."""
+    return find(clone.settings, asked.host) if asked.host else HERE
+
+
+def _with_defaults(clone: Clone, asked: Asked) -> Asked:
+    """What the settings say of this host, and of all, where the user did not."""
+    settings, special = clone.settings, host_of(clone, asked).options
+    image = asked.image or special.get("image") or settings.image
+    gpus = asked.gpus or special.get("gpus") or settings.gpus
+    return asked._replace(
+        image=image,
+        gpus=str(gpus) if gpus is not None else None,
+        cpus=asked.cpus or special.get("cpus"),
+        memory=asked.memory or special.get("memory"),
+        shm_size=asked.shm_size or special.get("shm_size"),
+        mounts=(*settings.mounts, *(special.get("mounts") or ()), *asked.mounts),
+        secrets=tuple(dict.fromkeys((*settings.secrets, *asked.secrets))),
+    )
+
+
+def _keep(clone: Clone, run_id: str, asked: Asked, began: Beginning, document: dict[str, object]) -> None:
+    """From here on the run is there: queued. The code's ref comes first, so that git keeps the snapshot."""
+    repository = open_repository(clone.paths, clone.environ, "cli")
+    try:
+        beginning.keep_code(repository, began.kept.oid)
+    finally:
+        repository.close()
+    directory = live.folder(clone.paths, run_id)
+    try:
+        now = time.time()
+        state = away.Away(
+            asked.host or HERE.name,
+            since=now,
+            seen=now,
+            project=str(document["project"]),
+            start=began.start,
+            more={"asked": asked.to_json()},
+        )
+        away.create(directory, state)
+        steps.save_job(directory, document)
+    except OSError as error:
+        live.remove(directory)
+        raise errors.CannotWrite(
+            f"cannot write {directory}: {error.strerror}", "make the .git directory writable for you"
+        ) from error
+
+
+def _forget(launch: Launch) -> None:
+    """Leave nothing of a job that never ran."""
+    with contextlib.suppress(errors.GittrackError):  # the host may be what failed; `git track host prune` is for that
+        steps.clear(launch)
+    live.remove(launch.directory)
