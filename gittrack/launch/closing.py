@@ -1,0 +1,87 @@
+"""Jobs whose container is gone without having said how it ended: out of memory, killed, the host was switched off.
+
+Only the attendant makes cuts. So it is called once more, in a short container of the same image, with the reason that
+only the engine knows. It refuses while the job is alive, and doing it again changes nothing.
+"""
+
+import contextlib
+import json
+import re
+from typing import TYPE_CHECKING
+
+from gittrack import errors
+from gittrack.core import events
+from gittrack.launch import containers
+from gittrack.launch.at import At
+
+if TYPE_CHECKING:
+    from gittrack.launch.container_state import Container
+
+OUT_OF_MEMORY, GONE = "out of memory", "its container is gone"
+_JOB_LIMIT = 1 << 24
+_CUTS_TAIL = 4096
+_IMAGE = re.compile(r"(sha256:)?[0-9a-f]{12,64}")
+_PROGRAM = re.compile(r"attendant-[0-9a-f]{16}\.zip")
+
+
+def close_if_dead(at: At, run_id: str, container: "Container | None", attendant: str = "") -> bool:
+    """Make the last cut where nobody else will. True when it was made. Raises HostFailed, LinkLost, ImageFailed.
+
+    `container` as `Engine.find` gave it; `attendant`: its path there, found where it is not given."""
+    folder = at.job(run_id)
+    if not _is_dead(at, folder, container):
+        return False
+    image = container.image_id if container is not None else _image_of(at, folder)
+    program = attendant or _newest(at)
+    if not image or not program:
+        return False
+    argv = containers.attendant("close", "--status", "crashed", "--reason", reason(container))
+    binds = [containers.Mount(folder, containers.JOB), containers.Mount(program, containers.ATTENDANT, read_only=True)]
+    done = at.engine.run(image, argv, binds, user=at.look.user)
+    if done.code:
+        said = done.err.decode("utf-8", "replace").strip()[-500:]
+        raise errors.HostFailed(
+            f"{at.host.name}: run {run_id} could not be closed: {said or f'exit code {done.code}'}",
+            "its results so far are in " + folder,
+            "close",
+        )
+    return True
+
+
+def reason(container: "Container | None") -> str:
+    """Why the attendant could not say the end itself."""
+    if container is None:
+        return GONE
+    if container.oom:
+        return OUT_OF_MEMORY
+    return f"its container ended with exit code {container.code}"
+
+
+def _is_dead(at: At, folder: str, container: "Container | None") -> bool:
+    if container is not None and not container.ended:
+        return False
+    names = {entry.name: entry for entry in at.link.list(f"{folder}/run") or ()}
+    if events.STARTER not in names:
+        return False
+    cuts = names.get(events.CUTS)
+    if cuts is None:
+        return True
+    text = at.link.read(f"{folder}/run/{events.CUTS}", max(0, cuts.size - _CUTS_TAIL), _CUTS_TAIL)
+    last = events.parse_line(text[text.rstrip(b"\n").rfind(b"\n") + 1 :])
+    return last is None or last.get("reason") != "final"
+
+
+def _image_of(at: At, folder: str) -> str:
+    """The image that the job was started with, as job.json says it."""
+    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+        run = json.loads(at.link.read(f"{folder}/job.json", 0, _JOB_LIMIT))["start"]["run"]
+        found = run["launched"]["digest"]
+        return found if isinstance(found, str) and _IMAGE.fullmatch(found) else ""
+    return ""
+
+
+def _newest(at: At) -> str:
+    """An attendant there: any can close what another began."""
+    cache = f"{at.link.folder()}/cache"
+    names = [entry.name for entry in at.link.list(cache) or () if _PROGRAM.fullmatch(entry.name)]
+    return f"{cache}/{names[-1]}" if names else ""

@@ -1,0 +1,93 @@
+"""A job that is going on, as it is seen from here: its console at once, its results every few seconds, and its end.
+
+Two threads, so that a terminal that is slow to scroll holds up no results, and a large file no console. Both die with
+the connection, of which the job knows nothing.
+"""
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gittrack import errors
+from gittrack.git.discover import Paths
+from gittrack.launch.at import At
+from gittrack.launch.closing import close_if_dead
+from gittrack.launch.later import Later
+from gittrack.launch.mirror import Mirror
+
+if TYPE_CHECKING:
+    from gittrack.launch.container_state import Container
+
+SOON = 0.1  # seconds, where only another process is waited for
+PATIENCE = 60.0  # seconds without anything new of a run that is over
+EVERY = 2.0  # seconds between two looks at the journal
+_PIECES = 256  # of console that wait for the terminal
+
+Out = Callable[[int, bytes], None]  # 1 for standard output, 2 for standard error; the bytes
+
+
+class Follower:
+    """`console` until the command has ended, then `finish`. After KeyboardInterrupt `console` may be called again.
+
+    `tail`: how many of the lines so far are wanted; all of them when not given."""
+
+    def __init__(self, at: At, paths: Paths, run_id: str, tail: int | None = None) -> None:
+        self._at = at
+        self._run_id = run_id
+        self._mirror = Mirror(at.link, paths, run_id)
+        self._over = threading.Event()
+        self._pieces: queue.Queue[tuple[int, bytes] | None] = queue.Queue(_PIECES)
+        self._reader = Later(lambda: self._read(tail))
+        self._bringer = Later(self._bring)
+
+    def console(self, out: Out) -> None:
+        """Hand on what the command prints, until it has ended. Raises LinkLost, HostFailed."""
+        while (piece := self._pieces.get()) is not None:
+            out(*piece)
+        self._reader.result()
+
+    def finish(self) -> "Container | None":
+        """The rest of the results. The container as it ended, None where it is gone. Raises LinkLost, HostFailed."""
+        self._over.set()
+        self._bringer.result()
+        found = self._at.engine.find(self._run_id)
+        close_if_dead(self._at, self._run_id, found)
+        self._wait_for_end()
+        return found
+
+    def leave(self) -> None:
+        """Look no more. What runs there goes on."""
+        self._over.set()
+
+    def _wait_for_end(self) -> None:
+        """All is at the host by now; another process of this clone may be bringing it."""
+        quiet_since = time.monotonic()
+        while not (news := self._mirror.sync()).is_final:
+            if news.grown or news.elsewhere:
+                quiet_since = time.monotonic()
+            if time.monotonic() - quiet_since > PATIENCE:
+                raise errors.HostFailed(
+                    f"{self._at.host.name}: run {self._run_id} has ended, and its record there has no end",
+                    f"what it has is in {self._at.job(self._run_id)}/run",
+                )
+            time.sleep(SOON)
+
+    def _read(self, tail: int | None) -> None:
+        try:
+            found = self._at.engine.find(self._run_id)
+            if found is not None:
+                for piece in self._at.engine.logs(found.id, follow=True, tail=tail):
+                    if self._over.is_set():
+                        return
+                    self._pieces.put(piece)
+        finally:
+            self._pieces.put(None)
+
+    def _bring(self) -> None:
+        """A failure is not the console's: `finish` tries again, and says it."""
+        with contextlib.suppress(errors.GittrackError):
+            while not self._over.wait(EVERY):
+                self._mirror.sync()
