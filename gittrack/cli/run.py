@@ -46,6 +46,33 @@ def run(
         bool,
         typer.Option("--no-autolog", help="Do not look into the command: no argparse parameters or system metrics."),
     ] = False,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            "--host", "-H", metavar="HOST", help="Run it at that host. `any` or `a,b`: at the first free one."
+        ),
+    ] = None,
+    container: Annotated[bool, typer.Option("--container", help="Run it in a container on this machine.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="At a host: return when it has started.")] = False,
+    image: Annotated[str | None, typer.Option(metavar="IMAGE", help="Of the container.")] = None,
+    gpus: Annotated[str | None, typer.Option(metavar="all|0,1|none", help="GPUs that the container gets.")] = None,
+    cpus: Annotated[str | None, typer.Option(metavar="N", help="Most processors that the container uses.")] = None,
+    memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Most memory of the container.")] = None,
+    shm_size: Annotated[str | None, typer.Option(metavar="SIZE", help="Shared memory of the container.")] = None,
+    mount: Annotated[
+        list[str] | None,
+        typer.Option("--mount", "-m", metavar="HOST:CONTAINER[:ro]", help="A folder of the host for the container."),
+    ] = None,
+    port: Annotated[
+        list[str] | None, typer.Option(metavar="[HOST:]PORT", help="A port of the container for the host.")
+    ] = None,
+    env: Annotated[list[str] | None, typer.Option(metavar="NAME[=VALUE]", help="A variable for the container.")] = None,
+    secret: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A variable for the container that is never recorded.")
+    ] = None,
+    accept_new: Annotated[
+        bool, typer.Option("--accept-new", help="Believe the key of a host that nobody knows, without asking.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Run nothing; show what the snapshot would hold.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing of our own.")] = False,
     json: Annotated[
@@ -58,6 +85,9 @@ def run(
     or files. Then the command runs as it would without git track: its output, its terminal, signals and exit code
     pass through. Recorded are console, parameters, metrics, environment and how it ended.
 
+    With -H the snapshot is sent to a host that SSH reaches, and executed in a Docker container there. Console and
+    results come back while it runs, and it goes on when you leave. --container does the same on this machine.
+
     Options of git track stand before COMMAND; what follows belongs to the command.
 
     Examples:
@@ -66,6 +96,8 @@ def run(
       git track run --resume latest python train.py
       git track run --from best python finetune.py
       git track run --dry-run python train.py
+      git track run -H gpu1 --image python:3.12 python train.py
+      git track run -H any --gpus all -d python train.py
     """
     _ensure_streams()
     supervise = lazy("gittrack.record.supervise")
@@ -83,17 +115,36 @@ def run(
     if dry_run:
         _show_plan(supervise.plan(wish, place.paths, os.environ), json)
         return 0
+    if host or container:
+        at_host = lazy("gittrack.cli.run_at_host")
+        asked = at_host.asked(
+            host, container, image, gpus, cpus, memory, shm_size, mount or (), port or (), env or (), secret or ()
+        )
+        code: int = at_host.run(place, wish, asked, at_host.Manner(detach, quiet, json, accept_new))
+        return code
+    _refuse_without_host(detach=detach, image=image, gpus=gpus, cpus=cpus, memory=memory, shm_size=shm_size,
+                         mount=mount, port=port, env=env, secret=secret)  # fmt: skip
     begun = _nothing if quiet or json else _say_begun
     show = _nothing if quiet or json else lazy("gittrack.cli.drain").show
     result: Result = supervise.run(wish, place.paths, os.environ, begun, show)
     if json:
-        sys.stdout.write(codec.dumps(_document(result)).decode())
+        sys.stdout.write(codec.dumps(document(result)).decode())
     elif not quiet:
-        _say("".join(line + "\n" for line in _summary(result, place)))
+        tell("".join(line + "\n" for line in summary(result, place)))
     sys.stdout.flush()
     if result.outcome.signal is not None:
         lazy("gittrack.record.signals").die_of(result.outcome.signal)
     return result.outcome.code if result.outcome.code is not None else errors.GittrackError.exit_code
+
+
+def _refuse_without_host(**given: Any) -> None:
+    """Raises UsageError for an option that would mean nothing."""
+    for name, value in given.items():
+        if value:
+            raise errors.UsageError(
+                f"--{name.replace('_', '-')} is for a run in a container",
+                "add -H HOST, or --container for one on this machine",
+            )
 
 
 def _ensure_streams() -> None:
@@ -108,10 +159,10 @@ def _nothing(*_: object) -> None:
 
 
 def _say_begun(run_id: str, note: str | None) -> None:
-    _say(f"gittrack: run {run_id[:SHORT]}\n" + (f"gittrack: {note}\n" if note else ""))
+    tell(f"gittrack: run {run_id[:SHORT]}\n" + (f"gittrack: {note}\n" if note else ""))
 
 
-def _say(text: str) -> None:
+def tell(text: str) -> None:
     """Nothing of ours is worth failing for: the terminal may be gone by now."""
     try:
         sys.stderr.write(text)
@@ -120,7 +171,7 @@ def _say(text: str) -> None:
         pass
 
 
-def _summary(result: "Result", place: context.Workplace) -> list[str]:
+def summary(result: "Result", place: context.Workplace) -> list[str]:
     """How it went: one line, and one more for each thing that the user should know."""
     outcome, final = result.outcome, result.outcome.final
     short = outcome.run_id[:SHORT]
@@ -178,7 +229,7 @@ def _left_out(left: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _document(result: "Result") -> dict[str, Any]:
+def document(result: "Result") -> dict[str, Any]:
     """What `--json` prints. The same names as in the record."""
     outcome, final = result.outcome, result.outcome.final
     return {

@@ -1,0 +1,134 @@
+"""`git track run -H HOST` and `run --container`: send, start, watch, and say how it went."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gittrack import errors
+from gittrack.cli import watching
+from gittrack.cli.context import Workplace
+from gittrack.cli.host_talk import talk
+from gittrack.cli.render import say
+from gittrack.core import codec
+from gittrack.core.layout import SHORT
+from gittrack.launch import launching
+from gittrack.launch.at import At
+from gittrack.launch.job import Asked
+from gittrack.launch.steps import Clone
+from gittrack.lazy import lazy
+from gittrack.record.beginning import Wish
+from gittrack.record.surroundings import look
+from gittrack.runs import away, live
+
+if TYPE_CHECKING:
+    from gittrack.record.supervise import Result
+
+FAILED = 70  # nobody knows how the command ended: its container was killed
+
+
+class Manner(NamedTuple):
+    """How it is told."""
+
+    detach: bool = False
+    quiet: bool = False
+    json: bool = False
+    accept_new: bool = False
+
+    @property
+    def silent(self) -> bool:
+        return self.quiet or self.json
+
+
+def asked(
+    host: str | None, container: bool, image: str | None, gpus: str | None, cpus: str | None, memory: str | None,
+    shm_size: str | None, mounts: Sequence[str], ports: Sequence[str], env: Sequence[str], secrets: Sequence[str],
+) -> Asked:  # fmt: skip
+    """From the options of the command line. Raises UsageError."""
+    if host and container:
+        raise errors.UsageError("-H and --container say two things", "--container is for this machine alone")
+    return Asked(
+        host or "", image, gpus, cpus, memory, shm_size, tuple(mounts), tuple(ports), tuple(env), tuple(secrets)
+    )
+
+
+def run(place: Workplace, wish: Wish, asked: Asked, manner: Manner) -> int:
+    """The exit code of the command; 0 where it goes on without us."""
+    around = look(place.paths, os.environ)
+    clone = Clone(place.paths, os.environ, around.settings)
+    _say_unfinished(place, wish.argv, manner)
+    launch = launching.begin(clone, around, wish, asked, talk(manner.accept_new, manner.silent))
+    try:
+        if not manner.silent:
+            say(f"run {launch.run_id[:SHORT]}")
+        if manner.detach:
+            return _detached(launch.run_id, manner)
+        return watch(launch.at, place, launch.run_id, manner)
+    finally:
+        launch.at.close()
+
+
+def watch(at: At, place: Workplace, run_id: str, manner: Manner, tail: int | None = None) -> int:
+    """Until it is over; the exit code of the command."""
+    try:
+        watching.watch(at, place, run_id, tail)
+    except watching.Left as left:
+        return left.code
+    return report(place, run_id, manner)
+
+
+def report(place: Workplace, run_id: str, manner: Manner) -> int:
+    """Say how the run went, as its record has it; the exit code of the command."""
+    result = _result(place, run_id)
+    shown = lazy("gittrack.cli.run")
+    if manner.json:
+        sys.stdout.write(codec.dumps(shown.document(result)).decode())
+    elif not manner.quiet:
+        shown.tell("".join(line + "\n" for line in shown.summary(result, place)))
+    sys.stdout.flush()
+    outcome = result.outcome
+    if outcome.signal is not None:
+        return 128 + int(outcome.signal)
+    return FAILED if outcome.code is None else int(outcome.code)
+
+
+def _result(place: Workplace, run_id: str) -> "Result":
+    job, supervise = lazy("gittrack.record.job"), lazy("gittrack.record.supervise")
+    record = lazy("gittrack.runs.reader").read(place.repository, run_id)
+    status, summary = record.status, record.summary
+    final = job.Final(
+        status["status"],
+        status["duration"],
+        summary["metrics"],
+        summary["primary"],
+        list(status["warnings"]),
+        summary.get("artifacts"),
+    )
+    number = signal.Signals[status["signal"]] if status["signal"] in signal.Signals.__members__ else None
+    outcome = job.Outcome(run_id, status["exit_code"], number, status["duration"], final, None)
+    result: Result = supervise.Result(outcome, record.facts, ())
+    return result
+
+
+def _detached(run_id: str, manner: Manner) -> int:
+    short = run_id[:SHORT]
+    if manner.json:
+        sys.stdout.write(codec.dumps({"id": run_id, "status": "running"}).decode())
+    elif manner.quiet:
+        sys.stdout.write(run_id + "\n")
+    else:
+        say(f"it goes on at its host; `git track attach {short}` watches it, `git track wait {short}` waits for it")
+    return 0
+
+
+def _say_unfinished(place: Workplace, argv: Sequence[str], manner: Manner) -> None:
+    """A second start may be a mistake: the first one goes on, and both would be paid for."""
+    if manner.silent:
+        return
+    for run_id in live.ids(place.paths):
+        found = away.read(live.folder(place.paths, run_id))
+        run: Any = found.start.get("run") if found else None
+        if found and isinstance(run, dict) and run.get("argv") == list(argv):
+            short = run_id[:SHORT]
+            say(f"the same command is unfinished at {found.host}: `git track attach {short}`; this is a new run")
