@@ -21,6 +21,17 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Record": {
         "run": Entry("gittrack.cli.run:run", "Run a command and record it as a run.", passes_on=True),
     },
+    "Jobs at hosts": {
+        "attach": Entry(
+            "gittrack.cli.attach:attach", "Watch a job at a host again, or go on with one that was being sent."
+        ),
+        "wait": Entry("gittrack.cli.attach:wait", "Wait until jobs have ended and their results are here."),
+        "stop": Entry("gittrack.cli.attach:stop", "End jobs at hosts."),
+        "exec": Entry(
+            "gittrack.cli.exec:exec_command", "Run a command in the container of a job.", passes_on=True
+        ),
+        "top": Entry("gittrack.cli.top:top", "Show what jobs use of their hosts: CPU, memory, GPUs."),
+    },
     "Look": {
         "ls": Entry("gittrack.cli.ls:ls", "List runs, newest first."),
         "ps": Entry("gittrack.cli.ps:ps", "List the runs that are going on, with their progress."),

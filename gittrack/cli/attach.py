@@ -1,0 +1,110 @@
+"""`git track attach`, `wait` and `stop`: what one does with a job that is at a host."""
+
+from typing import Annotated
+
+import typer
+
+from gittrack.cli import jobs, run_at_host, watching
+from gittrack.cli.context import here
+from gittrack.cli.host_talk import talk
+from gittrack.cli.render import say
+from gittrack.launch import launching, stopping
+from gittrack.launch.at import At, reach
+from gittrack.lazy import lazy
+
+
+def attach(
+    run: jobs.ONE = "latest",
+    host: jobs.AT = None,
+    tail: Annotated[
+        int | None, typer.Option("--tail", min=0, metavar="N", help="Only the last N lines so far.")
+    ] = None,
+) -> int:
+    """Watch a job at a host again, or go on with one that was being sent.
+
+    Shows its console from the beginning, or the last N lines of it, and then as it comes; results come back meanwhile.
+    Its exit code is passed on. Where the connection broke while the job was being sent, that goes on from where it
+    stopped. Ctrl-C asks whether to detach, to stop the job, or to go on watching.
+
+    Examples:
+      git track attach
+      git track attach 7c3e --tail 20
+    """
+    place = here()
+    found = jobs.job(run, host)
+    if not found.is_away and host is None:
+        _print_record(found.id, tail)
+        return run_at_host.report(place, found.id, run_at_host.Manner())
+    at = launching.attach(jobs.clone(place), found.id, found.host, talk())
+    try:
+        return run_at_host.watch(at, place, found.id, run_at_host.Manner(), tail)
+    finally:
+        at.close()
+
+
+def wait(
+    runs: jobs.MANY,
+    host: jobs.AT = None,
+) -> int:
+    """Wait until jobs have ended and their results are here.
+
+    Prints a line for each. The exit code is that of the first command that did not succeed, 0 if all did.
+
+    Examples:
+      git track wait latest
+      git track wait 7c3e 91ab && git track compare
+    """
+    place = here()
+    code = 0
+    for found in [jobs.job(text, host) for text in runs]:
+        if found.is_away:
+            at = launching.attach(jobs.clone(place), found.id, found.host, talk())
+            try:
+                watching.watch(at, place, found.id, tail=0, out=_nothing)
+            except watching.Left as left:
+                return left.code
+            finally:
+                at.close()
+        code = code or run_at_host.report(place, found.id, run_at_host.Manner())
+    return code
+
+
+def stop(
+    runs: jobs.MANY,
+    grace: Annotated[
+        int, typer.Option(min=0, metavar="SECONDS", help="How long the command has to keep a last checkpoint.")
+    ] = stopping.GRACE,
+    host: jobs.AT = None,
+) -> None:
+    """End jobs at hosts.
+
+    The command gets SIGTERM, and after the grace period SIGKILL. What it has logged and kept is recorded, and the run
+    is `killed`. Any clone whose user may use the host can do that.
+
+    Examples:
+      git track stop latest
+      git track stop 7c3e --grace 120
+    """
+    place = here()
+    for found in [jobs.job(text, host) for text in runs]:
+        at = reach(found.host, jobs.clone(place).environ, talk().ask)
+        try:
+            _stop(at, found, grace)
+        finally:
+            at.close()
+
+
+def _stop(at: At, found: jobs.Job, grace: int) -> None:
+    stopped = stopping.stop(at, found.id, grace)
+    say(f"run {found.short} is stopped" if stopped else f"run {found.short} is not running any more")
+    if found.is_away:
+        lazy("gittrack.launch.mirror").Mirror(at.link, here().paths, found.id).sync()
+
+
+def _print_record(run_id: str, tail: int | None) -> None:
+    """The console of a run that is over."""
+    lazy("gittrack.cli.logs").show(run_id, tail)
+
+
+def _nothing(_stream: int, _data: bytes) -> None:
+    pass

@@ -1,0 +1,71 @@
+"""Which job is meant, and where it is: what attach, wait, stop, exec and top have in common."""
+
+import os
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from gittrack import errors
+from gittrack.cli.asking import find
+from gittrack.cli.context import Workplace, here
+from gittrack.core.layout import SHORT, is_id
+from gittrack.launch import hosts
+from gittrack.launch.at import At
+from gittrack.launch.hosts import HERE, Host
+from gittrack.launch.steps import Clone
+from gittrack.lazy import lazy
+from gittrack.runs import away, live
+
+ONE = Annotated[str, typer.Argument(metavar="RUN", help="The run.")]
+MANY = Annotated[list[str], typer.Argument(metavar="RUN...", help="The runs.")]
+AT = Annotated[
+    str | None, typer.Option("--host", "-H", metavar="HOST", help="Where it is, if this clone does not know it.")
+]
+
+
+class Job(NamedTuple):
+    """A run, and the host that it was sent to."""
+
+    id: str
+    host: Host
+    is_away: bool  # whether this clone has not all of it yet
+
+    @property
+    def short(self) -> str:
+        return self.id[:SHORT]
+
+
+def job(text: str, host: str | None = None) -> Job:
+    """Raises RunNotFound for a run that was at no host, and what a selector raises."""
+    place = here()
+    if host is not None and is_id(text):
+        return Job(text, hosts.find(place.settings, host), away.is_there(live.folder(place.paths, text)))
+    target = find(text)
+    found = away.read(live.folder(place.paths, target.id))
+    name = host or (found.host if found else _launched(place, target.id).get("host"))
+    if not isinstance(name, str):
+        raise errors.RunNotFound(
+            f"run {target.id[:SHORT]} is at no host", "`git track ps` lists what is going on, and where"
+        )
+    return Job(target.id, hosts.find(place.settings, name) if name else HERE, found is not None)
+
+
+def clone(place: Workplace) -> Clone:
+    """As the modules of `launch` want it."""
+    return Clone(place.paths, os.environ, place.settings)
+
+
+def container(at: At, found: Job) -> Any:
+    """Its container, which is running. Raises RunNotFound."""
+    container = at.engine.find(found.id)
+    if container is None or container.state != "running":
+        raise errors.RunNotFound(
+            f"run {found.short} is not running at {found.host.name}", f"`git track show {found.short}` says how it went"
+        )
+    return container
+
+
+def _launched(place: Workplace, run_id: str) -> dict[str, Any]:
+    record = lazy("gittrack.runs.reader").read(place.repository, run_id)
+    launched = record.facts.get("launched")
+    return launched if isinstance(launched, dict) else {}
