@@ -110,10 +110,14 @@ def latest(repo: Repository, commits: Sequence[str]) -> list[str]:
 
 
 def standing(repo: Repository, ids: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Which of these runs the records of archives here have, and in what state: id -> tip -> ref."""
+    """Which of these runs the records of archives here have, and in what state: id -> tip -> ref. An archive whose
+    records are not here, or not all of them, is passed over: a run may stand in several."""
     found: dict[str, dict[str, str]] = {}
     for ref, commit in archives.tips(repo, archives.RECORDS).items():
-        folder = {name: {*tree} for name, tree in _folders(repo, commit, {run_id[-2:] for run_id in ids})}
+        try:
+            folder = {name: {*tree} for name, tree in _folders(repo, commit, {run_id[-2:] for run_id in ids})}
+        except (KeyError, ValueError):
+            continue
         for run_id in ids:
             if run_id in folder.get(run_id[-2:], ()):
                 commits = archives.commits_at(repo, commit, run_id)

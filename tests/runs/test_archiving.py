@@ -268,3 +268,17 @@ def test_an_archive_whose_records_somebody_deleted_is_not_gone_on_with(
     assert [ref.split("/")[-2] for ref in archives.lists(store)] == ["0", "1"]
     assert set(archives.archived(store)) == set(ids)
     assert all(archives.commits(store, run_id) for run_id in ids[2:])
+
+
+def test_archives_of_others_whose_records_are_not_all_here_keep_nobody_from_archiving(
+    store: Repository, repo: Path, git: Callable[..., str]
+) -> None:
+    ids = builder.make_runs(store, 2)
+    for number, part in enumerate((archives.RECORDS, archives.CODE)):
+        ref = repo / ".git" / layout.archive_ref("b" * 16, number, part)
+        ref.parent.mkdir(parents=True)
+        ref.write_text("1" * 40 + "\n")
+    head = git("rev-parse", "HEAD")
+    ids += builder.write_runs(store, [builder.journal(9, {}, [0.5], snapshot=head)])
+    assert archived(builder.opened(repo), ids).archived == ids
+    assert set(archives.archived(builder.opened(repo))) == set(ids)
