@@ -63,10 +63,13 @@ def renew(paths: Paths, new: str | None = None) -> str:
 
 
 def left(paths: Paths) -> list[str]:
-    """The ids under which this clone wrote until somebody else did, too; the oldest first."""
+    """The ids under which this clone wrote until somebody else did, too; the oldest first. Not those of the clone that
+    it is a copy of."""
     try:
         with open(path(paths), "rb") as opened:
-            found: Any = json.loads(opened.read())["left"]
+            inode = os.fstat(opened.fileno()).st_ino
+            content: Any = json.loads(opened.read())
+            found = content["left"] if content["file"] == inode else None
     except (OSError, ValueError, KeyError, TypeError):
         return []
     return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []

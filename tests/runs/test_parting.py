@@ -81,3 +81,15 @@ def test_an_undo_of_the_parting_takes_back_nothing_that_was_said(store: Reposito
     with pytest.raises(errors.RunNotFound, match="nothing that can be taken back"):
         undo.undo(store, ANN, operations.log(store)[-1].id)
     assert said(store) == ["before", "in the copy", "in the original"]
+
+
+def test_what_a_clone_left_is_not_left_by_its_copies(store: Repository, tmp_path: Path) -> None:
+    old = writer.writer_id(store.paths)
+    new = writer.renew(store.paths)
+    copy = tmp_path / "copy"
+    shutil.copytree(store.paths.worktree or store.paths.git_dir, copy)
+    twin = builder.opened(copy)
+    assert (writer.known(twin.paths), writer.left(twin.paths)) == (None, [])
+    assert writer.writer_id(twin.paths) not in (old, new)
+    assert writer.left(twin.paths) == []
+    assert (writer.known(store.paths), writer.left(store.paths)) == (new, [old])
