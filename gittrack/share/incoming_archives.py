@@ -73,7 +73,12 @@ def judge_part(repo: Repository, part: str, old: str | None, new: str, grave: To
     """Why `records` or `code` of an archive is not taken, or None."""
     try:
         archives.check(repo, new)
-        if old is None or archive_purging.is_shortened(repo, old, new, grave):  # who goes on may have less, too
+        if old is None:
+            return None
+        lost = _users(repo, old, new) - grave.oids if part == archives.CODE else ()
+        if lost:
+            return f"it has lost {_few(sorted(lost), 'commit')} of somebody's, which nobody purged"
+        if archive_purging.is_shortened(repo, old, new, grave):  # who goes on may have less, too
             return None
         names = archive_trees.run_ids if part == archives.RECORDS else _snapshots
         gone = set(names(repo, old)) - set(names(repo, new))
@@ -84,6 +89,14 @@ def judge_part(repo: Repository, part: str, old: str | None, new: str, grave: To
     purged = grave.runs if part == archives.RECORDS else grave.oids
     left = sorted(gone - purged)
     return f"it has lost {_few(left)}, which nobody purged" if left else "it has changed what stood in it"
+
+
+def _users(repo: Repository, old: str, new: str) -> set[str]:
+    """The commits of users that `code` held and does not hold any more: only where it was written anew."""
+    if validate.is_ancestor(repo, old, new):
+        return set()
+    before = archive_trees.held(repo, old) - archive_trees.held(repo, new)
+    return {oid for oid in before if not validate.is_ancestor(repo, oid, new)}
 
 
 def let_go(
@@ -180,6 +193,6 @@ def _went_on(repo: Repository, tip: str, line: archive.Line | None) -> bool:
     return said.isdigit() and int(said) < line.cuts
 
 
-def _few(ids: Sequence[str]) -> str:
+def _few(ids: Sequence[str], what: str = "run") -> str:
     shown = ", ".join(one[: layout.SHORT] for one in ids[:3])
-    return f"run {shown}" + (f" and {len(ids) - 3:,} more" if len(ids) > 3 else "")
+    return f"{what} {shown}" + (f" and {len(ids) - 3:,} more" if len(ids) > 3 else "")

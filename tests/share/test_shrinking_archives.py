@@ -42,6 +42,18 @@ def test_records_that_go_on_with_fewer_runs_are_refused(tree: str, bare: hostile
     assert ann.track("show", ids[0]).returncode == 0
 
 
+def test_code_that_is_written_anew_without_the_commits_of_users_is_refused(bare: hostile.Bare, ann: team.Clone) -> None:
+    ann.track("run", "-q", "true")
+    ann.track("archive", *ann.ids())
+    ann.track("push", "--yes")
+    ((ref, tip),) = ann.refs(f"{layout.ARCHIVE}*/*/code").items()
+    assert ann.git("rev-parse", "HEAD") in ann.git("rev-list", tip)
+    bare.ref(ref, bare.commit(bare.git("rev-parse", f"{tip}^{{tree}}")))
+    said = ann.track("pull").stderr
+    assert f"refused: {ref}: it has lost commit" in said and "which nobody purged" in said
+    assert ann.refs(layout.ARCHIVE)[ref] == tip
+
+
 def test_an_archive_that_swaps_the_records_of_two_runs_is_refused(bare: hostile.Bare, ann: team.Clone) -> None:
     one, two = builder.run_id(20), builder.run_id(21)
     hostile.listed(bare, MALLORY, hostile.line(20, run_id=two) + hostile.line(21, run_id=one))
