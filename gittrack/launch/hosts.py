@@ -48,9 +48,9 @@ def find(settings: HasHosts, text: str) -> Host:
     """The host that a text means. Raises UsageError (nothing that could be one), BadConfig (of gittrack.yaml)."""
     given = settings.hosts.get(text)
     if given is None:
-        return HERE if text == HERE.name else _parsed(text, text, errors.UsageError)
+        return HERE if text == HERE.name else parsed(text, text, errors.UsageError)
     meant = str(given.get("host") or text)
-    found = HERE if meant == HERE.name else _parsed(text, meant, errors.BadConfig)
+    found = HERE if meant == HERE.name else parsed(text, meant, errors.BadConfig)
     rest = {name: value for name, value in given.items() if name not in ("host", "folder", "docker")}
     folder, docker = str(given.get("folder") or FOLDER), str(given.get("docker") or "docker")
     if not _is_folder(folder):
@@ -67,7 +67,8 @@ def _is_folder(path: str) -> bool:
     return "\0" not in path and ".." not in parts and any(part not in ("", ".", "~") for part in parts)
 
 
-def _parsed(name: str, text: str, error: type[errors.GittrackError]) -> Host:
+def parsed(name: str, text: str, error: type[errors.GittrackError]) -> Host:
+    """The host that `[user@]host[:port]` is, to be called `name`. Raises `error`."""
     bare = text.removeprefix("ssh://").removesuffix("/") if text.startswith("ssh://") else text
     match = _WHOLE.fullmatch(bare) or _BARE_SIX.fullmatch(bare)
     if match is None:

@@ -1,11 +1,13 @@
 """Hosts that are really reached."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import rig_ssh
 from rig_docker import bare_image, dockerd, old_image, own_engine, python_image, slim_image  # noqa: F401
 
-from gittrack.launch.hosts import HERE
+from gittrack.launch.hosts import HERE, Host
 from gittrack.launch.link import Link, open_link
 
 
@@ -13,5 +15,32 @@ from gittrack.launch.link import Link, open_link
 def here() -> Iterator[Link]:
     """The link to this machine; its home is the sealed one."""
     link = open_link(HERE)
+    yield link
+    link.close()
+
+
+@pytest.fixture(scope="session")
+def ssh_server() -> Iterator[rig_ssh.Site]:
+    """One SSH server and two users, for all tests of this process."""
+    with rig_ssh.site() as site:
+        yield site
+
+
+@pytest.fixture
+def site(ssh_server: rig_ssh.Site, sealed: Path) -> Iterator[rig_ssh.Site]:
+    """The server, its users with empty homes; `host` (and `bobs`, the same for the other user) of ~/.ssh/config lead
+    there, and its key is known."""
+    for user in (ssh_server.ann, ssh_server.bob):
+        user.fresh_home()
+    ssh_server.configure(sealed)
+    yield ssh_server
+    for user in (ssh_server.ann, ssh_server.bob):
+        user.end_processes()
+
+
+@pytest.fixture
+def ssh(site: rig_ssh.Site) -> Iterator[Link]:
+    """The link to the server, as `ann`."""
+    link = open_link(Host("host", address="host"))
     yield link
     link.close()

@@ -42,7 +42,7 @@ AWKWARD = [
 ]
 
 
-@pytest.fixture(params=["here"])
+@pytest.fixture(params=["here", "ssh"])
 def link(request: pytest.FixtureRequest) -> Link:
     found: Link = request.getfixturevalue(request.param)
     return found
@@ -127,14 +127,12 @@ def test_a_conversation_goes_both_ways(link: Link) -> None:
     channel.close()
 
 
-def test_closing_ends_the_process(link: Link, tmp_path: Path) -> None:
-    channel = link.open(["sh", "-c", "trap 'echo $$ > ended; exit 0' TERM; echo ready; while :; do sleep 0.05; done"])
-    assert channel.read(100) == b"ready\n"
+def test_closing_ends_the_process(link: Link) -> None:
+    channel = link.open(["sh", "-c", "echo $$; exec sleep 1000"])
+    pid = channel.read(100).decode().strip()
     channel.close()
-    done = link.run(
-        ["sh", "-c", "for i in $(seq 200); do [ -s ended ] && exit 0; sleep 0.05; done; exit 1"], check=False
-    )
-    assert done.code == 0
+    gone = "for i in $(seq 200); do kill -0 $1 2>/dev/null || exit 0; sleep 0.05; done; exit 1"
+    assert link.run(["sh", "-c", gone, "sh", pid], check=False).code == 0
 
 
 def test_writing_to_a_process_that_has_ended_is_a_broken_pipe(link: Link) -> None:

@@ -1,0 +1,275 @@
+"""The link to a host by SSH: many processes over one connection, and a second connection where the first is full.
+
+sshd gives a connection ten sessions (MaxSessions) unless told otherwise. A dead network says nothing: whether the host
+is there is asked every few seconds, and a host that does not answer is lost.
+"""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import paramiko
+
+from gittrack.errors import HostFailed, LinkLost
+from gittrack.launch import shelling
+from gittrack.launch.hosts import Host
+from gittrack.launch.link import KEPT_ERRORS, NOBODY, Ask
+from gittrack.launch.scripted import Scripted
+from gittrack.launch.ssh_connect import Reached, Way
+
+ASK_EVERY, ANSWER_WITHIN = 10.0, 15.0  # seconds; together the longest that a dead network is taken for a slow one
+_SESSIONS = 10  # of one connection, by OpenSSH's default
+_CLOSING = (0.02, 0.1)  # until sessions that are over for us are over for the host as well
+_LOOK = 1.0  # seconds between looks at what is said besides the output
+_OPEN_WITHIN = 60
+_ENDING = 0.2
+_UNSAID = 255  # the code where a host says that a signal ended the process, which paramiko does not pass on
+_BROKEN = (paramiko.SSHException, EOFError, OSError)
+
+
+class Ssh(Scripted):
+    """See `link.Link`."""
+
+    def __init__(self, host: Host, ask: Ask = NOBODY) -> None:
+        super().__init__(host)
+        self._way = Way(host, os.path.expanduser("~"), ask)
+        self._guard = threading.Lock()
+        self._closed = threading.Event()
+        self._lines: list[_Line] = []
+        self._lines.append(_Line(self._way.connect()))
+        threading.Thread(target=self._watch, name="gittrack-keepalive", daemon=True).start()
+
+    @property
+    def lost(self) -> bool:  # type: ignore[override]
+        return not self._closed.is_set() and not all(line.alive for line in self._lines)
+
+    def open(self, argv: Sequence[str]) -> "SshChannel":
+        text = shelling.command_line(argv)
+        session = self._session()
+        channel = SshChannel(session, self._lost)
+        try:
+            session.exec_command(text)
+        except _BROKEN as error:
+            channel.close()
+            raise (self._lost() if not session.transport.is_active() else self._refused(argv, error)) from error
+        return channel
+
+    def close(self) -> None:
+        self._closed.set()
+        with self._guard:
+            lines, self._lines = self._lines, []
+        for line in lines:
+            line.close()
+
+    def _session(self) -> Any:
+        """A session on a line that has room for it; the line of a link that was lost is not made anew."""
+        while True:
+            line = self._free_line()
+            try:
+                return line.session()
+            except _BROKEN as error:
+                if not line.alive:
+                    raise self._lost() from error
+                # Where several ask at once, paramiko tells only one of them that it was the host who refused.
+                if not line.full():
+                    hint = "is the user allowed to run commands there (MaxSessions)?"
+                    message = f"{self.name}: the host lets us in, but gives no session: {error}"
+                    raise HostFailed(message, hint, "failed") from error
+
+    def _free_line(self) -> "_Line":
+        with self._guard:
+            if self._closed.is_set() or self.lost:
+                raise self._lost()
+            free = next((line for line in self._lines if line.reserve()), None)
+            if free is None:
+                free = _Line(self._way.connect())
+                free.reserve()
+                self._lines.append(free)
+            return free
+
+    def _lost(self) -> LinkLost:
+        if self._closed.is_set():
+            return LinkLost(f"{self.name}: the connection has been closed", "")
+        return LinkLost(
+            f"{self.name}: the connection is lost",
+            "what runs there goes on; `git track attach RUN` goes on with it here",
+        )
+
+    def _refused(self, argv: Sequence[str], error: Exception) -> HostFailed:
+        return HostFailed(
+            f"{self.name}: {argv[0]} was not started: {error}", "is the user allowed to run commands there?", "failed"
+        )
+
+    def _watch(self) -> None:
+        while not self._closed.wait(ASK_EVERY):
+            for line in list(self._lines):
+                line.ask()
+
+
+class _Line:
+    """One SSH connection and how many sessions it has."""
+
+    def __init__(self, reached: Reached) -> None:
+        self._reached = reached
+        self._transport = reached.transport
+        self._limit = _SESSIONS
+        self._used = 0
+        self._guard = threading.Lock()
+
+    @property
+    def alive(self) -> bool:
+        return bool(self._transport.is_active())
+
+    def reserve(self) -> bool:
+        """Take a place for a session, if there is one."""
+        with self._guard:
+            if self._used >= self._limit:
+                return False
+            self._used += 1
+            return True
+
+    def session(self) -> "_Session":
+        """In a place that was taken. Raises what paramiko does."""
+        try:
+            for wait in _CLOSING:
+                with contextlib.suppress(paramiko.SSHException):
+                    return _Session(self._transport.open_session(timeout=_OPEN_WITHIN), self._release)
+                time.sleep(wait)
+            return _Session(self._transport.open_session(timeout=_OPEN_WITHIN), self._release)
+        except BaseException:
+            self._release()
+            raise
+
+    def full(self) -> bool:
+        """The host has refused a session: no more than there are now. False if there are none."""
+        with self._guard:
+            self._limit = self._used
+            return self._used > 0
+
+    def ask(self) -> None:
+        """Whether the host is there. Any answer will do; sshd knows no such request, and says so."""
+        timer = threading.Timer(ANSWER_WITHIN, self.close)
+        timer.daemon = True
+        timer.start()
+        with contextlib.suppress(*_BROKEN):
+            self._transport.global_request("keepalive@openssh.com", wait=True)
+        timer.cancel()
+
+    def close(self) -> None:
+        self._reached.close()
+
+    def _release(self) -> None:
+        with self._guard:
+            self._used -= 1
+
+
+class _Session:
+    """A channel of paramiko's, and the place it has on its line."""
+
+    def __init__(self, channel: Any, release: Callable[[], None]) -> None:
+        self.channel = channel
+        self.transport = channel.get_transport()
+        self._release = release
+        self._released = False
+        channel.settimeout(_LOOK)
+
+    def exec_command(self, text: str) -> None:
+        self.channel.settimeout(_OPEN_WITHIN)
+        self.channel.exec_command(text)
+        self.channel.settimeout(_LOOK)
+
+    def release(self) -> None:
+        if not self._released:
+            self._released = True
+            self._release()
+
+
+class SshChannel:
+    """See `link.Channel`."""
+
+    def __init__(self, session: _Session, lost: Callable[[], LinkLost]) -> None:
+        self._session = session
+        self._channel = session.channel
+        self._lost = lost
+        self._said = bytearray()
+        self._guard = threading.Lock()
+        self._ended = self._closed = False
+
+    def read(self, size: int) -> bytes:
+        while True:
+            try:
+                data: bytes = self._channel.recv(size)
+            except TimeoutError:
+                self._listen()
+                continue
+            if not data and not self._channel.eof_received and not self._closed:
+                raise self._lost()
+            if not data or self._channel.recv_stderr_ready():
+                self._listen()
+            return data
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self._channel.send(view) :]
+            except TimeoutError:
+                self._listen()
+            except OSError as error:
+                if not self._session.transport.is_active():
+                    raise self._lost() from error
+                raise BrokenPipeError(32, "the process reads no more") from error
+
+    def end_input(self) -> None:
+        with self._guard:
+            if self._ended:
+                return
+            self._ended = True
+        with contextlib.suppress(*_BROKEN):
+            self._channel.shutdown_write()
+
+    def wait(self) -> int:
+        while not self._channel.status_event.wait(_LOOK):
+            self._listen()
+        self._listen()
+        code = int(self._channel.exit_status)
+        if code == -1:  # a signal ended it, or the connection has just broken: its thread is then about to end
+            self._session.transport.join(_ENDING)
+            if not self._session.transport.is_active():
+                raise self._lost()
+        return _UNSAID if code == -1 else code
+
+    def said(self) -> bytes:
+        self._listen()
+        return bytes(self._said)
+
+    def close(self) -> None:
+        with self._guard:
+            if self._closed:
+                return
+            self._closed = True
+        with contextlib.suppress(*_BROKEN):
+            if not self._channel.status_event.is_set():
+                self._terminate()
+            self._channel.close()
+        self._session.release()
+
+    def _terminate(self) -> None:
+        """SIGTERM to the process and its children; paramiko has no call for it. sshd does so since OpenSSH 7.9."""
+        message = paramiko.Message()
+        message.add_byte(paramiko.common.cMSG_CHANNEL_REQUEST)
+        message.add_int(self._channel.remote_chanid)
+        message.add_string("signal")
+        message.add_boolean(False)
+        message.add_string("TERM")
+        self._session.transport._send_user_message(message)
+
+    def _listen(self) -> None:
+        """Take what is on its standard error, which shares a window with its output: unread, it would stop both."""
+        with self._guard:
+            while self._channel.recv_stderr_ready():
+                self._said += self._channel.recv_stderr(1 << 16)
+                del self._said[:-KEPT_ERRORS]
