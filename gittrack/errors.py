@@ -4,6 +4,8 @@ One handler, at the top of the command line, turns these into text. Codes lie ab
 the exit code of a tracked command; `docs/errors.md` lists them.
 """
 
+from __future__ import annotations
+
 
 class GittrackError(Exception):
     """Base of the tree. `message` says what happened to what; `hint` says what to do next."""

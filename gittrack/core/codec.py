@@ -4,6 +4,8 @@ The forms of docs/format.md §6. Plain JSON cannot say NaN, infinity or bytes; a
 says them, and an object that happens to own such a key is written as a list of pairs.
 """
 
+from __future__ import annotations
+
 import base64
 import json
 import math

@@ -4,6 +4,8 @@ Bytes in, bytes out, a piece at a time. Colours and other escape sequences stay;
 (the line starts anew) and "cursor up" (bars that stand below each other, live tables).
 """
 
+from __future__ import annotations
+
 import re
 
 LONGEST_LINE = 64 * 1024  # a longer line is let through in parts, so that memory stays flat without a line end
@@ -66,7 +68,7 @@ class Collapser:
         if text:
             self._rows[self._at] = _open_row(_ERASE.sub(b"", self._rows[self._at] + text))
 
-    def _move(self, move: "re.Match[bytes]", out: list[bytes]) -> None:
+    def _move(self, move: re.Match[bytes], out: list[bytes]) -> None:
         kind = move[2]
         count = int(move[1] or 1) if kind else 1
         if kind in (b"A", b"F"):

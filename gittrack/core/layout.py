@@ -1,5 +1,7 @@
 """Where things stand: ref names, paths in a record tree, the format number. docs/format.md §2 and §3 in code."""
 
+from __future__ import annotations
+
 import re
 
 from gittrack import errors

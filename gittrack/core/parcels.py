@@ -4,6 +4,8 @@ docs/format.md §3 and §4 in code. Paths come from training scripts and from ot
 below a directory is no file of a run, and what git would refuse in a tree stays out of it.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple

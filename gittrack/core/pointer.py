@@ -3,6 +3,8 @@
 Version 1 of its specification, in the one form that git-lfs itself writes, so that equal files have equal pointers.
 """
 
+from __future__ import annotations
+
 import re
 from typing import NamedTuple
 

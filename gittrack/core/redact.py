@@ -4,6 +4,8 @@ Three sources: rules (patterns of a well-kept scanner, see `config.secret_rules`
 `db.password=X`), and values that the environment holds under such a name, wherever they turn up.
 """
 
+from __future__ import annotations
+
 import builtins
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -46,7 +48,7 @@ class Redactor:
         self._allowed = frozenset(_encoded(text)[0] for text in self.allow)
         self._literals = [_encoded(value)[0] for value in self.values if value]
 
-    def knowing(self, values: Iterable[str]) -> "Redactor":
+    def knowing(self, values: Iterable[str]) -> Redactor:
         """The same, which also takes these exact texts out."""
         return Redactor(self.rules, (*self.values, *values), self.allow)
 
@@ -55,7 +57,7 @@ class Redactor:
         return {"rules": [list(rule) for rule in self.rules], "values": list(self.values), "allow": list(self.allow)}
 
     @staticmethod
-    def from_json(value: Mapping[str, Any]) -> "Redactor":
+    def from_json(value: Mapping[str, Any]) -> Redactor:
         return Redactor([rule_of(fields) for fields in value["rules"]], value["values"], value["allow"])
 
     def bytes(self, data: builtins.bytes) -> builtins.bytes:
@@ -148,7 +150,7 @@ def url(text: str) -> str:
     return re.sub(_LOGIN, _without_login, text) if "://" in text and "@" in text else text
 
 
-def _without_login(match: "re.Match[str]") -> str:
+def _without_login(match: re.Match[str]) -> str:
     scheme, login = match[1], match[2]
     return scheme if ":" in login or scheme.lower() in ("http://", "https://") else match[0]
 
@@ -158,7 +160,7 @@ def _without_options(text: str) -> str:
     return re.sub(_SETTING, _without_value, text) if " " in text else text
 
 
-def _without_value(match: "re.Match[str]") -> str:
+def _without_value(match: re.Match[str]) -> str:
     name, value = match[1], match[2]
     return name + (REDACTED if is_secret_name(name.strip("= ")) else _without_options(value))
 

@@ -6,6 +6,8 @@ the pattern by `config.secret_prefilter`, once), and only lines, or only places,
 because the scanner that the rules come from works by lines too.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -148,7 +150,7 @@ class _Ready:
                         yield self._span(match, offset)
                 at = searched.find(anchor, at + 1)
 
-    def _span(self, match: "re.Match[bytes]", offset: int) -> Span:
+    def _span(self, match: re.Match[bytes], offset: int) -> Span:
         start, end = match.span(self.rule.group)
         text = match[self.rule.group]
         return (

@@ -5,6 +5,8 @@ or have been edited by hand: a wrong type must cost that one run its row and no 
 name of an object must be one. Only what is read is checked; fields of a later version pass.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -5,6 +5,8 @@ come. What is beyond goes round raw in the tail (`gittrack.runs.tail`), of which
 at: a script that prints a gigabyte must not wait for regular expressions.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable
 

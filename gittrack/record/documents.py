@@ -1,5 +1,7 @@
 """YAML, behind a door of its own: only a project that declares such a file pays for the library."""
 
+from __future__ import annotations
+
 import re
 from typing import Any
 

@@ -1,5 +1,7 @@
 """`--param lr=0.1`: what was typed, as the value it looks like."""
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Iterable

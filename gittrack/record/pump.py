@@ -4,6 +4,8 @@ The front process pumps. When it is killed the keeper goes on where it stood: bo
 that is in a pipe is lost, and the command notices nothing.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os

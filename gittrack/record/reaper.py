@@ -3,6 +3,8 @@
 Linux only; elsewhere a command whose keeper was killed is seen to end, but not how.
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 import sys

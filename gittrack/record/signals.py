@@ -6,6 +6,8 @@ its checkpoint. Linux tells who sent a signal; elsewhere an interrupt that comes
 taken to be the terminal's.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import resource

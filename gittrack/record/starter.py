@@ -5,6 +5,8 @@ the one file, never at the same time, and its lock is held until both are gone: 
 dead between the end of one and the take-over by the other.
 """
 
+from __future__ import annotations
+
 import os
 import time
 from collections.abc import Mapping

@@ -1,5 +1,7 @@
 """What the journal says of parcels that are kept: the lines of docs/format.md §4, made and found again."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 from typing import Any

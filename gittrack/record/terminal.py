@@ -7,17 +7,21 @@ there is no terminal mode that a killed tracker could leave behind. (A pseudo-te
 need raw mode, would swallow what is typed ahead for the shell, and would break when we are killed.)
 """
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import os
 import stat
+import sys
 import termios
 from typing import NamedTuple
 
 PIPE_BYTES = 1024 * 1024
 OUT, ERR = 1, 2
 
-_SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux, and only in Python 3.10 and later
+# Linux's, for which Python has a name from 3.10 on.
+_SET_PIPE_SIZE: int | None = getattr(fcntl, "F_SETPIPE_SZ", 1031 if sys.platform == "linux" else None)
 _OPOST = 1  # the place of c_oflag in termios attributes
 
 

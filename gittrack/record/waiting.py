@@ -1,11 +1,13 @@
 """How far the files of a run are kept: said by its storer in one small file, read by whoever waits for it."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 from gittrack.core import parcels
 from gittrack.runs import live
@@ -33,7 +35,7 @@ class Drain(NamedTuple):
     uploading: bool = False  # all is kept here, and goes to a store now
 
 
-Show = Callable[[Drain | None], None]  # None: it is over
+Show = Callable[[Optional[Drain]], None]  # None: it is over
 
 
 class Publisher:

@@ -5,13 +5,15 @@ is over. Until then the newest bytes go round in `console.tail` as they came; `c
 the end of the run or, when everybody was killed, before the final cut of whoever folds it.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable
 
-from gittrack.config import secret_rules
 from gittrack.core import events
 from gittrack.core.console import collapse
 from gittrack.core.redact import Redactor
+from gittrack.lazy import lazy
 
 NAME = "console.tail"
 KEPT = 8 * 1024 * 1024
@@ -74,7 +76,7 @@ def close(directory: str, redact: Redact = lambda data: data) -> None:
 def close_left(directory: str, cache: str) -> None:
     """`close` for whoever folds a run that nobody can finish any more. `cache` is where the secret rules are kept."""
     if exists(directory):
-        close(directory, Redactor(secret_rules.load(cache)).stream())
+        close(directory, Redactor(lazy("gittrack.config.secret_rules").load(cache)).stream())
 
 
 def _append(path: str, text: bytes) -> None:

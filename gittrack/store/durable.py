@@ -5,6 +5,8 @@ Measured on ext4, 200 files of 1.3 MB: fsync of each 140–150 ms, by four threa
 one, which does not wait for what other programs write to the same disk; many by syncfs.
 """
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
 import os
