@@ -1,5 +1,7 @@
 """The tracked command: found as a shell finds it, started as the user would, told which run it belongs to."""
 
+from __future__ import annotations
+
 import errno
 import os
 import shlex
@@ -41,28 +43,38 @@ def find(name: str, environ: Mapping[str, str]) -> str:
     raise CannotStart(f"{name}: command not found", hint, NOT_FOUND)
 
 
-def start(file: str, argv: Sequence[str], out: int, err: int, environ: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    """Start the command. Descriptors, working directory, terminal and process group are the user's. Raises OSError."""
+def start(
+    file: str, argv: Sequence[str], out: int, err: int, environ: Mapping[str, str], session: bool = False
+) -> subprocess.Popen[bytes]:
+    """Start the command. Descriptors, working directory, terminal and process group are the user's, but for a `session`
+    of its own. Raises OSError."""
     try:
-        return _start(file, argv, out, err, environ)
+        return _start(file, argv, out, err, environ, session)
     except OSError as error:
         if error.errno != errno.ENOEXEC:
             raise
-        return _start("/bin/sh", ["/bin/sh", file, *argv[1:]], out, err, environ)  # a script without #!, as shells do
+        script = ["/bin/sh", file, *argv[1:]]
+        return _start("/bin/sh", script, out, err, environ, session)  # a script without #!, as shells do
 
 
 def environment(
-    environ: Mapping[str, str], run_id: str, directory: str, autolog: bool, artifacts: str = ""
+    environ: Mapping[str, str],
+    run_id: str,
+    directory: str,
+    autolog: bool,
+    artifacts: str = "",
+    recorder: str = BOOTSTRAP,
 ) -> dict[str, str]:
-    """The user's environment plus what makes a process of the command join the run."""
+    """The user's environment plus what makes a process of the command join the run. `recorder`: where the recorder is,
+    as an entry of PYTHONPATH."""
     child = {**environ, opening.RUN_ID: run_id, opening.RUN_DIR: directory}
     if artifacts not in ("", "1"):
         child[opening.ARTIFACTS] = artifacts
     elif artifacts:
         child.pop(opening.ARTIFACTS, None)  # keeping all is what a process does that is told nothing
-    paths = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path != BOOTSTRAP]
+    paths = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path != recorder]
     if autolog:
-        child["PYTHONPATH"] = os.pathsep.join([BOOTSTRAP, *paths] if any(paths) else [BOOTSTRAP])
+        child["PYTHONPATH"] = os.pathsep.join([recorder, *paths] if any(paths) else [recorder])
     else:
         child["GITTRACK_AUTOLOG"] = "0"
         child["PYTHONPATH"] = os.pathsep.join(paths)  # a run around this one may have put it there
@@ -98,8 +110,18 @@ def text_of(argv: Sequence[str]) -> str:
     return shlex.join(argv)
 
 
-def _start(file: str, argv: Sequence[str], out: int, err: int, environ: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(list(argv), executable=file, stdout=out, stderr=err, env=dict(environ), close_fds=False)
+def _start(
+    file: str, argv: Sequence[str], out: int, err: int, environ: Mapping[str, str], session: bool
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        list(argv),
+        executable=file,
+        stdout=out,
+        stderr=err,
+        env=dict(environ),
+        close_fds=False,
+        start_new_session=session,
+    )
 
 
 def _path(environ: Mapping[str, str]) -> list[str]:

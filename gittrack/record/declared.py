@@ -4,12 +4,14 @@ A file counts from when it differs from what stood there before the run. Nothing
 file that is missing, stale or broken becomes one warning in the record.
 """
 
+from __future__ import annotations
+
 import io
 import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 from gittrack.lazy import lazy
 from gittrack.record import parameters
@@ -18,7 +20,7 @@ LARGEST = 64 * 1024 * 1024
 STEP_COLUMNS = ("step", "global_step", "iteration", "iter", "epoch", "batch", "round")
 MESSAGES = 20
 
-Points = list[tuple[int | None, dict[str, float]]]
+Points = list[tuple[Optional[int], dict[str, float]]]
 _Stamp = tuple[int, int, int]
 
 
@@ -116,6 +118,9 @@ class Watch:
             with open(path, encoding="utf-8-sig") as file:
                 return _parse(path, file.read())
         except FileNotFoundError:
+            return None
+        except ImportError as error:  # where nothing is installed but Python
+            self._say(f"{self._name(path)} was not read: this Python has no {error.name}")
             return None
         except (OSError, ValueError, RecursionError) as error:
             self._say(f"{self._name(path)} could not be read: {str(error)[:200]}")

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 from gittrack import errors
 from gittrack.git.discover import Paths
-from gittrack.record import storer, waiting
-from gittrack.record.storing import Storing
+from gittrack.record import storer, storing, waiting
 from gittrack.recorder import files
 from gittrack.runs import live
 
@@ -29,7 +28,7 @@ class Finishing:
     def keep(self, directory: str) -> None:
         """For `folding.fold_dead`: keep all that the run in `directory` has left."""
         try:
-            found = Storing.open(self._paths, directory, self._environ)
+            found = storing.opened(self._paths, directory, self._environ)
         except OSError as error:
             self._failed(directory, error)
             return

@@ -4,6 +4,8 @@ to the content store. What must be said about them in the journal is returned, n
 Whatever of this is done twice is done for nothing and hurts nobody: both places know their files by content.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import fnmatch
@@ -11,16 +13,38 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from gittrack.core import parcels
 from gittrack.runs import live
 from gittrack.store import durable
-from gittrack.store.content import Content
 
 MOST_FILES, MOST_BYTES = 1000, 32_000_000  # of one parcel in git: its record stays quick to read
 
 Progress = Callable[[int], None]
+
+
+class Stored(Protocol):
+    """What a store says of a file that it has taken in."""
+
+    @property
+    def sha256(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+
+class Content(Protocol):
+    """Where large files go."""
+
+    def put_file(self, path: str, progress: Progress, durable: bool) -> Stored:
+        """Take in a file. Raises GittrackError, OSError."""
+
+    def put_bytes(self, data: bytes, durable: bool) -> Stored:
+        """The same for what is in memory."""
+
+    def flush(self) -> None:
+        """What was taken in without `durable` is on the disk when this returns."""
 
 
 class Policy(NamedTuple):
@@ -105,7 +129,7 @@ class Keeping:
         stored = self._content.put_file(found.path, self._progress, durable=False)
         return Kept(parcels.STORE, _mode(found.mode), found.name, stored.sha256, stored.size)
 
-    def _keep_data(self, found: Found, data: bytes, mode: str, fits: bool, blobs: "_Blobs") -> Kept:
+    def _keep_data(self, found: Found, data: bytes, mode: str, fits: bool, blobs: _Blobs) -> Kept:
         if fits and parcels.fits_git(found.name):
             sha256, where = blobs.add(data), parcels.GIT
         else:

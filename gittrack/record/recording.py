@@ -20,7 +20,7 @@ from gittrack.record.job import Final, Job
 from gittrack.record.signals import name_of
 from gittrack.record.starter import NAME, Starter
 from gittrack.record.storer import Storer, later
-from gittrack.record.system_metrics import Sampler
+from gittrack.record.system_metrics import Read, Sampler
 from gittrack.recorder import files
 from gittrack.runs import folding, live, tail
 
@@ -69,7 +69,7 @@ class Recording:
         """The command runs: say where."""
         self._guard(self._describe)
         if self.job.system_metrics:
-            self._sampler = Sampler(pid)
+            self._sampler = Sampler(lambda: usage_of(pid))
 
     def look(self) -> float:
         """Do what is due; seconds until something is due again."""
@@ -238,6 +238,15 @@ class Recording:
             list(status["warnings"]),
             summary.get("artifacts"),
         )
+
+
+def usage_of(pid: int) -> Read:
+    """What takes samples of this machine and of a process with its descendants."""
+    machine: Read = lazy("gittrack.record.usage").Usage(pid).sample
+    if not environment.has_nvidia():
+        return machine
+    gpus: Read = lazy("gittrack.record.nvidia").sample
+    return lambda: {**machine(), **gpus()}
 
 
 def _size(directory: str, name: str) -> int:

@@ -1,108 +1,23 @@
-"""The storer as seen by who needs one: started when files wait to be kept, told when no more will come.
+"""Storers of this clone: a process each, with this gittrack.
 
 Nothing of stores is imported here: this is also used in the training's process.
 """
 
-import contextlib
-import os
 import subprocess
-import threading
-import time
 from collections.abc import Callable, Mapping
-from typing import IO
 
 from gittrack.git.discover import Paths
-from gittrack.record import processes, waiting
-from gittrack.recorder import files
-from gittrack.runs import live
+from gittrack.record import processes
+from gittrack.record.storer_watched import FIRST_PAUSE, LONGEST_PAUSE, Watched, is_at_work
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a storer that failed is followed by another one
+__all__ = ["FIRST_PAUSE", "LONGEST_PAUSE", "Storer", "is_at_work", "later", "start"]
 
 
-class Storer:
-    """The storer of one run, from the process that would close the run. It ends by itself when this process does."""
+class Storer(Watched):
+    """The storer of a run of this clone."""
 
     def __init__(self, paths: Paths, directory: str, environ: Mapping[str, str] | None = None) -> None:
-        self.failed = False  # whether the last one could not do its work
-        self._paths = paths
-        self._directory = directory
-        self._environ = environ
-        self._process: subprocess.Popen[bytes] | None = None
-        self._told = False
-        self._pause = FIRST_PAUSE
-        self._next = 0.0
-        self._lock = threading.Lock()
-        self._pid = os.getpid()
-
-    def look(self) -> None:
-        """Start one when files wait that nobody sees to. Costs a look into a folder that mostly is not there."""
-        with self._lock:
-            if self._is_running() or time.monotonic() < self._next or self._pid != os.getpid():
-                return
-            if live.parcels(self._directory) and not is_at_work(self._directory):
-                self._told = False
-                self._process = start(self._paths, self._directory, subprocess.PIPE, self._environ)
-
-    def try_again(self) -> None:
-        """Whatever kept the last one from its work, the next look starts another."""
-        with self._lock:
-            self.failed, self._next, self._pause = False, 0.0, FIRST_PAUSE
-
-    def dismiss(self) -> None:
-        """Tell it that nothing more comes: it ends when it has kept what is there."""
-        with self._lock:
-            if self._process is not None and self._process.stdin is not None:
-                self._told = self._told or _say(self._process.stdin)
-
-    def is_leaving(self) -> bool:
-        """Whether one runs that was told to end."""
-        return self._told and self.is_running()
-
-    def is_running(self) -> bool:
-        with self._lock:
-            return self._is_running()
-
-    def wait(self, seconds: float) -> None:
-        """Until it has ended, or for so long."""
-        process = self._process
-        if process is None:
-            time.sleep(seconds)
-            return
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-
-    def let_go(self) -> None:
-        """Wait no more: it goes on alone, and closes the run when it is done."""
-        with self._lock:
-            process, self._process = self._process, None
-            if process is not None and process.stdin is not None:
-                with contextlib.suppress(OSError):
-                    process.stdin.close()
-                process.returncode = process.poll() or 0  # or the interpreter complains that it still runs
-
-    def error(self) -> str:
-        """Why the last one failed."""
-        found = waiting.look(self._directory)
-        return (found and found.error) or "the process that keeps them ended before it was done"
-
-    def _is_running(self) -> bool:
-        process = self._process
-        if process is None or self._pid != os.getpid():
-            return False
-        code = process.poll()
-        if code is None:
-            return True
-        if process.stdin is not None:
-            with contextlib.suppress(OSError):
-                process.stdin.close()
-        self._process = None
-        self.failed = code > 0
-        if code:
-            self._next = time.monotonic() + self._pause * (code > 0)  # one that was killed is replaced at once
-            self._pause = min(2 * self._pause, LONGEST_PAUSE)
-        else:
-            self._pause = FIRST_PAUSE
-        return False
+        super().__init__(directory, lambda stdin: start(paths, directory, stdin, environ))
 
 
 def start(
@@ -125,16 +40,3 @@ def later(paths: Paths) -> Callable[[str], None]:
                 process.returncode = 0  # not waited for
 
     return keep
-
-
-def is_at_work(directory: str) -> bool:
-    """Whether a storer of this run lives."""
-    return files.is_locked(waiting.in_parcels(directory, waiting.LOCK))
-
-
-def _say(stdin: "IO[bytes]") -> bool:
-    with contextlib.suppress(OSError, ValueError):  # it has ended
-        stdin.write(b".")
-        stdin.flush()
-        return True
-    return False
