@@ -4,6 +4,8 @@ Only the process that holds the run's lock cuts. What is read here is the growth
 A checkpoint with files is cut when they are kept, so that its commit has them; those behind it in its journal wait too.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 from collections import deque
@@ -12,6 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from gittrack.core import events, parcels
 from gittrack.runs import live
+from gittrack.store import durable as disk
 
 EVENT = b'{"e":"'
 LOOKED_FOR = (b'checkpoint"', b'kept"', b'parcel"')
@@ -34,8 +37,11 @@ class Waiting(NamedTuple):
 class Cutter:
     """Watches one live folder; knows the cuts that were made and how far each file was looked through."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, durable: bool = False) -> None:
+        """`durable`: what a cut covers is on the disk before the cut, so that every copy of this folder that is ever
+        made says the same, a power cut between two of them or not. Who commits what he cuts has that from git."""
         self.directory = directory
+        self._durable = durable
         self.cuts = live.read_cuts(directory)
         self._scanned: dict[str, int] = dict(self.cuts[-1].files) if self.cuts else {}
         self._waiting: dict[str, deque[Waiting]] = {}
@@ -135,6 +141,9 @@ class Cutter:
             last = events.Cut(len(self.cuts) + len(cuts), files, reason, status, max(w, last.w) if last else w)
             cuts.append(last)
         if cuts:
+            if self._durable:
+                names = sorted({name for moved, _ in moves for name in moved})
+                disk.sync([os.path.join(self.directory, name) for name in (*names, "")], self.directory)
             self._write(b"".join(map(events.cut_line, cuts)))
             self.cuts += cuts
 
