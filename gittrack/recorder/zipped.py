@@ -10,7 +10,7 @@ import zipfile
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _PACKAGE = os.path.dirname(_HERE)
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def build(path: str) -> str:
@@ -19,7 +19,7 @@ def build(path: str) -> str:
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, source in members():
             with open(source, "rb") as file:
-                info = zipfile.ZipInfo(name, _EPOCH)
+                info = zipfile.ZipInfo(name, EPOCH)
                 info.compress_type = zipfile.ZIP_DEFLATED
                 info.external_attr = 0o644 << 16
                 archive.writestr(info, file.read())

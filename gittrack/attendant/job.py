@@ -1,0 +1,139 @@
+"""What the attendant is to do: job.json and env, read and checked. They are our own, written by who sent the job."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from gittrack import errors
+from gittrack.core import codec, events
+from gittrack.core.redact import Redactor, secret_values
+
+FORMAT = 1
+FILE, ENV, RUN, WORK, HOME, STOP = "job.json", "env", "run", "work", "home", "stop"
+FIELDS = ("run", "goals", "default", "store")  # of the start event, in this order
+
+
+class Job(NamedTuple):
+    """job.json."""
+
+    id: str
+    argv: list[str]
+    cwd: str
+    start: dict[str, Any]
+    params: dict[str, Any]
+    warnings: list[str]
+    redactor: dict[str, Any]
+    autolog: bool
+    artifacts: str
+    system_metrics: bool
+    params_files: list[str]
+    metric_files: list[str]
+    large: int
+    stored: list[str]
+    environment: dict[str, Any]
+    variables: list[str]
+
+
+class Place(NamedTuple):
+    """Where the job is."""
+
+    folder: str
+    work: str
+    recorder: str  # the zip, or the folder of the recorder's bootstrap: an entry for PYTHONPATH
+
+    @property
+    def run(self) -> str:
+        return os.path.join(self.folder, RUN)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody said that the command shall end."""
+        return os.path.exists(os.path.join(self.run, STOP))
+
+
+def read(folder: str) -> Job:
+    """job.json of a job. Raises UsageError, NewerFormat, OSError."""
+    path = os.path.join(folder, FILE)
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        found = codec.loads(data)
+        if found["format"] > FORMAT:
+            raise errors.NewerFormat(f"{path} has format {found['format']}", "send the job again with one gittrack")
+        start = {name: found["start"][name] for name in FIELDS if name in found["start"]}
+        if not found["argv"] or not events.is_sound({"e": "start", **start}):
+            raise ValueError("it names no command, or its start event is none")
+        return Job(
+            str(found["id"]),
+            [_text(word) for word in found["argv"]],
+            _below(found.get("cwd") or "."),
+            start,
+            found.get("params") or {},
+            found.get("warnings") or [],
+            found.get("redactor") or {"rules": [], "values": [], "allow": []},
+            bool(found.get("autolog", True)),
+            str(found.get("artifacts", "1")),
+            bool(found.get("system_metrics", True)),
+            found.get("params_files") or [],
+            found.get("metric_files") or [],
+            int(found.get("large", 0)),
+            found.get("stored") or [],
+            found.get("environment") or {},
+            found.get("variables") or [],
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise errors.UsageError(f"{path} is no job: {error}", "send the job again") from error
+
+
+def variables(folder: str) -> dict[str, str]:
+    """What `env` says; nothing where there is none. Raises OSError."""
+    try:
+        with open(os.path.join(folder, ENV), "rb") as file:
+            data = file.read()
+    except FileNotFoundError:
+        return {}
+    pairs = [entry.partition(b"=") for entry in data.split(b"\0")]
+    return {os.fsdecode(name): os.fsdecode(value) for name, equals, value in pairs if equals and name}
+
+
+def environ(given: Mapping[str, str], place: Place) -> dict[str, str]:
+    """The command's environment: the image's, then what the job says, and a home for a user whom the image does not
+    know: libraries put their caches there, and ask for the user's name."""
+    child = {**given, **variables(place.folder)}
+    if not _has_account():
+        if child.get("HOME", "/") in ("", "/"):
+            child["HOME"] = os.path.join(place.folder, HOME)
+        for name in ("USER", "LOGNAME"):
+            child.setdefault(name, str(os.getuid()))
+    return child
+
+
+def redactor(job: Job, environ: Mapping[str, str]) -> Redactor:
+    """Takes out what the sender knows, and what the command's environment has under the names of secrets."""
+    return Redactor.from_json(job.redactor).knowing(secret_values(environ))
+
+
+def _has_account() -> bool:
+    try:
+        return bool(pwd.getpwuid(os.getuid()))
+    except KeyError:
+        return False
+
+
+def _text(word: Any) -> str:
+    """An argument that is not UTF-8 comes as bytes."""
+    if isinstance(word, bytes):
+        return os.fsdecode(word)
+    if not isinstance(word, str) or "\0" in word:
+        raise ValueError("an argument is no text")
+    return word
+
+
+def _below(path: Any) -> str:
+    found = os.path.normpath(_text(path))
+    if os.path.isabs(found) or found.split(os.sep)[0] == os.pardir:
+        raise ValueError("its directory is not in the work tree")
+    return found

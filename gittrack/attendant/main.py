@@ -1,0 +1,128 @@
+"""The attendant's own command line: run the job (no argument), `close` it, or `store` its files.
+
+    python3 attendant.zip
+    python3 attendant.zip close [--status STATUS] [--reason TEXT] [--code N] [--at SECONDS] [JOB]
+
+JOB is the job's folder; GITTRACK_JOB, or the container's usual place, where it is not given.
+"""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+from collections.abc import Sequence
+
+from gittrack import errors
+from gittrack.attendant import entry
+from gittrack.attendant import job as jobs
+from gittrack.attendant.closing_job import close
+from gittrack.attendant.job import Place
+from gittrack.attendant.running import run
+from gittrack.attendant.storing import serve_until_told
+from gittrack.record import reaper, terminal
+from gittrack.record.command import BOOTSTRAP
+from gittrack.record.starter import NAME
+from gittrack.runs import closing
+
+BUSY = 75  # another process has the job: try again later
+AGAIN = 76  # the job was executed already, and is not executed again
+_OPTIONS = ("status", "reason", "code", "at")
+_STATES = ("crashed", "killed", "failed")
+
+
+def main() -> None:
+    """Does not return."""
+    terminal.ensure_standard_streams()
+    try:
+        code = _main(sys.argv[1:])
+    except errors.GittrackError as error:
+        code = _say(f"{error.message}: {error.hint}", error.exit_code)
+    except OSError as error:
+        code = _say(f"{error.filename or 'the job'}: {error.strerror or error}", errors.CannotWrite.exit_code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # whatever a thread of ours may still wait for
+
+
+def _main(argv: Sequence[str]) -> int:
+    verb, *rest = argv or ["run"]
+    if verb == "run":
+        return _run(_place(rest))
+    if verb == "close":
+        return _close(rest)
+    if verb == "store":
+        place = _place(rest)
+        return 0 if serve_until_told(jobs.read(place.folder), place) else 1
+    raise errors.UsageError(f"{verb} is nothing that the attendant does", "run, close")
+
+
+def _run(place: Place) -> int:
+    job = jobs.read(place.folder)
+    lock = _lock(place)
+    if lock is None:
+        return _say("another process executes or closes this job", BUSY)
+    if os.path.exists(os.path.join(place.run, NAME)):
+        if not close(job, place, "crashed", "its container was started again"):
+            return _say("processes of this job are still there", BUSY)
+        return _say("this job was executed already; it is not executed again", AGAIN)
+    if os.getpid() != 1:
+        reaper.adopt_orphans()
+    if any(path.lower().endswith((".yaml", ".yml")) for path in (*job.params_files, *job.metric_files)):
+        site.main()  # perhaps there is a library for them
+    return run(job, place, os.environ)
+
+
+def _close(rest: Sequence[str]) -> int:
+    given, folders = _parsed(rest)
+    place = _place(folders)
+    job = jobs.read(place.folder)
+    lock = _lock(place)
+    if lock is None:
+        return _say("another process executes or closes this job", BUSY)
+    status = given.get("status", "crashed")
+    if status not in _STATES:
+        raise errors.UsageError(f"--status {status} is none", f"one of {', '.join(_STATES)}")
+    code = int(given["code"]) if "code" in given else None
+    at = float(given["at"]) if "at" in given else None
+    if not close(job, place, status, given.get("reason"), code, at):
+        return _say("processes of this job are still there", BUSY)
+    return 0
+
+
+def _lock(place: Place) -> int | None:
+    os.makedirs(place.run, exist_ok=True)
+    return closing.take_lock(place.run)
+
+
+def _place(given: Sequence[str]) -> Place:
+    recorder = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    if os.path.isdir(recorder):  # not in the zip: a checkout, or an installed package
+        recorder = BOOTSTRAP
+    folder = given[0] if given else os.environ.get("GITTRACK_JOB", "")
+    if folder:
+        folder = os.path.abspath(folder)
+        return Place(folder, os.path.join(folder, jobs.WORK), recorder)
+    return Place(entry.JOB, entry.WORK, recorder)
+
+
+def _parsed(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Options, and what else there is. (argparse would cost more than all the rest.)"""
+    given: dict[str, str] = {}
+    others: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            others.append(word)
+            continue
+        name, equals, value = word[2:].partition("=")
+        if name not in _OPTIONS or not (equals or rest):
+            raise errors.UsageError(f"{word} is no option of close", "--status, --reason, --code, --at")
+        given[name] = value if equals else rest.pop(0)
+    return given, others
+
+
+def _say(text: str, code: int) -> int:
+    sys.stderr.write(f"gittrack: {text}\n")
+    return code

@@ -1,0 +1,231 @@
+"""The recording side of a job: its events, its cuts, its files. In a thread of its own, because flushing may take long
+on a busy disk, and the command's output and signals must not wait for it.
+
+It ends with the final cut, or when that cannot be made for long: then the job is closed later.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gittrack import errors
+from gittrack.attendant import nvidia_smi, usage
+from gittrack.attendant.ending import Ended
+from gittrack.attendant.job import Job, Place
+from gittrack.core.redact import Redactor
+from gittrack.record import declared, machine
+from gittrack.record.starter import NAME, Starter
+from gittrack.record.storer_watched import Begin, Watched
+from gittrack.record.system_metrics import Read, Sampler
+from gittrack.recorder import files
+from gittrack.runs import closing, live, tail
+from gittrack.runs.cutting import Cutter
+
+FIRST_LOOK = 0.15  # seconds
+LOOK_EVERY = 1.0
+FILES_EVERY = 10.0
+SOON = 0.02
+LATECOMERS = 2.0  # seconds in which a background process of a command that has ended may still join the run
+LONGEST_PAUSE = 300.0
+
+
+class Recording:
+    """One job being recorded. What fails is tried again, and said in `error`."""
+
+    def __init__(
+        self,
+        job: Job,
+        place: Place,
+        starter: Starter,
+        redactor: Redactor,
+        begin_storer: Begin,
+        environ: Mapping[str, str],
+    ) -> None:
+        self.error: str | None = None
+        self.closed = False  # whether the final cut is made
+        self.has_console = False  # set by who drains the output: all of it is recorded
+        self._job = job
+        self._directory = place.run
+        self._starter = starter
+        self._redactor = redactor
+        self._environ = environ
+        self._cutter = Cutter(place.run, durable=True)
+        self._storer = Watched(place.run, begin_storer)
+        self._declared = declared.Watch(place.work, job.metric_files, job.params_files)
+        self._sampler = Sampler(_reader) if job.system_metrics else None
+        self._next_look = time.monotonic() + FIRST_LOOK
+        self._next_files = time.monotonic() + FILES_EVERY
+        self._end: Ended | None = None
+        self._wake = threading.Event()
+        self._over = threading.Event()
+        self._sizes: dict[str, int] = {}
+        self._thread: threading.Thread | None = None
+
+    def begin(self, done: Callable[[], None]) -> None:
+        """The command runs: record it until it has ended. `done` is called, in another thread, when that is over."""
+        self._thread = threading.Thread(target=self._run, args=(done,), name="gittrack-recording", daemon=True)
+        self._thread.start()
+
+    def ended(self, end: Ended) -> None:
+        """The command has ended."""
+        self._end = end
+        self.poke()
+
+    def poke(self) -> None:
+        """Something that is waited for has happened."""
+        self._wake.set()
+
+    def wait(self) -> None:
+        """Until it is over."""
+        if self._thread is not None:
+            self._thread.join()
+
+    @property
+    def is_over(self) -> bool:
+        return self._over.is_set()
+
+    def warn(self, text: str) -> None:
+        """Put a warning into the record."""
+        self._guard(lambda: self._starter.event("warning", {"text": text}))
+
+    def finish(self) -> None:
+        """Make the final cut, here and now, of a command that could not be started."""
+        assert self._end is not None
+        self.has_console = True
+        self._settle(self._end)
+        self._guard(self._close)
+
+    def _run(self, done: Callable[[], None]) -> None:
+        try:
+            self._guard(self._describe)
+            while self._end is None:
+                self._wake.wait(self._look())
+                self._wake.clear()
+            self._finish(self._end)
+        finally:
+            self._over.set()
+            done()
+
+    def _look(self) -> float:
+        """Do what is due; seconds until something is due again."""
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._guard(self._cut)
+            self._guard(self._storer.look)
+            self._next_look = time.monotonic() + LOOK_EVERY
+        if now >= self._next_files:
+            self._guard(self._read_declared)
+            self._next_files = time.monotonic() + FILES_EVERY
+        if self._sampler is not None and now >= self._sampler.due:
+            self._guard(self._sample)
+        due = min(self._next_look, self._next_files, *([self._sampler.due] if self._sampler else []))
+        return max(0.0, due - time.monotonic())
+
+    def _finish(self, end: Ended) -> None:
+        """Keep what the command has left, wait for its other processes, and make the final cut."""
+        self._sampler = None
+        self._guard(self._read_declared)
+        self._guard(self._miss_declared)
+        self._storer.try_again()
+        settled, pause = time.monotonic() + LATECOMERS, SOON
+        while not self.closed:
+            if self.has_console or time.monotonic() > settled:
+                self._settle(end)
+            self.error = None
+            if self.has_console:
+                self._guard(self._close)
+            if self.closed or not os.path.isdir(self._directory):
+                return
+            self._look()
+            if self.error:
+                pause = max(2 * pause, LOOK_EVERY)
+                if pause > LONGEST_PAUSE:  # no room: who closes the job later finds it
+                    return
+            self._wake.wait(pause)
+            self._wake.clear()
+
+    def _settle(self, end: Ended) -> None:
+        """Say how the command ended; no process can join the run after that. May be called twice."""
+        if not files.has_ended(self._directory):
+            self._guard(lambda: self._starter.event("end", end.fields(), end.at))
+
+    def _close(self) -> None:
+        waiting = closing.admit(self._directory)
+        self._storer.look()
+        self._storer.dismiss()
+        if waiting and self._storer.failed:
+            raise errors.CannotWrite(f"its files are not all kept: {self._storer.error()}", "they wait where they are")
+        self.closed = closing.final_cut(self._cutter, time.time(), "crashed", (NAME,), self._end_console)
+
+    def _end_console(self) -> None:
+        if tail.exists(self._directory):  # it could not be written
+            tail.close(self._directory, self._redactor.stream())
+
+    def _describe(self) -> None:
+        gpus = nvidia_smi.describe() if machine.has_nvidia() else []
+        variables = machine.variables(self._environ, self._job.variables)
+        limits = {"cpu_limit": usage.cpu_limit(), "memory_limit": usage.memory_limit()}
+        given: dict[str, Any] = {**self._job.environment}
+        if "container.json" in given:
+            given["container.json"] = {**limits, **given["container.json"]}
+        given["system.json"] = machine.system(self._redactor.mapping(variables), gpus)
+        for name, value in sorted(given.items()):
+            self._starter.event("environment", {"name": name, "value": value})
+
+    def _cut(self) -> None:
+        sizes = {name: _size(self._directory, name) for name in live.process_files(self._directory)}
+        if sizes == self._sizes and not self.error:
+            return
+        now = time.time()
+        self._cutter.started(now)
+        self._cutter.checkpoints()
+        self._cutter.in_time(now)
+        self._sizes, self.error = sizes, None
+
+    def _read_declared(self) -> None:
+        for source, values in self._declared.params():
+            self._starter.event("params", {"source": source, "values": self._redactor.mapping(values)})
+        for step, metrics in self._declared.metrics():
+            self._starter.metrics(metrics, step)
+        for text in self._declared.warnings():
+            self.warn(self._redactor.text(text))
+
+    def _miss_declared(self) -> None:
+        self._declared.missing()
+        for text in self._declared.warnings():
+            self.warn(text)
+
+    def _sample(self) -> None:
+        if self._sampler is not None:
+            number = self._sampler.count
+            values = self._sampler.sample()
+            if values:
+                self._starter.metrics(values, number)
+
+    def _guard(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except errors.GittrackError as error:
+            self.error = f"{error.message} ({error.hint})" if error.hint else error.message
+        except OSError as error:
+            self.error = f"{error.filename or self._directory}: {error.strerror or error}"
+        except Exception as error:  # noqa: BLE001 - a fault of ours must neither end the training nor hide its exit code
+            self.error = f"{type(error).__name__}: {error}"
+
+
+def _reader() -> Read:
+    machine_use = usage.Usage(os.getpid()).sample
+    if not machine.has_nvidia():
+        return machine_use
+    return lambda: {**machine_use(), **nvidia_smi.sample()}
+
+
+def _size(directory: str, name: str) -> int:
+    try:
+        return os.stat(os.path.join(directory, name)).st_size
+    except OSError:
+        return 0

@@ -1,0 +1,217 @@
+"""The run of a job: start the command, pass on its output, signals and exit code, and have it recorded.
+
+One process, the first of its container: when it is killed everything is, and what the journal says by then is whole.
+Its main thread does what must not wait: output, signals, children that have ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+from gittrack.attendant import ending, usage
+from gittrack.attendant import job as jobs
+from gittrack.attendant.ending import Ended
+from gittrack.attendant.job import Job, Place
+from gittrack.attendant.recording import Recording
+from gittrack.core.redact import Redactor
+from gittrack.record import command, reaper, terminal
+from gittrack.record.command import End
+from gittrack.record.console import Console
+from gittrack.record.pump import Pump, wait
+from gittrack.record.signals import PASSED_ON
+from gittrack.record.starter import NAME, Starter
+from gittrack.store import durable as disk
+
+HUNG = 30.0  # seconds: processes that a command left which has failed get that long, then they end with the container
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+
+
+def run(job: Job, place: Place, environ: Mapping[str, str]) -> int:
+    """Execute the job, whose lock the caller holds, and return the exit code. Raises OSError where nothing could be
+    started nor recorded."""
+    os.chdir(_directory(job, place))
+    child_environ = jobs.environ(environ, place)
+    redactor = jobs.redactor(job, child_environ)
+    starter = begin(job, place, redactor)
+    attendant = _Attendant(job, place, starter, redactor, child_environ)
+    try:
+        file = command.find(job.argv[0], child_environ)
+    except command.CannotStart as error:
+        return attendant.refused(error.message, error.hint, error.exit_code)
+    return attendant.run(file)
+
+
+def begin(job: Job, place: Place, redactor: Redactor) -> Starter:
+    """Make the journal, with all that is known of the run before its command starts, on the disk: from now on nobody
+    starts this job again. Raises OSError."""
+    fresh = os.path.join(place.run, NAME + ".new")
+    if os.path.exists(fresh):  # whoever made it was killed; we hold the lock
+        os.unlink(fresh)
+    starter = Starter(place.run)
+    start = dict(job.start)
+    start["run"] = {"host": os.uname().nodename, **start["run"]}
+    starter.event("start", start)
+    if job.params:
+        starter.event("params", {"source": "command", "values": redactor.mapping(job.params)})
+    for text in job.warnings:
+        starter.event("warning", {"text": text})
+    disk.sync([os.path.join(place.run, NAME), place.run, place.folder], place.run)
+    return starter
+
+
+class _Attendant:
+    """The loop around the command."""
+
+    def __init__(self, job: Job, place: Place, starter: Starter, redactor: Redactor, environ: dict[str, str]) -> None:
+        self._job = job
+        self._place = place
+        self._starter = starter
+        self._redactor = redactor
+        self._environ = environ
+        self._recording = Recording(job, place, starter, redactor, self._begin_storer, environ)
+        self._child: subprocess.Popen[bytes] | None = None
+        self._end: End | None = None
+        self._signals: list[int] = []  # that came, in order
+        self._stopped = False
+        self._killed_before = usage.out_of_memory()
+
+    def refused(self, message: str, hint: str, code: int) -> int:
+        """The command cannot be started: the run has failed."""
+        sys.stderr.write(f"gittrack: {message}\n")
+        sys.stderr.flush()
+        reason = f"{message} ({hint.replace('; no run was made', '')})"
+        self._recording.ended(Ended(code, None, "failed", self._redactor.text(reason), self._starter.now()))
+        self._recording.finish()
+        return code
+
+    def run(self, file: str) -> int:
+        wiring = terminal.connect()
+        pump = Pump(wiring.sources, Console(self._place.run, self._redactor.stream()), in_front=True)
+        wake = self._hear_signals()
+        environ = command.environment(
+            self._environ, self._job.id, self._place.run, self._job.autolog, self._job.artifacts, self._place.recorder
+        )
+        self._starter.lend()
+        try:
+            self._child = command.start(file, self._job.argv, wiring.out, wiring.err, environ, session=True)
+        except OSError as error:
+            return self.refused(f"{self._job.argv[0]} cannot be run: {error.strerror}", "", command.NOT_EXECUTABLE)
+        for descriptor in {wiring.out, wiring.err}:
+            os.close(descriptor)
+        self._recording.begin(self._wake_up)
+        self._pass_on()  # what came before there was anybody to send it to
+        while self._end is None:
+            self._turn(wake, pump)
+        self._say_ended(self._end)
+        pump.drain()
+        deadline = time.monotonic() + HUNG
+        while not self._recording.is_over:
+            self._see_to_console(pump, time.monotonic() > deadline and self._end.status != "completed")
+            self._turn(wake, pump, 1.0)
+        pump.finish()
+        if not self._recording.closed:
+            sys.stderr.write(f"gittrack: the run is not closed yet: {self._recording.error}\n")
+        return 128 + self._end.signal if self._end.signal is not None else self._end.code or 0
+
+    def _turn(self, wake: int, pump: Pump, seconds: float | None = None) -> None:
+        """Wait until something happens, and see to it."""
+        for reader in wait([wake, *pump.readers], None if seconds is None else int(seconds * 1000)):
+            if reader == wake:
+                os.read(wake, 4096)
+            else:
+                pump.take(reader)
+        for source in pump.broken:
+            pump.close(source)
+        self._reap()
+
+    def _see_to_console(self, pump: Pump, give_up: bool) -> None:
+        """Tell the recording when all of the output is there: nobody has it open any more, or nobody is waited for."""
+        if self._recording.has_console or (pump.readers and not give_up):
+            return
+        if pump.readers:
+            self._recording.warn("processes that the command left behind were not waited for")
+        pump.finish()
+        if pump.failed is not None:
+            self._recording.warn(f"the console was not recorded to its end: {pump.failed.strerror}")
+        self._recording.has_console = True
+        self._recording.poke()
+
+    def _say_ended(self, end: End) -> None:
+        stopped = self._stopped or self._place.is_stopped
+        for_memory = usage.out_of_memory() > self._killed_before
+        self._recording.ended(ending.of(end, stopped, for_memory, self._starter.now()))
+
+    def _reap(self) -> None:
+        """Take in all children that have ended: as the first process of a container we get everybody's."""
+        for pid, status in reaper.reap().items():
+            if self._child is not None and pid == self._child.pid:
+                self._child.returncode = status  # subprocess shall not wait for it
+                self._end = command.end_of(status)
+                self._pass_on_to_rest()
+        if self._end is not None:
+            self._recording.poke()
+
+    def _hear_signals(self) -> int:
+        """A descriptor that becomes readable when a signal has come: a child has ended, or one to be passed on."""
+        reader, self._poke = os.pipe()
+        os.set_blocking(self._poke, False)
+        signal.set_wakeup_fd(self._poke, warn_on_full_buffer=False)
+        for number in PASSED_ON:
+            signal.signal(number, self._take)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        return reader
+
+    def _wake_up(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # there is something to wake up for already
+            os.write(self._poke, b".")
+
+    def _take(self, number: int, _frame: object) -> None:
+        """A signal is passed on at once: this also runs while the main thread waits in a write."""
+        self._signals.append(number)
+        self._stopped = self._stopped or number in _STOPPING
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """To the command alone: it decides what its own processes are told, and when. (Workers that load data must not
+        die before the training has saved its last checkpoint.)"""
+        while self._child is not None and self._signals:
+            number = self._signals.pop(0)
+            if self._end is None:
+                _send(os.kill, self._child.pid, number)
+            else:
+                _send(os.killpg, self._child.pid, number)
+
+    def _pass_on_to_rest(self) -> None:
+        """The command is gone, a shell maybe that passes nothing on: what it left is told now."""
+        if self._stopped and self._child is not None:
+            _send(os.killpg, self._child.pid, signal.SIGTERM)
+
+    def _begin_storer(self, stdin: int) -> subprocess.Popen[bytes] | None:
+        """Start the process that keeps files."""
+        argv = [sys.executable, "-I", "-S", self._place.recorder, "store", self._place.folder]
+        try:
+            return subprocess.Popen(
+                argv, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", env={},
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError:
+            return None
+
+
+def _send(kill: Callable[[int, int], None], pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        kill(pid, number)
+
+
+def _directory(job: Job, place: Place) -> str:
+    """Where the command runs; a folder that nothing is committed in did not travel. Raises OSError."""
+    found = os.path.join(place.work, job.cwd)
+    os.makedirs(found, exist_ok=True)
+    os.makedirs(os.path.join(place.folder, jobs.HOME), exist_ok=True)
+    return found
