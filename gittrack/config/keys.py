@@ -153,6 +153,13 @@ KEYS = (
     Key("gpus", values.gpus, None, "all, none, or numbers", "GPUs that a job at a host gets."),
     Key("mounts", values.texts, (), "list of HOST:CONTAINER[:ro]", "Folders of the host that jobs there see."),
     Key(
+        "inputs",
+        values.texts,
+        (),
+        "list of patterns",
+        "Files and folders besides the snapshot that jobs at hosts get, ignored or large ones: each is sent once.",
+    ),
+    Key(
         "redact",
         values.redact,
         values.Redact(),
@@ -244,6 +251,7 @@ EXAMPLES = {
     "image": "python:3.12",
     "gpus": "all",
     "mounts": "[/data:/data:ro]",
+    "inputs": "[data/]",
     "redact": '["AKIA[0-9A-Z]+"]',
     "hook_large": "20MB",
     "hook_models": '["*.pt", "*.onnx"]',

@@ -57,6 +57,7 @@ class Settings(NamedTuple):
     image: str | None
     gpus: str | None
     mounts: tuple[str, ...]
+    inputs: tuple[str, ...]
     redact: Redact
     archive: int | None
     push: bool
