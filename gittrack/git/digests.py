@@ -17,8 +17,9 @@ _KEPT = 1000
 class Digests:
     """sha256 by absolute path, backed by a file that may be missing, damaged or lost at any time."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, kept: int = _KEPT) -> None:
         self.file = file
+        self._kept = kept
         self._known = _load(file)
         self._changed = False
 
@@ -53,7 +54,7 @@ class Digests:
         """Write back what is new. A cache: failing to is no failure."""
         if not self._changed:
             return
-        kept = dict(list(self._known.items())[-_KEPT:])
+        kept = dict(list(self._known.items())[-self._kept :])
         temporary = f"{self.file}.{os.getpid()}"
         with contextlib.suppress(OSError):
             os.makedirs(os.path.dirname(self.file), exist_ok=True)

@@ -25,7 +25,8 @@ from gittrack.launch.link import Channel, Link
 HOST, IMAGE, FILES = "host", "image", "files"  # whose git took the code in; FILES: nobody's
 _NOISE = 65536  # bytes that a shell's start-up files may say before our program does
 _SAID = 500
-_NEARLY_FULL = 1_000_000
+_PIECE = 1 << 18
+NEARLY_FULL = 1_000_000
 
 
 class Code(NamedTuple):
@@ -111,11 +112,12 @@ def send_files(link: Link, code: Code, run_id: str, whole: bool = True, show: Pr
         tree = os.path.join(work, "tree")
         os.mkdir(tree)
         export.write(code.git, listed, tree)
-        counted = _Counted(channel, total, show)
+        counted = Counted(channel, "Sending files", 0, total, show)
         with contextlib.suppress(BrokenPipeError):  # what it says explains more
-            with tarfile.open(fileobj=counted, mode="w|", format=tarfile.GNU_FORMAT) as tar:  # type: ignore[call-overload]
+            with tarfile.open(fileobj=counted, mode="w", format=tarfile.GNU_FORMAT) as tar:  # type: ignore[call-overload]
                 tar.add(tree, "tree", filter=_nobodys)
                 tar.addfile(tarfile.TarInfo("complete"))
+            counted.flush()
             channel.end_input()
         state, free = _ended(link, code, channel, sendpack.Packets(channel.read), None)
     return Sent(FILES, counted.done, state, free)
@@ -161,7 +163,7 @@ def _greeting(link: Link, channel: Channel, packets: sendpack.Packets) -> tuple[
             if word == "image":
                 by = IMAGE
             elif word == "ready":
-                free = _bytes(words[2:])
+                free = kilobytes(words[2:])
             elif word == "go":
                 return by, free, near
             else:
@@ -184,10 +186,10 @@ def _ended(
         if words[:2] in (["gittrack", "placed"], ["gittrack", "open"]):
             return words[1], free
         if words[:2] == ["gittrack", "failed"]:
-            left = _bytes(words[3:])
+            left = kilobytes(words[3:])
             exit_code, said = channel.wait(), shown(channel.said())
             # git does not say why it could not write.
-            if "No space left" in said or "quota" in said or (left is not None and left < _NEARLY_FULL):
+            if "No space left" in said or "quota" in said or (left is not None and left < NEARLY_FULL):
                 raise full(link, _tree_size(code), left if free is None else free)
             said = said or f"exit code {exit_code}"
             raise errors.HostFailed(f"{link.name}: the work tree cannot be made: {said}", "", "place")
@@ -223,9 +225,9 @@ def _broken(link: Link, channel: Channel, error: errors.RemoteFailed) -> errors.
     return errors.HostFailed(f"{link.name}: {said or shown(error.message.encode())}", "run the command again", "code")
 
 
-def _bytes(kilobytes: list[str]) -> int | None:
+def kilobytes(words: list[str]) -> int | None:
     """What df said, as far as it is a number."""
-    text = kilobytes[0] if kilobytes else ""
+    text = words[0] if words else ""
     return int(text) * 1024 if text.isdigit() and len(text) < 16 else None
 
 
@@ -246,19 +248,31 @@ def _size(count: int) -> str:
     return f"{count / 1000:,.0f} kB"
 
 
-class _Counted:
-    """A file for tarfile that writes into a channel."""
+class Counted:
+    """A file for tarfile that writes into a channel, in large pieces."""
 
-    def __init__(self, channel: Channel, total: int, show: Progress | None) -> None:
-        self._channel, self._total, self._show = channel, total, show
-        self.done = 0
+    def __init__(self, channel: Channel, what: str, before: int, total: int, show: Progress | None) -> None:
+        self._channel, self._what, self._total, self._show = channel, what, total, show
+        self._before = before
+        self._waiting = bytearray()
+        self.done = 0  # bytes that were taken, if not sent
 
     def write(self, data: bytes) -> int:
-        self._channel.write(data)
+        self._waiting += data
         self.done += len(data)
-        if self._show:
-            self._show("Sending files", min(self.done, self._total), self._total)
+        if len(self._waiting) >= _PIECE:
+            self.flush()
         return len(data)
+
+    def tell(self) -> int:
+        return self.done
+
+    def flush(self) -> None:
+        """Send what waits."""
+        self._channel.write(bytes(self._waiting))
+        self._waiting.clear()
+        if self._show:
+            self._show(self._what, min(self._before + self.done, self._total), self._total)
 
 
 def _nobodys(info: tarfile.TarInfo) -> tarfile.TarInfo:

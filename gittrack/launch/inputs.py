@@ -1,0 +1,243 @@
+"""Which files a job needs besides its snapshot: what `inputs:` names, large files that the snapshot had to leave out,
+and the files behind git-lfs's pointers.
+
+All are known by their SHA-256, so that a host gets each once. Digests are remembered: a data set is hashed once.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gittrack import errors
+from gittrack.core import pointer, secret_paths
+from gittrack.git import catfile, export, untracked
+from gittrack.git.digests import Digests
+from gittrack.git.export import Listed
+from gittrack.git.network import Progress
+from gittrack.launch.sending import Code
+from gittrack.runs.own_store import own_store
+
+FILE, EXECUTABLE, LINK, EMPTY, GONE = "file", "exec", "link", "empty", "gone"  # as the programs at the host call them
+BY_THEMSELVES = 200_000_000  # bytes of large left-out files that go along without being named
+_REMEMBERED = 1_000_000  # digests
+_LINK_MODE = "120000"
+_NAMED = 5  # files that a remark names
+
+
+class File(NamedTuple):
+    """One file of the work tree that is to be."""
+
+    path: str
+    kind: str
+    value: str  # SHA-256; of a link its target
+    size: int
+    source: str  # where it is now; nothing: in the clone's own store
+
+
+class Inputs(NamedTuple):
+    files: tuple[File, ...]
+    remarks: tuple[str, ...]  # what does not go along though it might be missed
+
+    @property
+    def size(self) -> int:
+        return sum(file.size for file in self.files)
+
+
+NONE = Inputs((), ())
+
+
+class _Candidate(NamedTuple):
+    path: str
+    source: str
+    named: bool  # by the user, in these words
+
+
+def find(
+    code: Code, patterns: Sequence[str], left_out: Sequence[Mapping[str, Any]], show: Progress | None = None
+) -> Inputs:
+    """`left_out`: as run.json has it. Raises UsageError for a pattern that fits nothing or leads out of it."""
+    top = code.paths.worktree
+    if top is None or not (patterns or left_out or _may_use_lfs(code)):
+        return NONE
+    tree = {one.path: one for one in export.listing(code.git, code.oid)}
+    missed = [one for one in left_out if isinstance(one.get("path"), str) and one.get("sha256")]
+    beside = {str(one["path"]) for one in missed}
+    found: dict[str, _Candidate] = {}
+    cut: list[str] = []  # links of the snapshot in whose places their targets go
+    for pattern in patterns:
+        some = _meant(code, top, pattern, beside)
+        if not some:
+            raise errors.UsageError(f"inputs: nothing fits {pattern!r}", "correct `inputs:` in gittrack.yaml")
+        found.update((one.path, one) for one in some if one.path not in tree or one.path in beside)
+        if os.path.islink(os.path.join(top, pattern.rstrip("/"))) and pattern.rstrip("/") in tree:
+            cut.append(pattern.rstrip("/"))
+    remarks = _secret(found)
+    remarks += _go_along(top, missed, found)
+    remarks += _behind_links(tree, found, cut)
+    files = [*(File(path, GONE, "", 0, "") for path in cut), *_hashed(code, [*found.values()], show)]
+    pointers, absent = _of_lfs(code, tree, {file.path for file in files}) if _may_use_lfs(code) else ([], [])
+    if absent:
+        remarks.append(f"of git-lfs, the pointers alone are here and go to the host: {_names(absent)}")
+    return Inputs((*files, *pointers), tuple(remarks))
+
+
+def _meant(code: Code, top: str, pattern: str, beside: set[str]) -> list[_Candidate]:
+    """The files that a pattern means."""
+    plain = os.path.normpath(pattern.rstrip("/") or ".")
+    if os.path.isabs(pattern) or plain.split("/")[0] == "..":
+        hint = f"a folder that is at the host already can be mounted: -m {pattern}:{pattern}:ro"
+        raise errors.UsageError(f"inputs: {pattern!r} is not in the work tree", hint)
+    place = os.path.join(top, plain)
+    if os.path.isdir(place):
+        return [
+            _Candidate(os.path.normpath(f"{plain}/{below}"), os.path.join(place, below), False)
+            for below in _below(place, plain == ".")
+        ]
+    if os.path.lexists(place):
+        return [_Candidate(plain, place, True)]
+    listed = code.git.fields("ls-files", "-o", "-z", "--", f":(top){plain}")
+    names = {*listed, *(path for path in beside if untracked.matches(plain, path))}
+    return [_Candidate(path, os.path.join(top, path), False) for path in sorted(names) if not path.endswith("/")]
+
+
+def _below(place: str, is_top: bool) -> Iterator[str]:
+    for folder, folders, files in os.walk(place):
+        inside = os.path.relpath(folder, place)
+        if is_top and inside == ".":
+            folders[:] = [name for name in folders if name != ".git"]
+            files = [name for name in files if name != ".git"]
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        folders[:] = sorted(set(folders) - set(links))
+        for name in sorted([*files, *links]):
+            yield os.path.normpath(os.path.join(inside, name))
+
+
+def _secret(found: dict[str, _Candidate]) -> list[str]:
+    """Take out what looks like a secret by its name and was not named itself."""
+    names = [one.path for one in found.values() if not one.named and secret_paths.reason(one.path)]
+    for path in names:
+        del found[path]
+    return [f"not sent, since their names are those of secrets: {_names(names)}"] if names else []
+
+
+def _go_along(top: str, missed: Sequence[Mapping[str, Any]], found: dict[str, _Candidate]) -> list[str]:
+    """Add large left-out files, the smallest first, as far as they go along by themselves."""
+    budget, heavy = BY_THEMSELVES, []
+    for one in sorted(missed, key=lambda one: int(one.get("size") or 0)):
+        path, size = str(one["path"]), int(one.get("size") or 0)
+        if path in found:
+            continue
+        budget -= size
+        if budget < 0:
+            heavy.append(path)
+        else:
+            found[path] = _Candidate(path, os.path.join(top, path), False)
+    if not heavy:
+        return []
+    return [f"too large to be sent unless named under `inputs:` in gittrack.yaml: {_names(heavy)}"]
+
+
+def _behind_links(tree: Mapping[str, Listed], found: dict[str, _Candidate], cut: Sequence[str]) -> list[str]:
+    """Take out what would have to be written through a link of the snapshot."""
+    links = {path for path, one in tree.items() if one.mode == _LINK_MODE and path not in cut}
+    behind = [path for path in found if any(above in links for above in _above(path))] if links else []
+    for path in behind:
+        del found[path]
+    return [f"not sent, since a link of the snapshot is in the way: {_names(behind)}"] if behind else []
+
+
+def _above(path: str) -> Iterator[str]:
+    while path := os.path.dirname(path):
+        yield path
+
+
+def _hashed(code: Code, candidates: Sequence[_Candidate], show: Progress | None) -> list[File]:
+    digests = _digests(code)
+    total = sum(digests.cost(one.source) for one in candidates)
+    done = 0
+    files = []
+    for one in candidates:
+        done += digests.cost(one.source)
+        if file := _file(one, digests):
+            files.append(file)
+        if show and total:
+            show("Hashing inputs", min(done, total), total)
+    digests.save()
+    return files
+
+
+def _digests(code: Code) -> Digests:
+    return Digests(os.path.join(code.paths.common_dir, "track", "cache", "inputs.json"), _REMEMBERED)
+
+
+def _file(one: _Candidate, digests: Digests) -> File | None:
+    """None for what is no file: a socket, a pipe. A link is followed only where it was named itself."""
+    source = os.path.realpath(one.source) if one.named else one.source
+    if os.path.islink(source):
+        return File(one.path, LINK, os.readlink(source), 0, "")
+    if not os.path.isfile(source):
+        return None
+    size = os.path.getsize(source)
+    if size == 0:
+        return File(one.path, EMPTY, "", 0, "")
+    sha256 = digests.get(source)
+    if sha256 is None:
+        raise errors.UsageError(f"inputs: {one.path} cannot be read, or changes just now", "try again, or leave it out")
+    return File(one.path, EXECUTABLE if os.access(source, os.X_OK) else FILE, sha256, size, source)
+
+
+def _may_use_lfs(code: Code) -> bool:
+    """A guess that costs two looks."""
+    top = code.paths.worktree or ""
+    if os.path.isdir(os.path.join(code.paths.common_dir, "lfs")):
+        return True
+    try:
+        with open(os.path.join(top, ".gitattributes"), "rb") as file:
+            return b"filter=lfs" in file.read()
+    except OSError:
+        return False
+
+
+def _of_lfs(code: Code, tree: Mapping[str, Listed], known: set[str]) -> tuple[list[File], list[str]]:
+    """The files behind the pointers of the snapshot, and the pointers behind which there is nothing here."""
+    small = [
+        one
+        for one in tree.values()
+        if one.size and 100 < one.size < pointer.LONGEST and one.mode != _LINK_MODE and one.path not in known
+    ]
+    files, absent = [], []
+    digests, store = _digests(code), own_store(code.paths)
+    for one, blob in zip(small, catfile.many(code.git, [one.oid for one in small]), strict=True):
+        found = pointer.decode(blob.data) if blob else None
+        if found is None:
+            continue
+        kind = EXECUTABLE if one.mode == "100755" else FILE
+        for source in _places_of_lfs(code, one.path, found.sha256):
+            if _is(source, found, digests):
+                files.append(File(one.path, kind, found.sha256, found.size, source))
+                break
+        else:
+            if store.has(*found):
+                files.append(File(one.path, kind, found.sha256, found.size, ""))
+            else:
+                absent.append(one.path)
+    digests.save()
+    return files, absent
+
+
+def _places_of_lfs(code: Code, path: str, sha256: str) -> tuple[str, str]:
+    objects = os.path.join(code.paths.common_dir, "lfs", "objects", sha256[:2], sha256[2:4], sha256)
+    return objects, os.path.join(code.paths.worktree or "", path)
+
+
+def _is(source: str, wanted: pointer.Pointer, digests: Digests) -> bool:
+    try:
+        right = os.path.getsize(source) == wanted.size and not os.path.islink(source)
+    except OSError:
+        return False
+    return right and digests.get(source) == wanted.sha256
+
+
+def _names(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+    return ", ".join(map(ascii, paths[:_NAMED])) + more
