@@ -1,5 +1,6 @@
 """`git track logs`: what a run printed."""
 
+import json
 import os
 import sys
 from collections import deque
@@ -10,10 +11,11 @@ import typer
 
 from gittrack.cli.asking import find, fresh
 from gittrack.cli.context import Workplace
-from gittrack.cli.render import put, say
+from gittrack.cli.render import put, say, write
 from gittrack.compare.following import follow
-from gittrack.compare.text import harmless
+from gittrack.compare.text import harmless, json_text
 from gittrack.core import layout
+from gittrack.errors import UsageError
 from gittrack.lazy import lazy
 from gittrack.runs import away, live, reader
 
@@ -25,6 +27,9 @@ def logs(
         int | None, typer.Option("--lines", "-n", min=0, metavar="N", help="Only the last N lines so far.")
     ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="As it was printed, whatever it makes a terminal do.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: the run, whether it goes on, its lines.")
+    ] = False,
 ) -> None:
     """Print the recorded console of a run.
 
@@ -38,7 +43,22 @@ def logs(
       git track logs -f
       git track logs latest~1 -n 20
     """
-    show(find(run, deleted=True).id, number, following, raw)
+    if following and as_json:
+        raise UsageError("--json is one document, and --follow goes on", "git track logs --json, or -f alone")
+    run_id = find(run, deleted=True).id
+    if as_json:
+        write(_document(run_id, number))
+    else:
+        show(run_id, number, following, raw)
+
+
+def _document(run_id: str, number: int | None) -> str:
+    place = fresh()
+    pieces = reader.console(place.repository, reader.read(place.repository, run_id))
+    text = b"".join(pieces if number is None else last(pieces, number)).decode(errors="replace")
+    lines = text.removesuffix("\n").split("\n") if text else []
+    going = os.path.isdir(live.folder(place.paths, run_id))
+    return json_text(json.dumps({"run": run_id, "live": going, "lines": lines}, ensure_ascii=False)) + "\n"
 
 
 def show(run_id: str, number: int | None = None, following: bool = False, raw: bool = False) -> None:

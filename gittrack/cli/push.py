@@ -86,7 +86,8 @@ def push(
         )
     if dry_run:
         found = _survey(place, prepared, files)
-        render.write(_surveyed(found, prepared) if as_json else _listing(found, prepared, files, remote))
+        head = f"would push to {line(shown(prepared.remote.url))}:\n" if prepared.plan.every else ""
+        render.write(_surveyed(found, prepared) if as_json else head + _listing(found, prepared, files, remote))
         return 0
     _agree(place, prepared, wish, files, remote, yes)
     report = _bring_files(place, files, remote)

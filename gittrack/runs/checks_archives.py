@@ -6,7 +6,7 @@ from gittrack import errors
 from gittrack.core import archive, layout
 from gittrack.git.repository import Repository
 from gittrack.runs import archive_trees, archives, documents
-from gittrack.runs.findings import ERROR, INFO, OK, WARNING, Finding, Patient
+from gittrack.runs.findings import ERROR, INFO, OK, WARNING, Finding, Patient, number
 
 SHOWN = 20
 UPGRADE = "pip install --upgrade gittrack"
@@ -41,7 +41,7 @@ def lists(patient: Patient) -> Iterator[Finding]:
         yield Finding(ERROR, f"… and {len(bad) - SHOWN} more")
     if count:
         away = "" if whole else ", whose records are not in this clone"
-        yield Finding(OK, f"{count:,} lines in the lists of archives can be read{away}")
+        yield Finding(OK, f"{number(count, 'line')} in the lists of archives can be read{away}")
 
 
 def _unreadable(ref: str, data: bytes, found: Sequence[archive.Line]) -> Iterator[Finding]:
@@ -66,7 +66,7 @@ def _records(repo: Repository, ref: str, found: Sequence[archive.Line], here: se
     """What the list says is what the record says."""
     there = [line for line in found if line.id in here]
     if len(there) < len(found):
-        yield Finding(INFO, f"{len(found) - len(there):,} runs of {ref} have no record beside it")
+        yield Finding(INFO, f"without a record beside it: {number(len(found) - len(there), 'run')} of {ref}")
     for line, files in zip(there, repo.read_files([line.tree for line in there], documents.FILES), strict=True):
         if None in files:
             yield Finding(ERROR, f"the record of run {line.id} in {ref} is not whole", "git fsck")

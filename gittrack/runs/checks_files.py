@@ -13,7 +13,7 @@ from gittrack.git import command
 from gittrack.git.repository import Repository
 from gittrack.runs import artifacts, held, let_go, reader, segments
 from gittrack.runs.artifacts import Artifact
-from gittrack.runs.findings import ERROR, INFO, OK, WARNING, Finding, Patient
+from gittrack.runs.findings import ERROR, INFO, OK, WARNING, Finding, Patient, number
 
 SHOWN = 20
 NAMED = 3  # files in one finding
@@ -60,7 +60,7 @@ def files(patient: Patient) -> Iterator[Finding]:
         what += "; `git track artifacts RUN` says which"
         yield Finding(INFO, what, PULL if elsewhere else "")
     if small or large:
-        yield Finding(OK, f"looked at {small:,} files in git and at {large:,} in the store")
+        yield Finding(OK, f"looked at {number(small, 'file')} in git and at {large:,} in the store")
 
 
 def _with_files(repo: Repository) -> Iterator[tuple[str, str, str]]:

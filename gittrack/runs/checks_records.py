@@ -9,7 +9,7 @@ from gittrack.core import layout
 from gittrack.git.command import failure
 from gittrack.git.repository import Repository
 from gittrack.runs import away, documents, live, logs, operations, undo_files
-from gittrack.runs.findings import ERROR, INFO, OK, WARNING, Finding, Patient
+from gittrack.runs.findings import ERROR, INFO, OK, WARNING, Finding, Patient, number
 from gittrack.runs.index import Index, open_in_memory, open_index
 from gittrack.runs.row import Row, encode
 
@@ -39,7 +39,7 @@ def records(patient: Patient) -> Iterator[Finding]:
     yield from bad[:SHOWN]
     if len(bad) > SHOWN:
         yield Finding(ERROR, f"… and {len(bad) - SHOWN} more")
-    yield Finding(OK, f"{len(rows):,} of {len(runs):,} records are whole")
+    yield Finding(OK, f"{len(rows):,} of {number(len(runs), 'record')} whole")
 
 
 def _mend(patient: Patient, run_id: str, tip: str) -> str:
@@ -106,7 +106,7 @@ def annotations(patient: Patient) -> Iterator[Finding]:
             yield Finding(ERROR, error.message, UPGRADE)
         except errors.DamagedRecord as error:
             yield Finding(ERROR, error.message, f"git log {layout.log_ref(writer)}")
-    yield Finding(OK, f"{count:,} annotations in {len(tips)} logs")
+    yield Finding(OK, f"{number(count, 'annotation')} in {number(len(tips), 'log')}")
 
 
 def index(patient: Patient) -> Iterator[Finding]:
@@ -122,7 +122,7 @@ def index(patient: Patient) -> Iterator[Finding]:
             kept.make_anew("it said something else than the records")
         if kept.problem:
             yield Finding(WARNING, f"the index was made anew: {kept.problem}")
-        yield Finding(OK, f"the index holds {kept.count(deleted=True):,} runs")
+        yield Finding(OK, f"the index holds {number(kept.count(deleted=True), 'run')}")
     finally:
         kept.close()
         fresh.close()
@@ -163,4 +163,4 @@ def operation_log(patient: Patient) -> Iterator[Finding]:
         what = f"operation {one.id} (`{operations.describe(one)}`) was interrupted"
         why = "its refs did not all move" if one.changes else "its files are whole, `git track undo` takes it back"
         yield Finding(INFO, f"{what}: {why}", "git track log")
-    yield Finding(OK, f"{len(every):,} operations can be looked back at")
+    yield Finding(OK, f"{number(len(every), 'operation')} can be looked back at")

@@ -10,7 +10,7 @@ from gittrack.git import command, configfile, maintenance, reffiles
 from gittrack.git.discover import repository_format
 from gittrack.git.open import suits_libgit2
 from gittrack.runs import writer
-from gittrack.runs.findings import ERROR, INFO, OK, WARNING, Finding, Patient
+from gittrack.runs.findings import ERROR, INFO, OK, WARNING, Finding, Patient, number
 
 OLDEST_GIT = (2, 27)  # update-ref --stdin knows `start`
 HIDES_REFS = (2, 41)  # fetch.hideRefs
@@ -129,7 +129,7 @@ def load(patient: Patient) -> Iterator[Finding]:
     if loose > LOOSE_REFS:
         yield Finding(WARNING, f"{loose:,} loose refs: git fetch and git push become slow", "git pack-refs --all")
     if total <= LOOSE_OBJECTS and loose <= LOOSE_REFS:
-        yield Finding(OK, f"about {total:,} loose objects and {loose:,} loose refs")
+        yield Finding(OK, f"about {number(total, 'loose object')} and {number(loose, 'loose ref')}")
 
 
 def writer_binding(patient: Patient) -> Iterator[Finding]:

@@ -16,6 +16,11 @@ class Finding(NamedTuple):
     command: str = ""
 
 
+def number(count: int, what: str) -> str:
+    """`1 file`, `2,000 files`."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
 class Patient(NamedTuple):
     """The repository to look at, and the environment that its settings depend on."""
 

@@ -9,7 +9,7 @@ def test_all_is_well_in_a_new_repository_and_after_a_run(track):
     assert track("doctor").stdout.endswith("all in order\n")
     track("run", "--quiet", "true")
     assert track("doctor").stdout.endswith("all in order\n")
-    assert "1 of 1 records are whole" in track("doctor", "--verbose").stdout
+    assert "1 of 1 record whole" in track("doctor", "--verbose").stdout
 
 
 @pytest.fixture
@@ -50,3 +50,11 @@ def test_json_has_every_finding(track):
 
 def test_outside_a_repository_the_next_step_is_told(track, tmp_path):
     assert "git init" in track("doctor", cwd=tmp_path, code=68).stderr
+
+
+def test_one_of_a_kind_is_one(repo, track):
+    track("run", "-q", "true")
+    track("tag", "latest", "good")
+    said = track("doctor", "--verbose").stdout
+    assert "1 annotation in 1 log\n" in said
+    assert "the index holds 1 run\n" in said

@@ -1,5 +1,6 @@
 """`git track logs`: what was printed, byte for byte, while it is printed and afterwards."""
 
+import json
 import os
 import subprocess
 import sys
@@ -67,3 +68,20 @@ def test_a_run_that_printed_nothing_says_so(repo, track):
     done = track("logs")
     assert done.stdout == ""
     assert "printed nothing" in done.stderr
+
+
+def test_json_has_the_lines_and_nothing_that_drives_a_terminal(repo, track):
+    code = "print('one'); print('\\x1b[31mtwo'); print('end', end='')"
+    track("run", "-q", sys.executable, "-c", code)
+    done = track("logs", "--json")
+    assert "\x1b" not in done.stdout
+    found = json.loads(done.stdout)
+    assert (found["lines"], found["live"]) == (["one", "\x1b[31mtwo", "end"], False)
+    assert found["run"] == track("ls", "-q").stdout.strip()
+    assert json.loads(track("logs", "--json", "-n", "1").stdout)["lines"] == ["end"]
+    assert "--follow" in track("logs", "-f", "--json", code=2).stderr
+
+
+def test_json_of_a_run_that_printed_nothing(repo, track):
+    track("run", "-q", "true")
+    assert json.loads(track("logs", "--json").stdout)["lines"] == []

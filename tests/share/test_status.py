@@ -82,3 +82,11 @@ def test_a_repository_of_its_own_may_hold_the_runs(ann: team.Clone, tmp_path) ->
     assert "refs/track/" in ann.git("ls-remote", str(other))
     assert "refs/track/" not in ann.git("ls-remote", "origin")
     assert ann.track("remote", "--unset").stdout.startswith("origin ")
+
+
+def test_a_dry_run_says_what_it_is_about(ann: team.Clone) -> None:
+    ann.runs(range(1))
+    said = ann.track("push", "--dry-run").stdout
+    assert said.startswith(f"would push to {ann.git('remote', 'get-url', 'origin')}:\n  1 run, ")
+    ann.track("push", "--yes")
+    assert ann.track("push", "--dry-run").stdout == "origin has all of it\n"
