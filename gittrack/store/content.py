@@ -62,6 +62,11 @@ class Content:
         with self._storing(), open(path, "rb", buffering=0) as file:
             return self._put(file, os.fstat(file.fileno()).st_size, progress, durable)
 
+    def put_stream(self, file: BinaryIO, size: int, progress: Progress | None = None) -> Kept:
+        """Keep what `file` gives, which is believed to have `size` bytes and may still be on its way here."""
+        with self._storing():
+            return self._put(file, size, progress, True)
+
     def put_bytes(self, data: bytes, durable: bool = True) -> Kept:
         with self._storing():
             return self._put(io.BytesIO(data), len(data), None, durable)

@@ -1,0 +1,184 @@
+"""The journal of a run at a host, copied file by file as it grows: the part of bringing it home that only copies."""
+
+import contextlib
+import os
+from collections.abc import Mapping
+
+from gittrack.core import events
+from gittrack.launch import mirrored
+from gittrack.launch.bringing import AT_ONCE_BYTES, Part, read_many
+from gittrack.launch.link import Link
+from gittrack.launch.mirrored import Growth, Known, Odd, Wanted
+from gittrack.runs import away, live
+from gittrack.store import durable
+
+
+class Copy:
+    """A live folder that is the copy of `there`, as far as it has come. Who uses it holds the folder's lock; after a
+    failure of `accept` a new one is made."""
+
+    def __init__(self, link: Link, there: str, directory: str) -> None:
+        self.cuts = live.read_cuts(directory)  # those that are here
+        self.waits: Known | None = None  # the first one of those at the host of which the journals are not here
+        self._link = link
+        self._there = there
+        self._directory = directory
+        self._cuts_at = self._settled()  # the size of cuts.jsonl here
+        self._text = b""  # what follows it at the host
+        self._ready: list[Known] = []  # cuts in `_text` of which the journals are here
+        self._begun = False
+        self._lines: dict[str, int] = {}  # how long the last line of a journal is so far
+        self._changed: set[str] = set()  # files that are not flushed
+        self._scanned = dict(self.cuts[-1].files) if self.cuts else {}  # up to where files that are kept are here
+        self._looked: dict[str, int] = {}  # the same, while they are being brought
+
+    def bring(self) -> bool:
+        """Copy what is new; whether anything was. Raises Odd, OSError, HostFailed, LinkLost."""
+        listing = self._link.list(self._there)
+        if listing is None:
+            return False
+        away.touch(self._directory)
+        return self._bring_journal(mirrored.sizes(listing))
+
+    def _bring_journal(self, there: Mapping[str, int]) -> bool:
+        """Copy what has grown. Cuts are kept in memory: their turn comes last."""
+        here = {name: _size(os.path.join(self._directory, name)) for name in self._names(there)}
+        here[events.CUTS] = self._cuts_at + len(self._text)
+        covered = self.cuts[-1].files if self.cuts else {}
+        grown = mirrored.growth(there, here, covered)
+        self._bring_files(grown)
+        sizes = {name: max(there.get(name, 0), here.get(name, 0)) for name in {*there, *here}}
+        found = mirrored.cuts(self._text, self._cuts_at, self.cuts)
+        self.waits = next((known for known in found if not mirrored.is_covered(known.cut, sizes)), None)
+        self._ready = found[: found.index(self.waits)] if self.waits else found
+        return bool(grown)
+
+    def _names(self, there: Mapping[str, int]) -> list[str]:
+        names = {*live.process_files(self._directory), *there, events.CONSOLE} - {events.CUTS}
+        return [name for name in names if name in there or os.path.exists(os.path.join(self._directory, name))]
+
+    def _bring_files(self, grown: list[Growth]) -> None:
+        """As many at a time as fit; the bytes before the first new one must be what they were."""
+        while grown:
+            parts: list[Part] = []
+            left: list[Growth] = []
+            room = AT_ONCE_BYTES
+            for one in grown:
+                size = min(room, one.end - one.start)
+                if size:
+                    parts.append(Part(f"{self._there}/{one.name}", one.start - one.overlap, one.overlap + size))
+                if size < one.end - one.start:
+                    left.append(one._replace(start=one.start + size, overlap=min(one.start + size, mirrored.OVERLAP)))
+                room -= size
+            found = read_many(self._link, parts)
+            if found is None:
+                raise Odd("its journal is not what it was a moment ago")
+            for one, data in zip(grown, found, strict=False):
+                if data[: one.overlap] != self._last(one.name, one.start, one.overlap):
+                    raise Odd(f"{one.name} says something else than before")
+                self._append(one.name, data[one.overlap :])
+            grown = left
+
+    def _last(self, name: str, at: int, size: int) -> bytes:
+        if not size:  # the file may not be there yet
+            return b""
+        if name == events.CUTS and at - size >= self._cuts_at:
+            return self._text[at - size - self._cuts_at : at - self._cuts_at]
+        with open(os.path.join(self._directory, name), "rb") as file:
+            file.seek(at - size)
+            found = file.read(size)
+        return found + self._text[: size - len(found)] if name == events.CUTS else found
+
+    def _append(self, name: str, data: bytes) -> None:
+        if name == events.CUTS:
+            self._text += data
+            if len(self._text) > mirrored.LONGEST_CUTS:
+                raise Odd(f"{name} has {len(self._text):,} bytes that are no cuts")
+            return
+        if name != events.CONSOLE:
+            lengths = [len(line) for line in data.split(b"\n")]
+            lengths[0] += self._lines.get(name, 0)
+            self._lines[name] = lengths[-1]
+            if max(lengths) > mirrored.LONGEST_LINE:
+                raise Odd(f"{name} has a line of {max(lengths):,} bytes")
+        with open(os.path.join(self._directory, name), "ab", buffering=0) as file:
+            file.write(data)
+        self._changed.add(name)
+
+    def has_begun(self, run_id: str) -> bool:
+        """Whether its first lines are here; they are the ones that are expected."""
+        if not self._begun:
+            with contextlib.suppress(FileNotFoundError), open(self._path(events.STARTER), "rb") as file:
+                lines = [file.readline(mirrored.LONGEST_LINE) for _ in range(2)]
+                if lines[1].endswith(b"\n"):
+                    sent = away.read(self._directory)
+                    why = mirrored.start_problem(lines, run_id, (sent.start.get("run") or {}) if sent else {})
+                    if why:
+                        raise Odd(why)
+                    self._begun = True
+        return self._begun
+
+    def wanted(self) -> list[Wanted]:
+        """The files that lines say are kept, which nobody looked for yet."""
+        found: list[Wanted] = []
+        for name in live.process_files(self._directory):
+            at = self._scanned.get(name, 0)
+            if _size(self._path(name)) <= at:
+                continue
+            with open(self._path(name), "rb") as file:
+                file.seek(at)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    at += len(line)
+                    if b'"kept"' in line and (one := mirrored.wanted(line)) is not None:
+                        found.append(one)
+            self._looked[name] = at
+        return found
+
+    def accept(self) -> None:
+        """Write down the cuts of which all is here. What they cover is on the disk first."""
+        self._scanned.update(self._looked)
+        if not self._ready:
+            return
+        durable.sync([self._path(name) for name in self._changed], self._directory)
+        self._changed.clear()
+        end = self._ready[-1].end
+        with open(self._path(events.CUTS), "ab", buffering=0) as file:
+            file.write(self._text[: end - self._cuts_at])
+            os.fsync(file.fileno())
+        self._text = self._text[end - self._cuts_at :]
+        self._cuts_at = end
+        self.cuts += [known.cut for known in self._ready]
+        self._ready = []
+
+    def _settled(self) -> int:
+        """How much of cuts.jsonl counts. A power cut may have taken the end of a file, or of a journal that it covers:
+        then it comes again."""
+        path = self._path(events.CUTS)
+        sizes = {name: _size(self._path(name)) for name in (*live.process_files(self._directory), events.CONSOLE)}
+        text = _read(path)
+        at = len(events.whole_lines(text))
+        if self.cuts and not mirrored.is_covered(self.cuts[-1], sizes):
+            known: list[Known] = mirrored.cuts(text, 0, [])
+            whole = [one for one in known if mirrored.is_covered(one.cut, sizes)]
+            self.cuts, at = [one.cut for one in whole], (whole[-1].end if whole else 0)
+        if at < len(text):
+            os.truncate(path, at)
+        return at
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._directory, name)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _read(path: str) -> bytes:
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        return file.read()
+    return b""

@@ -1,0 +1,142 @@
+"""What may come from a host, decided without touching anything. A host is somebody else's machine, and what is in the
+folder of a job was written by whatever ran in its container: names, sizes and cuts are claims until they were judged.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gittrack.core import events, layout, parcels
+from gittrack.errors import HostFailed
+from gittrack.launch.link import Entry
+
+MOST_FILES = 10_000  # process files of a run
+MOST_CUTS = 200_000  # of a run; each is a commit
+LONGEST_LINE = 8 << 20  # with more, no other clone would take the segment that it ends up in
+LONGEST_CUTS = 64 << 20  # bytes of cuts that are looked at together
+LARGEST_BLOB = 32_000_000  # of the files in git: a recorder puts no more than that of a whole parcel there
+OVERLAP = 64  # bytes before those that are new which are read again: they must be what they were
+
+_REASONS = ("start", "checkpoint", "time", "final")
+_STATES = (None, "completed", "failed", "killed", "crashed")
+_FIXED = ("id", "snapshot", "base", "user", "writer")  # of run.json: no host has anything to add to these
+
+
+class Odd(Exception):
+    """What came is nothing that an attendant writes. Never leaves `mirror`."""
+
+
+class Growth(NamedTuple):
+    """Bytes of a file of the journal that are still to come. `overlap` is of what is here."""
+
+    name: str
+    start: int
+    end: int
+    overlap: int
+
+
+class Known(NamedTuple):
+    """A cut, and where its line ends in cuts.jsonl."""
+
+    cut: events.Cut
+    end: int
+
+
+class Wanted(NamedTuple):
+    """A file that a `kept` line says is kept."""
+
+    sha256: str
+    size: int
+    in_git: bool
+
+
+def refused(host: str, run_id: str, why: str) -> HostFailed:
+    """Nothing more of this run is taken."""
+    return HostFailed(
+        f"what {host} says of run {run_id[: layout.SHORT]} is refused: {why}",
+        "what came before stays as it is; look at the job's folder there: somebody has changed it",
+        "refused",
+    )
+
+
+def sizes(listing: Iterable[Entry]) -> dict[str, int]:
+    """The files of a journal in a listing of its folder. Raises Odd."""
+    found: dict[str, int] = {}
+    for entry in listing:
+        if events.is_process_file(entry.name) or entry.name in (events.CONSOLE, events.CUTS):
+            if entry.kind != "file":
+                raise Odd(f"{entry.name} is a {entry.kind}")
+            found[entry.name] = entry.size
+    if len(found) > MOST_FILES:
+        raise Odd(f"it has {len(found):,} files")
+    return found
+
+
+def growth(there: Mapping[str, int], here: Mapping[str, int], covered: Mapping[str, int]) -> list[Growth]:
+    """What is to be read, cuts last. `covered`: what the last cut that came covers. Raises Odd."""
+    for name, size in here.items():
+        if there.get(name, 0) < size and (covered.get(name) or name == events.CUTS or name in there):
+            raise Odd(f"{name} had {size:,} bytes, and has {there.get(name, 0):,}")
+    names = [*events.in_order(there), *(name for name in (events.CONSOLE, events.CUTS) if name in there)]
+    grown = [name for name in names if there[name] > here.get(name, 0)]
+    return [Growth(name, at := here.get(name, 0), there[name], min(at, OVERLAP)) for name in grown]
+
+
+def cuts(text: bytes, at: int, known: Sequence[events.Cut]) -> list[Known]:
+    """The cuts in new bytes of cuts.jsonl, which begin at `at`, behind those that are known. Raises Odd."""
+    found: list[Known] = []
+    last = known[-1] if known else None
+    for line in events.whole_lines(text).splitlines(keepends=True):
+        at += len(line)
+        cut = events.cut_of(events.parse_line(line) or {}, len(known) + len(found))
+        if cut is None:  # torn by a full disk, and written again
+            continue
+        if last is not None and last.reason == "final":
+            raise Odd("it goes on after its end")
+        if why := _cut_problem(cut, last.files if last else {}):
+            raise Odd(f"cut {cut.number}: {why}")
+        found.append(Known(cut, at))
+        last = cut
+    return found
+
+
+def is_covered(cut: events.Cut, here: Mapping[str, int]) -> bool:
+    """Whether all that the cut speaks of is there."""
+    return all(end <= here.get(name, 0) for name, end in cut.files.items() if end)
+
+
+def wanted(line: bytes) -> Wanted | None:
+    """The file that a line of a journal says is kept."""
+    event: Mapping[str, Any] = events.parse_line(line) or {}
+    if event.get("e") != "kept" or not events.is_sound(event):
+        return None
+    return Wanted(event["sha256"], event["size"], event["in"] == parcels.GIT)
+
+
+def start_problem(lines: Sequence[bytes], run_id: str, sent: Mapping[str, Any]) -> str | None:
+    """What is wrong with the first two lines of a journal. `sent`: run.json as it was sent there, as far as known."""
+    first, second = (events.parse_line(line) or {} for line in lines)
+    if first.get("e") != "process" or second.get("e") != "start" or not events.is_sound(second):
+        return "its journal does not begin as that of a run"
+    facts = second["run"]
+    if facts.get("id") != run_id:
+        return "it is another run"
+    changed = [name for name in _FIXED if name in sent and sent[name] != facts.get(name)]
+    return f"its {changed[0]} is not what was sent" if changed else None
+
+
+def is_right(data: bytes, file: Wanted) -> bool:
+    return len(data) == file.size and hashlib.sha256(data).hexdigest() == file.sha256
+
+
+def _cut_problem(cut: events.Cut, before: Mapping[str, int]) -> str | None:
+    if cut.number >= MOST_CUTS:
+        return "there are too many"
+    if cut.reason not in _REASONS or cut.status not in _STATES:
+        return "it is none that an attendant makes"
+    if any(name != os.path.basename(name) or len(name) > 255 for name in cut.files) or len(cut.files) > MOST_FILES:
+        return "it names what is no file of a journal"
+    if any(cut.files.get(name, 0) < end for name, end in before.items()):
+        return "it goes back"
+    return None
