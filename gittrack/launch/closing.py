@@ -48,6 +48,13 @@ def close_if_dead(at: At, run_id: str, container: "Container | None", attendant:
     return True
 
 
+def leave_clean(at: At, run_id: str, container: "Container | None") -> None:
+    """All of a job that is over came home: its container goes, and the secrets that it needed. Raises HostFailed."""
+    if container is not None:
+        at.engine.remove(container.id)
+    at.link.run(["rm", "-f", "--", f"{at.job(run_id)}/env"])
+
+
 def reason(container: "Container | None") -> str:
     """Why the attendant could not say the end itself."""
     if container is None:

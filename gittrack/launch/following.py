@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from gittrack import errors
 from gittrack.git.discover import Paths
+from gittrack.launch import closing
 from gittrack.launch.at import At
-from gittrack.launch.closing import close_if_dead
 from gittrack.launch.later import Later
 from gittrack.launch.mirror import Mirror
 
@@ -54,8 +54,10 @@ class Follower:
         self._over.set()
         self._bringer.result()
         found = self._at.engine.find(self._run_id)
-        close_if_dead(self._at, self._run_id, found)
+        closing.close_if_dead(self._at, self._run_id, found)
         self._wait_for_end()
+        with contextlib.suppress(errors.GittrackError):  # `git track host prune` is for what is left over
+            closing.leave_clean(self._at, self._run_id, found)
         return found
 
     def leave(self) -> None:
