@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gittrack import errors
 from gittrack.config.settings import Settings
 from gittrack.git.discover import Paths
-from gittrack.launch import containers, job, program, sending
+from gittrack.launch import containers, inputs, job, placing_there, program, sending
 from gittrack.launch.at import At, Talk
 from gittrack.launch.job import Asked
 from gittrack.launch.later import together
@@ -133,12 +133,16 @@ def _send_code(launch: Launch) -> None:
 
 
 def _send(launch: Launch) -> None:
-    """The code, and in the same connection its work tree."""
+    """The work tree: the code, in one connection with its checkout, and what else the job needs."""
     helper = sending.Helper(launch.at.host.docker, launch.made.get("image", ""))
+    left_out = launch.document["start"]["run"].get("left_out") or ()
     with launch.talk.transfer("sending the code") as show:
-        sent = sending.send_code(launch.at.link, launch.code, launch.run_id, helper=helper, show=show)
-        if not sent.by:
-            sending.send_files(launch.at.link, launch.code, launch.run_id, show=show)
+        wanted = inputs.find(launch.code, launch.clone.settings.inputs, left_out, show)
+        sent = placing_there.bring(launch.at.link, launch.code, launch.run_id, wanted, helper, show)
+    for remark in wanted.remarks:
+        launch.talk.say(remark)
+    if sent.by == sending.FILES:
+        launch.talk.say(f"{launch.at.host.name}: no git there, nor in the image: all files are sent each time")
 
 
 def _write_job(launch: Launch) -> None:
