@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import tied
 
 WAITRESS = Path(sys.prefix) / "giftless" / "bin" / "waitress-serve"
 _SSHD = shutil.which("sshd") or ("/usr/sbin/sshd" if os.path.exists("/usr/sbin/sshd") else None)
@@ -113,18 +114,13 @@ def s3(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
 @contextlib.contextmanager
 def served(argv: list[str], port: int, log: Path, env: dict[str, str]) -> Iterator[None]:
     """A server for as long as the block runs, ready when the block starts."""
-    with open(log, "wb") as output:
-        process = subprocess.Popen(argv, stdout=output, stderr=output, env={**os.environ, **env})
-    try:
+    with open(log, "wb") as output, tied.tied(argv, output, {**os.environ, **env}) as process:
         until = time.monotonic() + 60
         while not _answers(port):
             if process.poll() is not None or time.monotonic() > until:
                 pytest.fail(f"{argv[0]} did not start: {log.read_text()}")
             time.sleep(0.02)
         yield
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def _answers(port: int) -> bool:

@@ -9,7 +9,6 @@ import getpass
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import NamedTuple
 
 import lfs_servers
 import pytest
+import tied
 
 PASSWORD = "s3cret-of-ann"
 GITOLITE_SHELL = "/usr/share/gitolite3/gitolite-shell"
@@ -154,17 +154,11 @@ def http(folder: Path) -> Iterator[Server]:
     (folder / "git").write_text(_GIT.format(folder=folder, served=served, backend=backend))
     (folder / "nginx.conf").write_text(config)
     (folder / "users").write_text(f"ann:{{PLAIN}}{PASSWORD}\n")
-    wrapped = subprocess.Popen(
-        # git-http-backend reads on for ever when a request ends before its length: it may use some seconds, no more.
-        ["prlimit", "--cpu=4", cgi, "-c", "8", "-s", f"unix:{folder}/cgi"], stdin=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    try:
-        with lfs_servers.served([nginx, "-c", str(folder / "nginx.conf")], port, folder / "log", {}):
-            yield Server("http", f"http://127.0.0.1:{port}/open/", served, port, {})
-    finally:
-        os.killpg(wrapped.pid, signal.SIGTERM)  # its workers do not end with it
-        wrapped.wait(30)
+    # git-http-backend reads on for ever when a request ends before its length: it may use some seconds, no more.
+    wrapped = ["prlimit", "--cpu=4", cgi, "-c", "8", "-s", f"unix:{folder}/cgi"]
+    served_by = [nginx, "-c", str(folder / "nginx.conf")]
+    with tied.tied(wrapped), lfs_servers.served(served_by, port, folder / "log", {}):
+        yield Server("http", f"http://127.0.0.1:{port}/open/", served, port, {})
 
 
 @contextlib.contextmanager

@@ -1,7 +1,10 @@
 """The servers do what the tests of sharing take them to do: asked here by plain git."""
 
+import contextlib
 import os
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,3 +107,34 @@ def refused(argv: list[str]) -> str:
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode, done
     return done.stderr
+
+
+def test_nothing_of_a_server_outlives_tests_that_were_killed(tmp_path: Path) -> None:
+    program = f"""
+import sys
+sys.path[:] = {sys.path!r}
+import pathlib, git_servers
+with git_servers.http(pathlib.Path({str(tmp_path)!r})) as server:
+    print(server.port, flush=True)
+    sys.stdin.read()
+"""
+    tests = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert tests.stdout is not None and tests.stdout.readline().strip().isdigit()
+    assert any("fcgiwrap" in one for one in about(tmp_path)) and any("nginx" in one for one in about(tmp_path))
+    tests.kill()
+    tests.communicate()
+    until = time.monotonic() + 30
+    while left := about(tmp_path):
+        assert time.monotonic() < until, left
+        time.sleep(0.05)
+
+
+def about(folder: Path) -> list[str]:
+    """The processes whose command lines name this folder, but for those of the tests themselves."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = place.read_bytes().decode(errors="replace").split("\0")
+            if any(str(folder) in word for word in words) and "git_servers" not in " ".join(words):
+                found.append(" ".join(words)[:200])
+    return found
