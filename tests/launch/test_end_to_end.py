@@ -67,7 +67,7 @@ def test_a_training_at_a_host_from_the_first_command_to_the_last(
     # project. Console and exit code are those of the script.
     done = track("run", "-H", "gpu1", "--accept-new", "python3", "train.py", "--lr", "0.5")
     assert done.stdout == "step 0\nstep 1\nstep 2\n"
-    look, begun, console, ended, see = done.stderr.splitlines()
+    look, begun, console, ended, _ = done.stderr.splitlines()
     assert look.startswith("gpu1: docker ") and "CPU" in look
     assert console == "done"
     assert "completed" in ended and "loss 0.16667" in ended
