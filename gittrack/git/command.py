@@ -156,6 +156,10 @@ def failure(args: tuple[str, ...], code: int, stderr: bytes, paths: Paths) -> er
     return kind(f"git {_name(args)} failed: {said}", hint.format(place=place))
 
 
+_HOOK = (
+    "the reference-transaction hook of this repository refused it; let it pass refs/track, refs/track-undo and "
+    "refs/track-remotes: git rev-parse --git-path hooks/reference-transaction says where it is"
+)
 _FULL = "free some space, then run the command again: nothing is half written"
 _READ_ONLY = "make {place} and its .git writable for you, then run the command again"
 _OLD = "this git is too old for what is asked: upgrade it (2.27 or later; see `git --version`)"
@@ -169,6 +173,8 @@ _SIGNS: tuple[tuple[str, type[errors.GittrackError], str], ...] = (
     ("unknown option", errors.GitFailed, _OLD),
     ("unknown command: start", errors.GitFailed, _OLD),  # of `update-ref --stdin`, before 2.27
     ("unknown switch", errors.GitFailed, _OLD),
+    ("aborted by hook", errors.GitFailed, _HOOK),
+    ("aborted by the reference-transaction hook", errors.GitFailed, _HOOK),
     ("No space left on device", errors.CannotWrite, _FULL),
     ("Disk quota exceeded", errors.CannotWrite, _FULL),
     ("Read-only file system", errors.CannotWrite, _READ_ONLY),

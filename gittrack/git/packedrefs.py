@@ -41,6 +41,7 @@ class Deletion:
         self._common = paths.common_dir
         self._locks: list[str] = []
         self._loose: list[str] = []
+        self._gone = list(gone)
         try:
             file = self._locked(NAME)
             with open(file, "wb") as written:
@@ -66,10 +67,14 @@ class Deletion:
         except OSError as error:
             raise loose.cannot_write(error, self._place(NAME)) from error
         del self._locks[0]
-        for ref in self._loose:
-            for place in (self._place(ref), self._place(f"logs/{ref}")):
-                with contextlib.suppress(OSError):
-                    os.unlink(place)
+        has_logs = os.path.isdir(self._place("logs/refs/track"))  # core.logAllRefUpdates is `always`
+        places = [*self._loose, *(f"logs/{ref}" for ref in self._gone if has_logs)]
+        for place in map(self._place, places):
+            with contextlib.suppress(OSError):
+                os.unlink(place)
+        for folder in {os.path.dirname(self._place(f"logs/{ref}")) for ref in self._gone} if has_logs else ():
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
 
     def close(self) -> None:
         """May be called twice."""

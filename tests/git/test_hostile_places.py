@@ -199,3 +199,16 @@ def record() -> list[Object]:
     blob = objects.blob(b"{}")
     trees = objects.nested({"run.json": objects.Entry(objects.FILE, blob.oid)})
     return [blob, *trees, objects.commit(trees[-1].oid, [], "A <a@b>", 1, "run")]
+
+
+def test_a_hook_that_refuses_is_named(repo: Path) -> None:
+    hook = repo / ".git" / "hooks" / "reference-transaction"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\n! grep -q refs/track/\n")
+    hook.chmod(0o755)
+    opened = open_repository(discover(str(repo), os.environ), os.environ, "cli")  # libgit2 calls no hooks
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=repo, capture_output=True, text=True).stdout.strip()
+    with pytest.raises(errors.GitFailed) as caught:
+        opened.update_refs([RefChange(RUN, None, head)])
+    opened.close()
+    assert "reference-transaction" in caught.value.hint

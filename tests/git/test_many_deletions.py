@@ -190,3 +190,15 @@ repo.update_refs([RefChange(ref, oid, None) for ref, oid in repo.refs("refs/trac
     assert list((repo / ".git/refs").rglob("*.lock")) == []
     assert opened.refs("refs/track/runs/") == {}
     git("fsck", "--strict")
+
+
+def test_their_reflogs_go_with_them(repo: Path, git: Git) -> None:
+    git("config", "core.logAllRefUpdates", "always")
+    opened = open_repository(discover(str(repo), os.environ), os.environ, "cli")
+    head = git("rev-parse", "HEAD")
+    found = {f"refs/track/runs/{number % 256:02x}/{number:020x}": head for number in range(COUNT)}
+    opened.update_refs([RefChange(ref, None, oid) for ref, oid in found.items()])
+    git("pack-refs", "--all")
+    opened.update_refs(deletions(found))
+    opened.close()
+    assert [path for path in (repo / ".git/logs/refs/track").rglob("*") if path.is_file()] == []
