@@ -177,16 +177,14 @@ class Bringing:
             raise _Gone from None
 
     def _fetch(self, path: str, part: str, at: int, size: int, moved: Progress) -> None:
-        """A file that never ends ends where it should."""
+        """A file that does not end is left where it should have ended."""
         total = at
 
         def count(bytes_moved: int) -> None:
             nonlocal total
             total += bytes_moved
             if total > size:
-                raise errors.HostFailed(
-                    f"{self._link.name}: {path} has more than its {size:,} bytes", "look at that file there", "refused"
-                )
+                raise _Stopped  # whether it is what it should be, its digest says
             self._progress(bytes_moved)
             moved(bytes_moved)
 

@@ -129,9 +129,7 @@ def test_a_file_that_becomes_a_link_after_it_was_listed_is_not_followed(job, hom
         assert file.read() == "first\n"
 
 
-@pytest.mark.parametrize(
-    "name", ["../../x.jsonl", "x.jsonl", "..", "config", "1700000000900-78-bcde.jsonl/../x", "a\nb"]
-)
+@pytest.mark.parametrize("name", ["../../x.jsonl", "x.jsonl", "..", "config", "1700000000900-7-bcde.jsonl/../x", "a\n"])
 def test_names_that_no_journal_has_are_passed_over(name):
     assert mirrored.sizes([Entry(name, 5, "file"), Entry("run.jsonl", 7, "file")]) == {"run.jsonl": 7}
 
