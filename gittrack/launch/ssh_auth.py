@@ -106,11 +106,11 @@ class Credentials:
         """The key of an encrypted file, or None."""
         for _ in range(_TRIES):
             known = self._answers.get(path)
-            words = known if known is not None else self._ask.secret(f"Passphrase of {path}: ")
+            words = known if known is not None else self._ask.secret(f"Passphrase of {path}")
             if not words:
                 return None
             try:
-                key = paramiko.PKey.from_path(path, words)
+                key = paramiko.PKey.from_path(path, words.encode())
             except Exception:  # noqa: BLE001  # cryptography has no one class for a wrong passphrase
                 self._answers.pop(path, None)
                 continue
@@ -128,7 +128,7 @@ class Credentials:
             allowed = error.allowed_types
         for method in _PERSON:
             for _ in range(_TRIES if method in allowed else 0):
-                words = self._answers.get(method) or self._ask.secret(f"Password of {user} at {self._name}: ")
+                words = self._answers.get(method) or self._ask.secret(f"Password of {user} at {self._name}")
                 if not words:
                     break
                 tried.append(method)
@@ -145,7 +145,7 @@ class Credentials:
             left = [words]  # the first question has been asked already; further ones are asked in the host's words
 
             def answer(_title: str, _text: str, prompts: list[tuple[str, bool]]) -> list[str]:
-                return [left.pop() if left else self._ask.secret(prompt) or "" for prompt, _ in prompts]
+                return [left.pop() if left else self._ask.secret(text.strip(" :")) or "" for text, _ in prompts]
 
             return not transport.auth_interactive(self._meaning.user, answer)
         except paramiko.AuthenticationException:

@@ -135,7 +135,7 @@ def _meaning(host: Host, said: Mapping[str, list[str]], home: str) -> Meaning:
         return tuple(path(each) for each in texts if each.lower() != "none")
 
     identities = tuple(path(each) for each in said.get("identityfile", ()) if each.lower() != "none")
-    agent = one("identityagent", "SSH_AUTH_SOCK") if "identityagent" in said else "SSH_AUTH_SOCK"
+    agent = one("identityagent") if "identityagent" in said else "SSH_AUTH_SOCK"
     alias = one("hostkeyalias").lower()
     plain = address.lower()
     command = one("proxycommand") or None

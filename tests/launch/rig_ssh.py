@@ -118,7 +118,9 @@ class Site(NamedTuple):
         (folder / "config").write_text(
             f"Host host bobs\n  HostName {self.sshd.address}\n  Port {self.sshd.port}\n  IdentityFile {self.key}\n"
             f"Host host\n  User {self.ann.name}\nHost bobs\n  User {self.bob.name}\n{text}"
+            "Host *\n  HashKnownHosts no\n"  # Debian's own configuration says yes
         )
+        (folder / "known_hosts").unlink(missing_ok=True)
         if known:
             (folder / "known_hosts").write_text(f"{self.sshd.name} {self.sshd.key()}\n")
 
