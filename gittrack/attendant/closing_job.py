@@ -22,6 +22,7 @@ from gittrack.record.starter import NAME
 from gittrack.recorder import encode, files
 from gittrack.runs import closing, live, tail
 from gittrack.runs.cutting import Cutter
+from gittrack.store import durable as disk
 
 NOT_STARTED = "its command was never started"
 
@@ -35,7 +36,7 @@ def close(
     Raises GittrackError, OSError.
     """
     directory = place.run
-    cutter = Cutter(directory, durable=True)
+    cutter = Cutter(directory, disk.sync)
     if cutter.closed:
         return True
     redactor = jobs.redactor(job, jobs.variables(place.folder))

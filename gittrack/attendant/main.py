@@ -9,6 +9,7 @@ JOB is the job's folder; GITTRACK_JOB, or the container's usual place, where it 
 from __future__ import annotations
 
 import os
+import signal
 import site
 import sys
 from collections.abc import Sequence
@@ -49,6 +50,7 @@ def _main(argv: Sequence[str]) -> int:
     verb, *rest = argv or ["run"]
     if verb == "run":
         return _run(_place(rest))
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # see __main__.py
     if verb == "close":
         return _close(rest)
     if verb == "store":

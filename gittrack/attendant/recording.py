@@ -24,6 +24,7 @@ from gittrack.record.system_metrics import Read, Sampler
 from gittrack.recorder import files
 from gittrack.runs import closing, live, tail
 from gittrack.runs.cutting import Cutter
+from gittrack.store import durable as disk
 
 FIRST_LOOK = 0.15  # seconds
 LOOK_EVERY = 1.0
@@ -53,7 +54,7 @@ class Recording:
         self._starter = starter
         self._redactor = redactor
         self._environ = environ
-        self._cutter = Cutter(place.run, durable=True)
+        self._cutter = Cutter(place.run, disk.sync)
         self._storer = Watched(place.run, begin_storer)
         self._declared = declared.Watch(place.work, job.metric_files, job.params_files)
         self._sampler = Sampler(_reader) if job.system_metrics else None

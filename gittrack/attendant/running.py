@@ -29,6 +29,7 @@ from gittrack.record.starter import NAME, Starter
 from gittrack.store import durable as disk
 
 HUNG = 30.0  # seconds: processes that a command left which has failed get that long, then they end with the container
+_NO_RUN = "; no run was made"  # what a hint says elsewhere
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -85,8 +86,11 @@ class _Attendant:
         """The command cannot be started: the run has failed."""
         sys.stderr.write(f"gittrack: {message}\n")
         sys.stderr.flush()
-        reason = f"{message} ({hint.replace('; no run was made', '')})"
-        self._recording.ended(Ended(code, None, "failed", self._redactor.text(reason), self._starter.now()))
+        return self._ended_early("failed", message + (f" ({hint.replace(_NO_RUN, '')})" if hint else ""), code)
+
+    def _ended_early(self, status: str, reason: str, code: int) -> int:
+        said = code if status == "failed" else None
+        self._recording.ended(Ended(said, None, status, self._redactor.text(reason), self._starter.now()))
         self._recording.finish()
         return code
 
@@ -94,6 +98,8 @@ class _Attendant:
         wiring = terminal.connect()
         pump = Pump(wiring.sources, Console(self._place.run, self._redactor.stream()), in_front=True)
         wake = self._hear_signals()
+        if self._is_stopped():  # the engine may stop a container as soon as it is there
+            return self._ended_early("killed", "it was stopped before it began", 128 + signal.SIGTERM)
         environ = command.environment(
             self._environ, self._job.id, self._place.run, self._job.autolog, self._job.artifacts, self._place.recorder
         )
@@ -143,9 +149,12 @@ class _Attendant:
         self._recording.poke()
 
     def _say_ended(self, end: End) -> None:
-        stopped = self._stopped or self._place.is_stopped
+        stopped = self._is_stopped()
         for_memory = usage.out_of_memory() > self._killed_before
         self._recording.ended(ending.of(end, stopped, for_memory, self._starter.now()))
+
+    def _is_stopped(self) -> bool:
+        return self._stopped or self._place.is_stopped
 
     def _reap(self) -> None:
         """Take in all children that have ended: as the first process of a container we get everybody's."""
@@ -165,6 +174,7 @@ class _Attendant:
         for number in PASSED_ON:
             signal.signal(number, self._take)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)  # those that came while we were loaded come now
         return reader
 
     def _wake_up(self) -> None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import errno
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 from gittrack.core import events, parcels
 from gittrack.runs import live
-from gittrack.store import durable as disk
 
 EVENT = b'{"e":"'
 LOOKED_FOR = (b'checkpoint"', b'kept"', b'parcel"')
@@ -23,6 +22,8 @@ PROLOGUE = ("process", "start", "params", "environment", "warning")
 FIRST_INTERVAL = 60.0
 SHARE_OF_AGE = 0.05  # later cuts come further apart: a run of weeks has hundreds of commits, not tens of thousands
 PATIENCE = 300.0  # a checkpoint waits that long for its files where something else is to be committed too
+
+Settle = Callable[[Collection[str], str], None]  # files, and the folder they are in
 
 
 class Waiting(NamedTuple):
@@ -37,11 +38,11 @@ class Waiting(NamedTuple):
 class Cutter:
     """Watches one live folder; knows the cuts that were made and how far each file was looked through."""
 
-    def __init__(self, directory: str, durable: bool = False) -> None:
-        """`durable`: what a cut covers is on the disk before the cut, so that every copy of this folder that is ever
-        made says the same, a power cut between two of them or not. Who commits what he cuts has that from git."""
+    def __init__(self, directory: str, settle: Settle | None = None) -> None:
+        """`settle` puts what a cut is going to cover on the disk before the cut, so that every copy of this folder that
+        is ever made says the same, a power cut between two of them or not. Who commits what he cuts has that of git."""
         self.directory = directory
-        self._durable = durable
+        self._settle = settle
         self.cuts = live.read_cuts(directory)
         self._scanned: dict[str, int] = dict(self.cuts[-1].files) if self.cuts else {}
         self._waiting: dict[str, deque[Waiting]] = {}
@@ -141,9 +142,9 @@ class Cutter:
             last = events.Cut(len(self.cuts) + len(cuts), files, reason, status, max(w, last.w) if last else w)
             cuts.append(last)
         if cuts:
-            if self._durable:
+            if self._settle is not None:
                 names = sorted({name for moved, _ in moves for name in moved})
-                disk.sync([os.path.join(self.directory, name) for name in (*names, "")], self.directory)
+                self._settle([os.path.join(self.directory, name) for name in (*names, "")], self.directory)
             self._write(b"".join(map(events.cut_line, cuts)))
             self.cuts += cuts
 
