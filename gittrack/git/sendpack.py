@@ -180,7 +180,9 @@ def _pack(git: Git, pipe: Pipe, head: bytes, oid: str, haves: Sequence[str], pro
     with tempfile.TemporaryFile() as wants:
         wants.write("".join(f"{line}\n" for line in (oid, *(f"^{have}" for have in haves))).encode())
         wants.seek(0)
-        with git.popen(*_PACK, *options, stdin=wants) as process:
+        # Nobody there has an earlier version of a large file, and to look for one among the others takes minutes.
+        settings = () if haves else ("-c", "core.bigFileThreshold=1m")
+        with git.popen(*settings, *_PACK, *options, stdin=wants) as process:
             assert process.stdout and process.stderr
             said: list[str] = []
             hearing = threading.Thread(target=_hear, args=(process.stderr, progress, said), daemon=True)

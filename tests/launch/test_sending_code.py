@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -267,6 +268,37 @@ def test_a_repository_of_sha256_can_be_sent(tmp_path, here):
     assert sending.send_code(here, code_of(repo), RUN).state == "placed"
     (repo / "train.py").write_text("print(2)\n")
     assert sending.send_code(here, code_of(repo), "1" * 20).state == "placed"
+
+
+def without(names: tuple[str, ...], folder: Path, monkeypatch) -> None:
+    """A PATH with all programs but these."""
+    folder.mkdir()
+    for place in os.environ["PATH"].split(os.pathsep):
+        for name in os.listdir(place) if os.path.isdir(place) else ():
+            if name not in names and not os.path.lexists(folder / name):
+                (folder / name).symlink_to(os.path.join(place, name))
+    monkeypatch.setenv("PATH", str(folder))
+
+
+def test_without_git_at_the_host_that_of_an_image_takes_the_code(
+    repo, git, here, dockerd, python_image, slim_image, tmp_path, monkeypatch
+):
+    first = code_of(repo)
+    (repo / "train.py").write_text("print('changed')\n")
+    second = code_of(repo)
+    without(("git",), tmp_path / "bin", monkeypatch)
+    helper = sending.Helper(f"docker -H unix://{dockerd.socket}", python_image)
+    sent = sending.send_code(here, first, RUN, helper=helper)
+    assert (sent.by, sent.state) == ("image", "placed")
+    assert sending.send_code(here, second, "1" * 20, helper=helper).size < 1000
+    assert (Path(job(here, "1" * 20)) / "work" / "train.py").read_text() == "print('changed')\n"
+    assert sending.send_code(here, second, "2" * 20, helper=helper._replace(image=slim_image)).by == ""
+    assert sending.send_code(here, second, "2" * 20, helper=helper._replace(image="local/none:1")).by == ""
+    listed = ["docker", "-H", f"unix://{dockerd.socket}", "ps", "-aq", "--filter", "label=gittrack.helper"]
+    until = time.monotonic() + 30  # the engine removes them when they have ended
+    while subprocess.check_output(listed) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert subprocess.check_output(listed) == b""
 
 
 def test_without_git_at_the_host_the_files_are_sent(repo, git, here, tmp_path, monkeypatch):
