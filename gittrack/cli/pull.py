@@ -1,4 +1,4 @@
-"""`git track pull` and `git track fetch`: the runs of others, here."""
+"""`git track pull` and `git track fetch`: the runs of others, here, and those of hosts."""
 
 import json
 from collections.abc import Sequence
@@ -105,19 +105,32 @@ def _files(runs: Sequence[str], remote: str) -> "dict[str, Report]":
 
 
 def fetch(
-    what: Annotated[str | None, typer.Argument(metavar="[REMOTE]", help="A remote or URL.")] = None,
+    what: Annotated[
+        str | None, typer.Argument(metavar="[REMOTE | HOST]", help="A git remote or URL; or a host of jobs.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """See what runs a git remote has, and take none.
+) -> int:
+    """Bring the results of jobs from a host; or see what runs a git remote has.
 
-    Says what `git track pull` would bring. Only the note of what was seen at the remote changes.
+    Of a HOST, to which `git track run -H` sends jobs, it brings all that jobs of this project left there: those that a
+    teammate has sent, too. Runs that go on there are listed from then on as they were at that moment. A job whose
+    container is gone without a word is closed. The host is a name under `hosts:` in gittrack.yaml, one of
+    ~/.ssh/config, or user@host.
+
+    Of a git REMOTE it says what `git track pull` would bring, and takes nothing. Only the note of what was seen at the
+    remote changes. A name under `hosts:` is a host, also where a remote has it.
 
     Examples:
+      git track fetch gpu1
       git track fetch
       git track fetch origin --json
     """
+    if what and (found := lazy("gittrack.cli.fetch_host").meant(here(), what)):
+        code: int = lazy("gittrack.cli.fetch_host").fetch(here(), found, as_json)
+        return code
     remote: str = lazy("gittrack.runs.remotes").choose(here().git, whole(what) if what else None)
     _tell_news(remote, as_json)
+    return 0
 
 
 def _tell_news(remote: str, as_json: bool) -> None:
@@ -152,6 +165,11 @@ def _remarks(result: "Result") -> list[str]:
         found += [f"{what}: {len(group) - LISTED:,} more"] if len(group) > LISTED else []
     if found:
         found.append("`git track doctor` says what can be done about it; it is not said again")
+    if result.later:
+        found.append(
+            f"not looked at yet, since so much is damaged at {line(shown(result.remote))}: "
+            f"{count(result.later, 'ref')}; `git track pull` goes on with them"
+        )
     if result.lost:
         refs = count(len(result.lost), "ref")
         found.append(

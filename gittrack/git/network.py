@@ -30,6 +30,7 @@ _SETTINGS = (
     "push.useForceIfIncludes=false",
     "submodule.recurse=false",
 )
+_UNCHECKED = ("-c", "fetch.fsckObjects=false")
 _MOVED = re.compile(r"([ +\-*!=])\t[^\t]*:(refs/[^\t]*)\t(.*)")
 _COMMAND = 900_000  # bytes of a command line; macOS takes 1 MiB, Linux 2
 _REASON = re.compile(r"\((.*)\)\Z")
@@ -60,8 +61,9 @@ def ls_remote(git: Git, remote: str) -> dict[str, str]:
     return found
 
 
-def fetch(git: Git, remote: str, wants: Iterable[str], progress: Progress | None = None) -> None:
+def fetch(git: Git, remote: str, wants: Iterable[str], progress: Progress | None = None, checked: bool = True) -> None:
     """Bring objects here, checked by git's fsck; no ref is written. `wants`: oids, or names of refs on the remote.
+    Not `checked` only where nobody takes them for sound.
 
     Whole, never with `--filter`: git notes that in the user's settings, and his clone is a partial one from then on.
     Raises RemoteFailed: then what came is not relied on; a ref that is not there any more is one reason.
@@ -74,7 +76,7 @@ def fetch(git: Git, remote: str, wants: Iterable[str], progress: Progress | None
     options += ["--progress"] if progress else ["--quiet"]
     given = "".join(f"{each}\n" for each in specs).encode() if new else None
     args = ("fetch", *options, "--", remote, *(() if new else specs))
-    code, _, err = _run(git, remote, args, given, progress)
+    code, _, err = _run(git, remote, (*(() if checked else _UNCHECKED), *args), given, progress)
     if code != 0:
         raise remote_errors.failure(remote, err)
 

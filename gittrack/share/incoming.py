@@ -1,4 +1,4 @@
-"""Objects brought from a remote, and the judgement on each ref there: taken, kept aside, or refused.
+"""The judgement on each ref of a remote whose objects were brought: taken, kept aside, or refused.
 
 Nothing here moves a ref. A remote can neither take away nor rewrite what this clone has: a run and a log only grow, and
 what does not go on from what is known is kept under refs/track-remotes/ for somebody to look at.
@@ -7,16 +7,11 @@ what does not go on from what is known is kept under refs/track-remotes/ for som
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from gittrack import errors
 from gittrack.core import layout
 from gittrack.core.annotations import Op, Tombstones
-from gittrack.git import network, remote_errors
-from gittrack.git.command import Git
 from gittrack.git.repository import RefChange, Repository
 from gittrack.runs import logs, parting
 from gittrack.share import incoming_archives, validate
-
-_PATIENCE = 200  # failed fetches, after which it is not single refs that are bad
 
 
 class Judged(NamedTuple):
@@ -43,36 +38,6 @@ def settled(local: Mapping[str, str], there: Mapping[str, str], digest: str) -> 
     return [
         RefChange(ref, oid, None) for ref, oid in kept.items() if there.get(f"refs/track/{ref[len(root) :]}") != oid
     ]
-
-
-def bring(
-    git: Git, remote: str, wants: Mapping[str, str], progress: network.Progress | None = None
-) -> tuple[dict[str, str], set[str]]:
-    """Fetch what these refs stand at; objects alone. Gives the refs that git's fsck refuses, with why; and those that
-    are not there any more.
-
-    One bad object fails a whole transfer, so that the bad refs are found by halving. Raises RemoteFailed.
-    """
-    refused: dict[str, str] = {}
-    gone: set[str] = set()
-    failed = 0
-    waiting = [dict(wants)] if wants else []
-    while waiting:
-        some = waiting.pop()
-        try:
-            network.fetch(git, remote, some.values(), progress)
-        except errors.RemoteFailed as error:
-            failed += 1
-            if error.kind not in (remote_errors.DAMAGED, remote_errors.GONE) or failed > _PATIENCE:
-                raise
-            items = list(some.items())
-            if len(items) > 1:
-                waiting += [dict(items[: len(items) // 2]), dict(items[len(items) // 2 :])]
-            elif error.kind == remote_errors.GONE:
-                gone.update(some)
-            else:
-                refused[items[0][0]] = f"git refuses its objects: {error.message}"
-    return refused, gone
 
 
 def judge(

@@ -21,12 +21,13 @@ from gittrack.share import validate
 
 class Verdict(NamedTuple):
     """`why` it is not taken; `contradicts`: it is kept aside, to be looked at. `tips`: the runs that it adds; `older`:
-    those of them of which an earlier state has a ref here."""
+    those of them of which an earlier state has a ref here; `fresh`: how many were not known."""
 
     why: str | None = None
     contradicts: bool = False
     tips: Mapping[str, str] = {}
     older: frozenset[str] = frozenset()
+    fresh: int = 0
 
 
 class Known(NamedTuple):
@@ -50,8 +51,8 @@ def judge_list(repo: Repository, old: str | None, new: str, here: Known, grave: 
             return Verdict(wrong)
         before, now = _changed(repo, old, new)
         lines = dict[str, str]()
-        for data in now:
-            wrong = _collect(data, lines)
+        for data in repo.read_many(now):
+            wrong = _collect(data or b"", lines)
             if wrong:
                 return Verdict(wrong)
     except (errors.DamagedRecord, ValueError, KeyError) as error:
@@ -62,11 +63,12 @@ def judge_list(repo: Repository, old: str | None, new: str, here: Known, grave: 
     added = {run_id: tip for run_id, tip in lines.items() if run_id not in before}
     other = {run_id for run_id, tip in added.items() if here.listed.get(run_id, tip) != tip}
     differing = [run_id for run_id, tip in added.items() if here.loose.get(run_id, tip) != tip]
-    older = frozenset(one for one in differing if _went_on(repo, here.loose[one], _line(now, one)))
+    older = frozenset(one for one in differing if _went_on(repo, here.loose[one], _line(repo, now, one)))
     other |= set(differing) - older
     if other:
         return Verdict(f"it says something else than is known of {_few(sorted(other))}", True)
-    return Verdict(None, False, added, older)
+    fresh = sum(run_id not in here.loose and run_id not in here.listed for run_id in added)
+    return Verdict(None, False, added, older, fresh)
 
 
 def judge_part(repo: Repository, part: str, old: str | None, new: str, grave: Tombstones) -> str | None:
@@ -151,15 +153,15 @@ def _history(repo: Repository, tip: str) -> list[Object]:
     return found[::-1]
 
 
-def _changed(repo: Repository, old: str | None, new: str) -> tuple[dict[str, str], list[bytes]]:
-    """The runs in those segments of `old` that `new` does not have as they are; the segments of `new` that are new."""
+def _changed(repo: Repository, old: str | None, new: str) -> tuple[dict[str, str], list[str]]:
+    """The runs in those segments of `old` that `new` does not have as they are; the blobs of those that are new."""
     before = segments.oids(repo, old, archives.INDEX) if old else {}
     now = segments.oids(repo, new, archives.INDEX)
     gone = [oid for number, oid in before.items() if now.get(number) != oid]
     lost: dict[str, str] = {}
     for data in repo.read_many(gone):
         lost.update((run_id, tip) for run_id, tip, purged in archive.tips(data or b"") if not purged)
-    return lost, [data or b"" for data in repo.read_many([oid for n, oid in now.items() if before.get(n) != oid])]
+    return lost, [oid for number, oid in now.items() if before.get(number) != oid]
 
 
 def _collect(data: bytes, lines: dict[str, str]) -> str | None:
@@ -181,8 +183,9 @@ def _snapshots(repo: Repository, tip: str) -> list[str]:
     return [name for field in said.split(b"\0") if objects.is_oid(name := field.decode(errors="replace")[3:])]
 
 
-def _line(now: Sequence[bytes], run_id: str) -> archive.Line | None:
-    return next((line for data in now if (line := archive.line_of(data, run_id))), None)
+def _line(repo: Repository, now: Sequence[str], run_id: str) -> archive.Line | None:
+    found = (archive.line_of(data or b"", run_id) for data in repo.read_many(now))
+    return next((line for line in found if line), None)
 
 
 def _went_on(repo: Repository, tip: str, line: archive.Line | None) -> bool:

@@ -15,7 +15,7 @@ from gittrack.core.annotations import Tombstones
 from gittrack.git import network, objects
 from gittrack.git.repository import Repository
 from gittrack.runs import archives, live, logs, remotes, writer
-from gittrack.share import incoming, validate
+from gittrack.share import bringing, validate
 from gittrack.share.plan import Archived, Run, There
 
 _CODE = re.compile(rb'"snapshot":(?:null|"([0-9a-f]+)")')
@@ -54,8 +54,9 @@ def remote(repo: Repository, name: str, progress: network.Progress | None = None
     said = {ref: oid for ref, oid in refs.items() if _writer_of(ref)}
     lists = _lists(refs, here) if _was_there(seen, refs, here) else {}
     wants = {**said, **lists}
-    bad, gone = incoming.bring(repo.git, name, {ref: at for ref, at in wants.items() if not repo.exists(at)}, progress)
-    sound = _readable(repo, {ref: at for ref, at in wants.items() if ref not in bad and ref not in gone}, here)
+    lacking = {ref: at for ref, at in wants.items() if not repo.exists(at)}
+    absent = bringing.bring(repo.git, name, lacking, progress).absent
+    sound = _readable(repo, {ref: at for ref, at in wants.items() if ref not in absent}, here)
     listed = archives.archived(repo, {ref: at for ref, at in lists.items() if ref in sound}) if lists else {}
     lost = remotes.lost(seen, refs, here)
     graves = _graves(repo, {ref: at for ref, at in said.items() if ref in sound})

@@ -15,7 +15,7 @@ from gittrack.git.lfs import shown
 from gittrack.git.repository import RefChange, Repository
 from gittrack.runs import archives, leftovers, logs, operations, parting, remotes, writer
 from gittrack.runs.annotations import Author
-from gittrack.share import incoming, rest, settled, validate
+from gittrack.share import bringing, incoming, rest, settled, validate
 from gittrack.share.validate import ARCHIVED_CODE, CODE, LIST, LOG, RECORDS, RUN
 
 _TRIES = 5
@@ -57,6 +57,7 @@ class Result(NamedTuple):
     parted: str | None = None  # the id under which this clone writes from now on
     purged: int = 0  # runs that somebody has purged, removed here
     removed: int = 0  # refs of such, removed there
+    later: int = 0  # refs that were not looked at yet, since so many others are bad
 
     @property
     def is_empty(self) -> bool:
@@ -191,8 +192,8 @@ def _pull(
     before = stamp.take(repo.paths, time.time())  # before the refs are read: what moves meanwhile is noticed
     local = repo.refs("refs/track")
     todo = _planned(repo, there, seen, wish, digest)
-    bad, gone = incoming.bring(repo.git, remote, todo.wants, progress)
-    came = {ref: oid for ref, oid in todo.wants.items() if ref not in bad and ref not in gone}
+    bad, gone, later = bringing.bring(repo.git, remote, todo.wants, progress)
+    came = {ref: oid for ref, oid in todo.wants.items() if ref not in bad and ref not in gone and ref not in later}
     judged = incoming.judge(repo, came, local, there, digest)
     refs = {change.ref for change in judged.changes}
     judged.changes.extend(one for one in incoming.settled(local, there, digest) if one.ref not in refs)
@@ -207,7 +208,8 @@ def _pull(
     refused = {**todo.odd, **bad, **judged.refused}
     known = {ref: oid for ref, oid in (seen.refused if seen else {}).items() if there.get(ref) == oid}
     known |= {ref: there[ref] for ref in refused}
-    is_quiet = before.settled and not judged.changes and not gone and not parted and not buried.refs and not removed
+    is_moved = judged.changes or gone or later or parted or buried.refs or removed
+    is_quiet = before.settled and not is_moved
     if is_quiet:
         _keep_settled(repo, remote, there, before.text)
     lost = remotes.lost(seen, there, repo.refs(network.PREFIX))
@@ -219,7 +221,7 @@ def _pull(
         new=new,
         more=more,
         annotations=len(judged.ops),
-        archived=sum(len(verdict.tips) for verdict in judged.lists.values()),
+        archived=sum(verdict.fresh for verdict in judged.lists.values()),
         moved=len(moved),
         code=kinds.count(CODE) + kinds.count(ARCHIVED_CODE),
         refused=refused,
@@ -228,6 +230,7 @@ def _pull(
         parted=parted,
         purged=len(buried.runs),
         removed=len(removed),
+        later=len(later),
     )
 
 

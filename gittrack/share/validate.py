@@ -19,6 +19,8 @@ from gittrack.runs import bombs, documents, logs, segments
 COMMIT_LIMIT = 1 << 20  # bytes of a commit: its message is one line and two trailers
 DOCUMENT_LIMIT = 32 << 20  # of a document that is read whole
 SEGMENT_LIMIT = 16 << 20  # of a segment of lines: closed at 1 MiB, and the last line may be long
+LOG_LIMIT = 128 << 20  # of all segments of a log: half a million annotations
+LIST_LIMIT = 2 << 30  # of those of a list, which has 20,000 runs: 100 kB for each
 CLOCK_LEAP = 1_000_000  # a clock counts operations: one further ahead than this of all that are known was made up
 
 
@@ -132,14 +134,16 @@ def series(repo: Repository, tip: str, root: str, number: int) -> str | None:
 
 
 def large_segment(repo: Repository, tip: str, root: str) -> str | None:
-    """What is wrong with the size or kind of a segment of the series `root`, or None. Raises DamagedRecord."""
+    """What is wrong with the size or kind of the segments of the series `root`, or None. Raises DamagedRecord."""
     blobs = list(segments.oids(repo, tip, root).values())
+    total, most = 0, LOG_LIMIT if root == logs.ROOT else LIST_LIMIT
     for one in catfile.measured(repo.git, blobs):
         if one is None:
             return f"a part of its {root} did not come"
         if one[0] != "blob" or one[1] > SEGMENT_LIMIT:
             return f"a part of its {root} is a {one[0]} of {one[1]:,} bytes"
-    return None
+        total += one[1]  # a segment that stands in it often is a small object, and is read as often
+    return f"its {root} has {total:,} bytes" if total > most else None
 
 
 def is_ancestor(repo: Repository, old: str, new: str) -> bool:
