@@ -149,6 +149,22 @@ KEYS = (
         "names, each with host: and more",
         "Hosts for `run -H NAME`: `host` is their address, `image`, `gpus`, `mounts` and the like what jobs there get.",
     ),
+    Key(
+        "build",
+        values.build,
+        {},
+        "path, or mapping",
+        "The Dockerfile for jobs at hosts; or `dockerfile`, `context`, `args`, `target`, `network`, `ca` of a build.",
+    ),
+    Key("python", values.version, None, "version", "The Python of an image that is made for jobs at hosts."),
+    Key(
+        "system_packages", values.texts, (), "list of names", "Packages of the system that such an image gets, by apt."
+    ),
+    Key("install", values.commands, (), "list of commands", "Commands that end the making of such an image."),
+    Key(
+        "base_image", values.text, None, "name", "What such an image begins with; else it is chosen by the host's GPUs."
+    ),
+    Key("registry_mirror", values.text, None, "address", "Where public images are pulled from in place of Docker Hub."),
     Key("image", values.text, None, "name", "The container image in which jobs at hosts are executed."),
     Key("gpus", values.gpus, None, "all, none, or numbers", "GPUs that a job at a host gets."),
     Key("mounts", values.texts, (), "list of HOST:CONTAINER[:ro]", "Folders of the host that jobs there see."),
@@ -248,6 +264,12 @@ EXAMPLES = {
     "env": "[CUDA_VISIBLE_DEVICES]",
     "secrets": "[HF_TOKEN]",
     "hosts": "{gpu1: {host: ann@gpu1.example.org, gpus: all}}",
+    "build": "Dockerfile",
+    "python": "3.12",
+    "system_packages": "[libgl1]",
+    "install": '["pip install flash-attn"]',
+    "base_image": "pytorch/pytorch:2.6.0-cuda12.4-cudnn9-runtime",
+    "registry_mirror": "mirror.example.org",
     "image": "python:3.12",
     "gpus": "all",
     "mounts": "[/data:/data:ro]",

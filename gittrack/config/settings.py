@@ -55,6 +55,12 @@ class Settings(NamedTuple):
     secrets: tuple[str, ...]
     hosts: Mapping[str, Mapping[str, Any]]
     image: str | None
+    build: Mapping[str, Any]
+    python: str | None
+    system_packages: tuple[str, ...]
+    install: tuple[str, ...]
+    base_image: str | None
+    registry_mirror: str | None
     gpus: str | None
     mounts: tuple[str, ...]
     inputs: tuple[str, ...]

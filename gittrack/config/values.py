@@ -15,6 +15,7 @@ _SCHEMES = ("s3://", "gs://", "az://", "file:///", "memory://")
 _KEEP = frozenset(("best", "latest", "every"))
 _LOGIN = r"//[^/?#]*@"
 _OF_HOST = frozenset(("host", "folder", "docker", "image", "gpus", "cpus", "memory", "shm_size", "mounts", "ports"))
+_OF_BUILD = frozenset(("dockerfile", "context", "args", "target", "network", "ca"))
 _GOALS = {"minimize": "minimize", "min": "minimize", "maximize": "maximize", "max": "maximize"}
 
 
@@ -112,6 +113,41 @@ def gpus(value: Any) -> str | None:
     if value is None or (isinstance(value, (str, int)) and not isinstance(value, bool)):
         return str(value) if value not in (None, "") else None
     raise ValueError("all, none, or a list of numbers")
+
+
+def build(value: Any) -> dict[str, Any]:
+    """A Dockerfile; or a mapping of what a build gets."""
+    expected = f"a path of a Dockerfile, or a mapping from {', '.join(sorted(_OF_BUILD))}"
+    if value is None or value == "":
+        return {}
+    if isinstance(value, str):
+        return {"dockerfile": value}
+    if not isinstance(value, Mapping) or not {str(name) for name in value} <= _OF_BUILD:
+        raise ValueError(expected)
+    found = {str(name): each for name, each in value.items() if each is not None}
+    args = found.get("args", {})
+    if not all(isinstance(found[name], str) for name in found if name != "args") or not isinstance(
+        args, (Mapping, list)
+    ):
+        raise ValueError(expected)
+    return found
+
+
+def version(value: Any) -> str | None:
+    """`3.12`. YAML takes it for a number, and 3.10 for 3.1, which no Python of today is."""
+    if value is None or value == "":
+        return None
+    said = str(value)
+    if isinstance(value, float) and said == "3.1":
+        said = "3.10"
+    if re.fullmatch(r"\d+\.\d+(\.\d+)?", said):
+        return said
+    raise ValueError("a version such as 3.12")
+
+
+def commands(value: Any) -> tuple[str, ...]:
+    """A list, or one command: there may be commas in it."""
+    return (value,) if isinstance(value, str) and value else texts(value)
 
 
 def limit(value: Any) -> int | None:
