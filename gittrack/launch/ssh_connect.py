@@ -28,7 +28,7 @@ _ANSWER = 30  # seconds for the first word of a server
 _LET_IN = 120  # seconds to be let in: it may ask elsewhere
 _JUMPS = 8
 _OF_THE_WAY = ("refused", "timeout", "unreachable", "name", "auth", "protocol")  # a jump host's are the host's "jump"
-_BUSY = (0.3, 0.8, 2.0, 4.0)  # waits after a server has closed an unfinished connection: sshd's MaxStartups does that
+_BUSY = (0.3, 0.8, 2.0)  # waits after a server has closed an unfinished connection: sshd's MaxStartups does that
 # AES-GCM first: twice as fast as the others in paramiko, since cipher and digest are one call.
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr", "aes192-ctr")
 _LOG = "gittrack.ssh"  # paramiko's own would print its tracebacks where nobody has set logging up

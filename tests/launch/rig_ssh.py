@@ -7,6 +7,8 @@ it makes has the number of its process in its name, so that several suites run b
 import contextlib
 import os
 import pwd
+import random
+import re
 import shutil
 import signal
 import socket
@@ -136,6 +138,7 @@ def skip_unless_possible() -> None:
 def site() -> Iterator[Site]:
     """For as long as the block runs."""
     skip_unless_possible()
+    sweep()
     folder = Path(tempfile.mkdtemp(prefix="gittrack-ssh-"))
     folder.chmod(0o755)  # users of the server have their homes in it
     try:
@@ -145,6 +148,23 @@ def site() -> Iterator[Site]:
                 yield Site(folder, server, ann, bob, key)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep() -> None:
+    """Remove what suites that were killed have left: their users and network namespaces."""
+    for entry in pwd.getpwall():
+        if _orphaned(entry.pw_name):
+            User(entry.pw_name, Path(entry.pw_dir)).end_processes()
+            subprocess.run(["userdel", "-f", entry.pw_name], capture_output=True, check=False)
+    spaces = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout
+    for space in (each.split()[0] for each in spaces.splitlines()):
+        if _orphaned(space):
+            subprocess.run(["ip", "netns", "del", space], capture_output=True, check=False)
+
+
+def _orphaned(name: str) -> bool:
+    match = re.fullmatch(r"gt(\d+)[a-z]+", name)
+    return match is not None and not Path(f"/proc/{match[1]}").exists()
 
 
 @contextlib.contextmanager
@@ -227,7 +247,9 @@ def line(number: int, name: str, other: str = "") -> Iterator[tuple[str, str, st
     the near and the far end. Cut with `cut_line`."""
     space = f"gt{os.getpid()}{name}"
     this, that = f"g{os.getpid()}{name}a", f"g{os.getpid()}{name}b"
-    near, far = f"10.{200 + number}.{os.getpid() % 250}.1", f"10.{200 + number}.{os.getpid() % 250}.2"
+    block = f"10.{200 + number}.{random.randrange(256)}"  # several suites may be at it at once
+    fourth = random.randrange(64) * 4
+    near, far = f"{block}.{fourth + 1}", f"{block}.{fourth + 2}"
     done = subprocess.run(["ip", "netns", "add", space], capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"no network namespace can be made: {done.stderr.strip()}")
