@@ -68,6 +68,13 @@ class Transfer(_Line):
         self._draw(lambda: f"{_blocks(done, total)}  {stage.lower()}, {done:,} of {total:,}")
 
 
+class Bytes(_Line):
+    """Where what there is to do is known bit by bit: `with Bytes("fetching") as show: show(done, total)`."""
+
+    def __call__(self, done: int, total: int) -> None:
+        self._draw(lambda: bar(done, total))
+
+
 def bar(done: int, total: int) -> str:
     """`█████░░░░░  52%  1.3 GB of 2.5 GB`."""
     return f"{_blocks(done, total)}  {size(done)} of {size(total)}"

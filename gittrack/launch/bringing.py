@@ -40,6 +40,13 @@ done
 """
 
 
+Show = Callable[[int, int], None]
+
+
+def nothing(_done: int, _total: int) -> None:
+    """A Show that nobody looks at."""
+
+
 class Part(NamedTuple):
     """Bytes of a file at the host."""
 
@@ -64,13 +71,15 @@ def read_many(link: Link, parts: Sequence[Part]) -> list[bytes] | None:
 class Bringing:
     """Brings the files of one run. `missing`: digests of those that the host has not, or not as they should be."""
 
-    def __init__(self, link: Link, job: str, directory: str, content: Content, progress: Progress) -> None:
+    def __init__(self, link: Link, job: str, directory: str, content: Content, show: Show) -> None:
+        """`show`: bytes that have come, of how many that are known to come."""
         self.missing: set[str] = set()
         self._link = link
         self._job = job
         self._directory = directory
         self._content = content
-        self._progress = progress
+        self._show = show
+        self._done = self._total = 0  # bytes
         self._brought: set[Wanted] = set()
 
     def bring(self, files: Iterable[Wanted]) -> bool:
@@ -81,6 +90,7 @@ class Bringing:
         self._bring_small([file for file in new if file.in_git and not self._is_here(file)])
         large = [file for file in new if not file.in_git and not self._content.has(file.sha256, file.size)]
         there = self._listed(FILES) if large else {}
+        self._total += sum(file.size for file in large)
         came = False
         for file in large:
             entry = there.get(file.sha256)
@@ -90,6 +100,10 @@ class Bringing:
                 came = True
         self._brought.update(new)
         return came
+
+    def _progress(self, moved: int) -> None:
+        self._done += moved
+        self._show(self._done, self._total)
 
     def _is_here(self, file: Wanted) -> bool:
         with contextlib.suppress(FileNotFoundError):
@@ -111,7 +125,6 @@ class Bringing:
             right = [(file, data) for file, data in zip(some, found, strict=True) if is_right(data, file)]
             self.missing.update({file.sha256 for file in some} - {file.sha256 for file, _ in right})
             self._write([(file.sha256, data) for file, data in right])
-            self._progress(sum(len(data) for _, data in right))
 
     def _one(self, part: Part) -> bytes:
         found = read_many(self._link, [part])

@@ -21,9 +21,9 @@ from gittrack.git.discover import Paths
 from gittrack.git.open import open_repository
 from gittrack.git.repository import RefChange, Repository
 from gittrack.launch import mirrored
-from gittrack.launch.bringing import Bringing
+from gittrack.launch.bringing import Bringing, Show, nothing
 from gittrack.launch.copying import Copy
-from gittrack.launch.link import Link, Progress, silent
+from gittrack.launch.link import Link
 from gittrack.launch.mirrored import Odd
 from gittrack.lazy import lazy
 from gittrack.record import uploads
@@ -60,13 +60,13 @@ class _Here(NamedTuple):
 class Mirror:
     """Brings one run home. `sync` may be called from any thread, and again after every failure."""
 
-    def __init__(self, link: Link, paths: Paths, run_id: str, progress: Progress = silent) -> None:
-        """`progress`: bytes of files that have come."""
+    def __init__(self, link: Link, paths: Paths, run_id: str, show: Show = nothing) -> None:
+        """`show`: bytes of files that have come, of how many."""
         self._link = link
         self._paths = paths
         self._run_id = run_id
         self._directory = live.folder(paths, run_id)
-        self._progress = progress
+        self._show = show
         self._guard = threading.Lock()
         self._environ = environment.current()
         self._here: _Here | None = None
@@ -172,7 +172,7 @@ class Mirror:
             repo.close()
             return None
         copy = Copy(self._link, f"{job}/run", self._directory)
-        bringing = Bringing(self._link, job, self._directory, own_store(self._paths), self._progress)
+        bringing = Bringing(self._link, job, self._directory, own_store(self._paths), self._show)
         self._here = _Here(repo, following, copy, bringing)
         self._folded = 0
         return self._here

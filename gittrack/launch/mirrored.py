@@ -117,7 +117,8 @@ def wanted(line: bytes) -> Wanted | None:
 def start_problem(lines: Sequence[bytes], run_id: str, sent: Mapping[str, Any]) -> str | None:
     """What is wrong with the first two lines of a journal. `sent`: run.json as it was sent there, as far as known."""
     first, second = (events.parse_line(line) or {} for line in lines)
-    if first.get("e") != "process" or second.get("e") != "start" or not events.is_sound(second):
+    kinds = first.get("e"), second.get("e"), type(second.get("default") or [])
+    if kinds != ("process", "start", list) or not events.is_sound(second):
         return "its journal does not begin as that of a run"
     facts = second["run"]
     if facts.get("id") != run_id:

@@ -200,6 +200,13 @@ def test_the_code_that_was_sent_is_not_exchanged(repo, here):
     found.close()
 
 
+@pytest.mark.parametrize("odd", [{"default": 7}, {"goals": [1]}, {"run": {"id": ID, "tags": 5}}])
+def test_a_start_that_is_none_is_refused(mirror, odd):
+    job = Job()
+    job.write(keeping.header(), {**keeping.start(), **odd})
+    refuses(mirror, "does not begin")
+
+
 @pytest.mark.parametrize("lines", [b"{}\n{}\n", b"\x00\n\x00\n", b"[" * 100_000 + b"\n\n"])
 def test_a_journal_that_does_not_begin_as_one_is_refused(mirror, lines):
     job = Job()

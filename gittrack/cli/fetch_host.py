@@ -1,0 +1,101 @@
+"""`git track fetch HOST`: the results of jobs at a host, here."""
+
+import contextlib
+import json
+import os
+import re
+
+from gittrack import errors
+from gittrack.cli import render
+from gittrack.cli.at_remote import is_address
+from gittrack.cli.context import Workplace
+from gittrack.cli.host_talk import talk
+from gittrack.cli.progress import Bytes
+from gittrack.compare.text import count, json_text, line
+from gittrack.core.layout import SHORT
+from gittrack.launch import closing, fetching_host, hosts, sending
+from gittrack.launch.at import At, reach
+from gittrack.launch.hosts import HERE, Host
+from gittrack.lazy import lazy
+
+LISTED = 10
+_ALIAS = re.compile(r"\s*host[\s=]+(.*)", re.IGNORECASE)
+
+
+def meant(place: Workplace, word: str) -> Host | None:
+    """The host that the word means; None where it is a git remote, or nothing that is known.
+
+    A name under `hosts:` is a host. Then come git's remotes and addresses; and of what these leave over, `user@host`
+    and names of ~/.ssh/config are hosts."""
+    configured = word in place.settings.hosts
+    if not configured and (is_address(word) or lazy("gittrack.runs.remotes").is_known(place.git, word)):
+        return None
+    if configured or word == HERE.name or "@" in word or word in _aliases():
+        return hosts.find(place.settings, word)
+    return None
+
+
+def fetch(place: Workplace, host: Host, as_json: bool) -> int:
+    """Bring what is there, and tell of it. The exit code."""
+    asking = talk(quiet=as_json)
+    repo = place.repository
+    with contextlib.closing(reach(host, os.environ, asking.ask)) as at, Bytes("fetching") as show:
+        found = fetching_host.fetch_host(at.link, repo, sending.project(place.git), _Closer(at).close, show)
+    if as_json:
+        render.write(json_text(json.dumps({"host": host.name, **found._asdict()}, indent=2)) + "\n")
+    else:
+        _tell(host, found)
+    if found.refused:
+        return errors.HostFailed.exit_code
+    return errors.MissingContent.exit_code if found.missing else 0
+
+
+class _Closer:
+    """Makes last cuts of jobs whose containers are gone. Where the engine there does not answer, what is there comes
+    all the same."""
+
+    def __init__(self, at: At) -> None:
+        self._at = at
+        self._failed = False
+
+    def close(self, run_id: str) -> bool:
+        if self._failed:
+            return False
+        try:
+            return closing.close_if_dead(self._at, run_id, self._at.engine.find(run_id))
+        except errors.LinkLost:
+            raise
+        except (errors.HostFailed, errors.ImageFailed) as error:
+            self._failed = True
+            render.say(f"which jobs are over cannot be asked: {error.message}")
+            return False
+
+
+def _tell(host: Host, found: fetching_host.Fetched) -> None:
+    name = line(host.name)
+    for run_id, why in list(found.refused.items())[:LISTED]:
+        render.say(f"{run_id[:SHORT]}: {line(why)}")
+    for run_id, number in found.missing.items():
+        render.say(f"{run_id[:SHORT]}: {count(number, 'file')} that {name} has not, or not as it was: left out")
+    shown = ", ".join(run_id[:SHORT] for run_id in found.home[:LISTED])
+    more = f" and {len(found.home) - LISTED:,} more" if len(found.home) > LISTED else ""
+    going = len(found.going)
+    parts = [
+        f"{count(len(found.home), 'run')} came ({shown}{more})" if found.home else "",
+        f"{count(going, 'run')} {'goes' if going == 1 else 'go'} on there" if going else "",
+        f"{found.before:,} {'was' if found.before == 1 else 'were'} here already" if found.before else "",
+    ]
+    render.write(f"{name}: {'; '.join(filter(None, parts)) or 'no job of this project'}\n")
+
+
+def _aliases() -> set[str]:
+    """Names that ~/.ssh/config gives to hosts. What is elsewhere (Include, Match) is called by user@host here."""
+    found: set[str] = set()
+    with (
+        contextlib.suppress(OSError),
+        open(os.path.expanduser("~/.ssh/config"), encoding="utf-8", errors="replace") as file,
+    ):
+        for text in file:
+            if match := _ALIAS.match(text):
+                found.update(word.strip('"') for word in match[1].split() if not set(word) & set("*?!"))
+    return found
