@@ -5,14 +5,19 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple
 
+from gittrack import errors
 from gittrack.git.network import Progress
 from gittrack.launch.hosts import Host
+from gittrack.launch.later import Later
 from gittrack.launch.link import NOBODY, Ask, Link, open_link
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
     from gittrack.launch.engine import Engine
     from gittrack.launch.look import Look
+
+
+_HAS_GIT = ("sh", "-c", "command -v git >/dev/null")
 
 
 class Talk(NamedTuple):
@@ -23,33 +28,52 @@ class Talk(NamedTuple):
     transfer: Callable[[str], AbstractContextManager[Progress | None]] = lambda _what: contextlib.nullcontext()
 
 
-class At(NamedTuple):
-    """Opened by `reach`; `close` leaves the host, and what runs there goes on."""
+class At:
+    """Opened by `reach`; `close` leaves the host, and what runs there goes on.
 
-    host: Host
-    link: Link
-    engine: "Engine"
-    look: "Look"
+    The engine is asked for at once and waited for where it is needed: the code can be sent meanwhile.
+    """
+
+    def __init__(self, host: Host, link: Link, environ: Mapping[str, str]) -> None:
+        self.host = host
+        self.link = link
+        self._environ = environ
+        self._folder = Later(link.folder)
+        self._git = Later(lambda: link.run(_HAS_GIT, check=False).code == 0)
+        self._engine = Later(self._open)
+        self._look = Later(lambda: self.engine.look())
+
+    @property
+    def engine(self) -> "Engine":
+        """Raises HostFailed, LinkLost."""
+        return self._engine.result()
+
+    @property
+    def look(self) -> "Look":
+        """Raises HostFailed, LinkLost."""
+        return self._look.result()
+
+    @property
+    def has_git(self) -> bool:
+        """Known before the engine has answered. Raises LinkLost."""
+        return self._git.result()
 
     def job(self, run_id: str) -> str:
         """The folder of a job there."""
-        return f"{self.link.folder()}/jobs/{run_id}"
+        return f"{self._folder.result()}/jobs/{run_id}"
 
     def close(self) -> None:
-        self.engine.close()
+        with contextlib.suppress(errors.GittrackError):  # there may be none
+            if self._engine.is_over:
+                self.engine.close()
         self.link.close()
+
+    def _open(self) -> "Engine":
+        found: Engine = lazy("gittrack.launch.engine").Engine.open(self.link, self.host.docker, self._environ)
+        return found
 
 
 def reach(host: Host, environ: Mapping[str, str], ask: Ask = NOBODY) -> At:
-    """Raises HostFailed, LinkLost."""
-    link = open_link(host, ask)
-    try:
-        engine: Engine = lazy("gittrack.launch.engine").Engine.open(link, host.docker, environ)
-        try:
-            return At(host, link, engine, engine.look())
-        except BaseException:
-            engine.close()
-            raise
-    except BaseException:
-        link.close()
-        raise
+    """Raises HostFailed, LinkLost; what is wrong with its engine is said when that is asked for."""
+    Later(lambda: lazy("gittrack.launch.engine"))  # loaded while the host answers
+    return At(host, open_link(host, ask), environ)

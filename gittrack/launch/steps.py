@@ -9,23 +9,19 @@ import functools
 import json
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from gittrack import errors
 from gittrack.config.settings import Settings
 from gittrack.git.discover import Paths
-from gittrack.launch import containers, inputs, job, placing_there, program, sending
+from gittrack.launch import containers, images, inputs, job, placing_there, program, sending
 from gittrack.launch.at import At, Talk
 from gittrack.launch.job import Asked
 from gittrack.launch.later import together
+from gittrack.lazy import lazy
 from gittrack.runs import away, live
-
-if TYPE_CHECKING:
-    from gittrack.launch.engine import Image
 
 JOB = "job.json"
 STARTED = "started"
-GIT = "git"
 
 
 class Clone(NamedTuple):
@@ -91,13 +87,12 @@ def read_job(directory: str) -> dict[str, Any]:
     return found
 
 
-def clear(launch: Launch) -> None:
+def clear(at: At, run_id: str) -> None:
     """Remove at the host what there is of a job that never ran. Raises HostFailed, LinkLost."""
-    at = launch.at
-    found = at.engine.find(launch.run_id)
+    at.link.run(["rm", "-rf", "--", at.job(run_id)])
+    found = at.engine.find(run_id)
     if found is not None:
         at.engine.remove(found.id)
-    at.link.run(["rm", "-rf", "--", at.job(launch.run_id)])
 
 
 def _send_program(launch: Launch) -> None:
@@ -106,29 +101,15 @@ def _send_program(launch: Launch) -> None:
 
 def _find_image(launch: Launch) -> None:
     """A host without git borrows it from the image, so that the code waits for that."""
-    image = _image(launch)
+    source = images.Source(launch.code.git, launch.code.oid, launch.code.project, launch.clone.environ)
+    image = images.find(launch.at, source, launch.clone.settings, launch.asked.image, launch.talk)
     launch.made.update(image=image.id, digest=image.digest)
-    if GIT not in launch.at.look.has:
+    if not launch.at.has_git:
         _send(launch)
 
 
-def _image(launch: Launch) -> "Image":
-    name, engine = launch.asked.image, launch.at.engine
-    if not name:
-        raise errors.UsageError("no image is named", "for example: --image python:3.12, or `image:` in gittrack.yaml")
-    found = engine.image(name)
-    if found is None:
-        with launch.talk.transfer(f"pulling {name}") as show:
-            found = engine.pull(name, show or _silent)
-    return found
-
-
-def _silent(_what: str, _done: int, _total: int) -> None:
-    pass
-
-
 def _send_code(launch: Launch) -> None:
-    if GIT in launch.at.look.has:
+    if launch.at.has_git:
         _send(launch)
 
 
@@ -145,12 +126,14 @@ def _send(launch: Launch) -> None:
         launch.talk.say(f"{launch.at.host.name}: no git there, nor in the image: all files are sent each time")
 
 
-def _write_job(launch: Launch) -> None:
-    """job.json comes last of all that is sent."""
-    at = launch.at
-    folder = at.job(launch.run_id)
+def _write_env(launch: Launch) -> None:
     variables = containers.environment(launch.options, launch.clone.environ)
-    at.link.write(f"{folder}/env", containers.env_file(variables))
+    launch.at.link.write(f"{launch.at.job(launch.run_id)}/env", containers.env_file(variables))
+
+
+def _write_job(launch: Launch) -> None:
+    """What the attendant is to do. It may be there before the container, and has to be before that is started."""
+    at = launch.at
     launched = {
         "from": os.uname().nodename,
         "host": at.host.name,
@@ -158,7 +141,7 @@ def _write_job(launch: Launch) -> None:
         "digest": launch.made["image"],
     }
     whole = job.at_host(launch.document, {"host": at.look.name, "launched": launched}, _container(launch))
-    at.link.write(f"{folder}/{JOB}", json.dumps(whole).encode())
+    at.link.write(f"{at.job(launch.run_id)}/{JOB}", json.dumps(whole).encode())
 
 
 def _container(launch: Launch) -> dict[str, Any]:
@@ -179,8 +162,7 @@ def _container(launch: Launch) -> dict[str, Any]:
     }
 
 
-def _start(launch: Launch) -> None:
-    """Made once and started once: one that is there already may be running, or over."""
+def _create(launch: Launch) -> None:
     at, run = launch.at, launch.document["start"]["run"]
     place = containers.Place(
         at.job(launch.run_id), launch.made["attendant"], at.look.home, at.look.user, at.look.memory, at.look.security
@@ -189,8 +171,18 @@ def _start(launch: Launch) -> None:
         launch.run_id, launch.made["image"], place, launch.options,
         project=launch.code.project, who=_who(run["user"]), cwd=launch.document["cwd"],
     )  # fmt: skip
-    at.engine.start(at.engine.create(spec))
+    launch.made["container"] = at.engine.create(spec)
+
+
+def _start(launch: Launch) -> None:
+    """Once: a container that is there already may be running, or over."""
+    launch.at.engine.start(launch.made["container"])
     launch.is_started = True
+
+
+def _load(_launch: Launch) -> None:
+    """What follows the job, while the engine is busy starting it."""
+    lazy("gittrack.launch.following")
 
 
 def _who(user: Mapping[str, Any]) -> str:
@@ -199,6 +191,6 @@ def _who(user: Mapping[str, Any]) -> str:
 
 STEPS = (
     Step("sent", away.SENDING, (_send_program, _find_image, _send_code)),
-    Step("ready", away.STARTING, (_write_job,)),
-    Step(STARTED, away.RUNNING, (_start,)),
+    Step("ready", away.STARTING, (_write_env, _write_job, _create)),
+    Step(STARTED, away.RUNNING, (_load, _start)),
 )
