@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gittrack import errors
 from gittrack.core import events
+from gittrack.core.layout import SHORT
 from gittrack.launch import containers
 from gittrack.launch.at import At
 
@@ -20,8 +21,27 @@ if TYPE_CHECKING:
 OUT_OF_MEMORY, GONE = "out of memory", "its container is gone"
 _JOB_LIMIT = 1 << 24
 _CUTS_TAIL = 4096
+_NO_PYTHON = (126, 127)
+_AGAIN = "start it again"
 _IMAGE = re.compile(r"(sha256:)?[0-9a-f]{12,64}")
 _PROGRAM = re.compile(r"attendant-[0-9a-f]{16}\.zip")
+
+
+def check_begun(at: At, run_id: str, container: "Container | None") -> None:
+    """Raises ImageFailed, or HostFailed, when the job is over and the attendant has not even begun to record it."""
+    if container is not None and not container.ended:
+        return
+    names = {entry.name for entry in at.link.list(f"{at.job(run_id)}/run") or ()}
+    if events.STARTER in names:
+        return
+    if container is None:
+        raise errors.HostFailed(f"{at.host.name}: there is no job of run {run_id[:SHORT]} any more", _AGAIN, "gone")
+    if container.code in _NO_PYTHON:
+        hint = "choose an image that has Python 3.9 or newer"
+        raise errors.ImageFailed("nothing could be recorded: the image has no Python that can be used", hint)
+    raise errors.ImageFailed(
+        f"the container ended with exit code {container.code} before the command was started", "see above what it said"
+    )
 
 
 def close_if_dead(at: At, run_id: str, container: "Container | None", attendant: str = "") -> bool:

@@ -54,6 +54,7 @@ class Follower:
         self._over.set()
         self._bringer.result()
         found = self._at.engine.find(self._run_id)
+        closing.check_begun(self._at, self._run_id, found)
         closing.close_if_dead(self._at, self._run_id, found)
         self._wait_for_end()
         with contextlib.suppress(errors.GittrackError):  # `git track host prune` is for what is left over

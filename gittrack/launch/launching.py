@@ -45,9 +45,9 @@ def begin(clone: Clone, around: Surroundings, wish: Wish, asked: Asked, talk: Ta
         reaching.abandon(At.close)
         raise
     at = reaching.result()
-    talk.say(f"{at.host.name}: {at.look.line()}")
     try:
         _keep(clone, run_id, asked, began, document)
+        Later(lambda: talk.say(f"{at.host.name}: {at.look.line()}"))
         return go_on(clone, run_id, at, talk)
     except BaseException:
         at.close()
@@ -79,7 +79,7 @@ def go_on(clone: Clone, run_id: str, at: At, talk: Talk) -> Launch:
         raise
     except BaseException:
         if not launch.is_started:
-            _forget(launch)
+            forget(at, clone, run_id)
         raise
     return launch
 
@@ -140,8 +140,8 @@ def _keep(clone: Clone, run_id: str, asked: Asked, began: Beginning, document: d
         ) from error
 
 
-def _forget(launch: Launch) -> None:
+def forget(at: At, clone: Clone, run_id: str) -> None:
     """Leave nothing of a job that never ran."""
     with contextlib.suppress(errors.GittrackError):  # the host may be what failed; `git track host prune` is for that
-        steps.clear(launch)
-    live.remove(launch.directory)
+        steps.clear(at, run_id)
+    live.remove(live.folder(clone.paths, run_id))
