@@ -35,7 +35,7 @@ def attach(
     if not found.is_away and host is None:
         _print_record(found.id, tail)
         return run_at_host.report(place, found.id, run_at_host.Manner())
-    at = launching.attach(jobs.clone(place), found.id, found.host, talk())
+    at = launching.attach(run_at_host.clone(place), found.id, found.host, talk())
     try:
         return run_at_host.watch(at, place, found.id, run_at_host.Manner(), tail)
     finally:
@@ -58,7 +58,7 @@ def wait(
     code = 0
     for found in [jobs.job(text, host) for text in runs]:
         if found.is_away:
-            at = launching.attach(jobs.clone(place), found.id, found.host, talk())
+            at = launching.attach(run_at_host.clone(place), found.id, found.host, talk())
             try:
                 watching.watch(at, place, found.id, tail=0, out=_nothing)
             except watching.Left as left:
@@ -87,7 +87,7 @@ def stop(
     """
     place = here()
     for found in [jobs.job(text, host) for text in runs]:
-        at = reach(found.host, jobs.clone(place).environ, talk().ask)
+        at = reach(found.host, run_at_host.clone(place).environ, talk().ask)
         try:
             _stop(at, found, grace)
         finally:

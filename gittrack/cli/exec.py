@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gittrack import errors
-from gittrack.cli import jobs
+from gittrack.cli import jobs, run_at_host
 from gittrack.cli.context import here
 from gittrack.cli.host_talk import talk
 from gittrack.cli.watching import put
@@ -44,7 +44,7 @@ def exec_command(
     if not argv:
         raise errors.UsageError("no command is given", "for example: git track exec latest -- bash")
     found = jobs.job(run, host)
-    at = reach(found.host, jobs.clone(here()).environ, talk().ask)
+    at = reach(found.host, run_at_host.clone(here()).environ, talk().ask)
     try:
         terminal = sys.stdin.isatty() and sys.stdout.isatty()
         session = at.engine.exec(jobs.container(at, found).id, argv, tty=terminal)

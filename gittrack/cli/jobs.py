@@ -1,6 +1,5 @@
 """Which job is meant, and where it is: what attach, wait, stop, exec and top have in common."""
 
-import os
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -12,7 +11,6 @@ from gittrack.core.layout import SHORT, is_id
 from gittrack.launch import hosts
 from gittrack.launch.at import At
 from gittrack.launch.hosts import HERE, Host
-from gittrack.launch.steps import Clone
 from gittrack.lazy import lazy
 from gittrack.runs import away, live
 
@@ -48,11 +46,6 @@ def job(text: str, host: str | None = None) -> Job:
             f"run {target.id[:SHORT]} is at no host", "`git track ps` lists what is going on, and where"
         )
     return Job(target.id, hosts.find(place.settings, name) if name else HERE, found is not None)
-
-
-def clone(place: Workplace) -> Clone:
-    """As the modules of `launch` want it."""
-    return Clone(place.paths, os.environ, place.settings)
 
 
 def container(at: At, found: Job) -> Any:

@@ -56,9 +56,9 @@ def asked(
 def run(place: Workplace, wish: Wish, asked: Asked, manner: Manner) -> int:
     """The exit code of the command; 0 where it goes on without us."""
     around = look(place.paths, os.environ)
-    clone = Clone(place.paths, os.environ, around.settings)
     _say_unfinished(place, wish.argv, manner)
-    launch = launching.begin(clone, around, wish, asked, talk(manner.accept_new, manner.silent))
+    here = Clone(place.paths, os.environ, around.settings)
+    launch = launching.begin(here, around, wish, asked, talk(manner.accept_new, manner.silent))
     try:
         if not manner.silent:
             say(f"run {launch.run_id[:SHORT]}")
@@ -73,6 +73,9 @@ def watch(at: At, place: Workplace, run_id: str, manner: Manner, tail: int | Non
     """Until it is over; the exit code of the command."""
     try:
         watching.watch(at, place, run_id, tail)
+    except errors.ImageFailed:
+        launching.forget(at, clone(place), run_id)
+        raise
     except watching.Left as left:
         return left.code
     return report(place, run_id, manner)
@@ -91,6 +94,11 @@ def report(place: Workplace, run_id: str, manner: Manner) -> int:
     if outcome.signal is not None:
         return 128 + int(outcome.signal)
     return FAILED if outcome.code is None else int(outcome.code)
+
+
+def clone(place: Workplace) -> Clone:
+    """As the modules of `launch` want it."""
+    return Clone(place.paths, os.environ, place.settings)
 
 
 def _result(place: Workplace, run_id: str) -> "Result":

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gittrack.cli import jobs, render
+from gittrack.cli import render, run_at_host
 from gittrack.cli.context import here, output_colour
 from gittrack.cli.host_talk import talk
 from gittrack.cli.render import say
@@ -36,7 +36,7 @@ def top(
     place = here()
     names = list(dict.fromkeys(host or _hosts()))
     found, failed = topping.look(
-        [hosts.find(place.settings, name) for name in names], jobs.clone(place).environ, talk()
+        [hosts.find(place.settings, name) for name in names], run_at_host.clone(place).environ, talk()
     )
     for name, problem in failed.items():
         say(f"{name}: {problem}")

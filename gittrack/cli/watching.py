@@ -15,12 +15,14 @@ from gittrack import errors
 from gittrack.cli.context import Workplace
 from gittrack.cli.render import say
 from gittrack.core.layout import SHORT
-from gittrack.launch import following, stopping
+from gittrack.launch import stopping
 from gittrack.launch.at import At
 from gittrack.launch.later import Later
+from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
     from gittrack.launch.container_state import Container
+    from gittrack.launch.following import Out
 
 QUESTION = "\ngittrack: [d]etach, [s]top the job, or [c]ontinue to watch? "
 DETACH, STOP, CONTINUE = "detach", "stop", "continue"
@@ -43,19 +45,20 @@ class Left(Exception):
 
 
 def watch(
-    at: At, place: Workplace, run_id: str, tail: int | None = None, out: following.Out | None = None
+    at: At, place: Workplace, run_id: str, tail: int | None = None, out: "Out | None" = None
 ) -> "Container | None":
     """Show the console until the job is over and its results are here. The container as it ended, None when it is gone.
 
     Raises Left, LinkLost, HostFailed."""
-    follower = following.Follower(at, place.paths, run_id, tail)
+    follower = lazy("gittrack.launch.following").Follower(at, place.paths, run_id, tail)
     stops: list[Later[bool]] = []
     try:
         with _leaving():
             while True:
                 try:
                     follower.console(out or put)
-                    return follower.finish()
+                    found: Container | None = follower.finish()
+                    return found
                 except KeyboardInterrupt:
                     _interrupted(at, run_id, stops)
     except Leave as leave:
