@@ -14,3 +14,62 @@ def test_a_run_in_a_container_is_recorded_as_one_here_would_be(
     done = track("run", "--container", "--image", python_image, "python3", "train.py", DOCKER_HOST=dockerd.host)
     assert done.stdout == "out\n" and "err\n" in done.stderr
     print(done.stderr)
+
+
+def test_an_image_without_python_is_said_to_be_so_and_leaves_no_run(
+    repo: Path, track: Callable[..., Any], dockerd: Engine, bare_image: str, sealed: Path
+) -> None:
+    done = track("run", "--container", "--image", bare_image, "true", DOCKER_HOST=dockerd.host, code=87)
+    assert "the image has no Python" in done.stderr
+    assert track("ls", "-q").stdout == "" and track("ps", "-q").stdout == ""
+    assert list((sealed / ".gittrack/jobs").iterdir()) == []
+
+
+def test_secrets_and_variables_reach_the_command_and_no_record(
+    repo: Path, track: Callable[..., Any], git: Callable[..., str], dockerd: Engine, python_image: str
+) -> None:
+    secret = "correct horse battery staple"
+    (repo / "train.py").write_text(
+        "import os\nprint(os.environ['DATA'], os.environ['PHRASE'], 'HIDDEN' in os.environ)\n"
+    )
+    done = track(
+        "run", "--container", "--image", python_image, "--env", "DATA=a b", "--secret", "PHRASE", "python3", "train.py",
+        DOCKER_HOST=dockerd.host, PHRASE=secret, HIDDEN="yes",
+    )  # fmt: skip
+    assert done.stdout == f"a b {secret} False\n"  # here, as of any command; the record is another matter
+    assert track("logs").stdout == "a b [redacted] False\n"
+    for ref in git("for-each-ref", "--format=%(refname)", "refs/track").splitlines():
+        for oid in git("rev-list", "--objects", ref).split():
+            if git("cat-file", "-t", oid, code=None) == "blob":
+                assert secret not in git("cat-file", "blob", oid)
+
+
+def test_a_secret_that_is_not_set_is_said_before_anything_is_done(repo: Path, track: Callable[..., Any]) -> None:
+    done = track("run", "--container", "--image", "x", "--secret", "PHRASE", "true", code=2)
+    assert "PHRASE" in done.stderr
+
+
+def test_options_of_containers_mean_nothing_without_one(repo: Path, track: Callable[..., Any]) -> None:
+    assert "add -H HOST, or --container" in track("run", "--gpus", "all", "true", code=2).stderr
+
+
+def test_the_exit_code_of_the_command_is_passed_on(
+    repo: Path, track: Callable[..., Any], dockerd: Engine, python_image: str
+) -> None:
+    done = track(
+        "run", "--container", "--image", python_image, "python3", "-c", "raise SystemExit(3)",
+        DOCKER_HOST=dockerd.host, code=3,
+    )  # fmt: skip
+    assert "failed with exit code 3" in done.stderr
+
+
+def test_a_command_that_takes_too_much_memory_is_recorded_as_that(
+    repo: Path, track: Callable[..., Any], dockerd: Engine, python_image: str
+) -> None:
+    done = track(
+        "run", "--container", "--image", python_image, "--memory", "60m", "python3", "-c", "x = b'x' * 500_000_000",
+        DOCKER_HOST=dockerd.host, code=None,
+    )  # fmt: skip
+    assert done.returncode != 0
+    shown = track("show", "latest").stdout
+    assert "out of memory" in shown
