@@ -24,6 +24,7 @@ from gittrack.runs import closing, live, tail
 from gittrack.runs.cutting import Cutter
 from gittrack.store import durable as disk
 
+_LATER = ("process", "kept", "parcel")  # what is written when files are kept, however late
 NOT_STARTED = "its command was never started"
 
 
@@ -92,13 +93,14 @@ def _append(path: str, line: bytes) -> None:
 
 
 def _last_time(directory: str) -> float:
-    """When the last line of the journals was written, as far as their ends tell."""
+    """When the command last said something, as far as the ends of the journals tell."""
     last = 0.0
     for name in live.process_files(directory):
         with contextlib.suppress(OSError, ValueError), open(os.path.join(directory, name), "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 65536))
             for line in events.whole_lines(file.read()).split(b"\n"):
                 with contextlib.suppress(ValueError, AttributeError, TypeError):
-                    found = json.loads(line).get("w")
-                    last = max(last, float(found)) if events.is_time(found) else last
+                    event = json.loads(line)
+                    if event.get("e") not in _LATER and events.is_time(event.get("w")):
+                        last = max(last, float(event["w"]))
     return last

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gittrack import errors
-from gittrack.core import codec, events
+from gittrack.core import codec
 from gittrack.core.redact import Redactor, secret_values
 
 FORMAT = 1
@@ -64,8 +64,8 @@ def read(folder: str) -> Job:
         if found["format"] > FORMAT:
             raise errors.NewerFormat(f"{path} has format {found['format']}", "send the job again with one gittrack")
         start = {name: found["start"][name] for name in FIELDS if name in found["start"]}
-        if not found["argv"] or not events.is_sound({"e": "start", **start}):
-            raise ValueError("it names no command, or its start event is none")
+        if not found["argv"] or not isinstance(start["run"], dict):
+            raise ValueError("it names no command")
         return Job(
             str(found["id"]),
             [_text(word) for word in found["argv"]],

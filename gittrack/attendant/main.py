@@ -17,14 +17,13 @@ from collections.abc import Sequence
 from gittrack import errors
 from gittrack.attendant import entry
 from gittrack.attendant import job as jobs
-from gittrack.attendant.closing_job import close
 from gittrack.attendant.job import Place
 from gittrack.attendant.running import run
-from gittrack.attendant.storing import serve_until_told
+from gittrack.lazy import lazy
 from gittrack.record import reaper, terminal
 from gittrack.record.command import BOOTSTRAP
 from gittrack.record.starter import NAME
-from gittrack.runs import closing
+from gittrack.runs import locking
 
 BUSY = 75  # another process has the job: try again later
 AGAIN = 76  # the job was executed already, and is not executed again
@@ -55,7 +54,8 @@ def _main(argv: Sequence[str]) -> int:
         return _close(rest)
     if verb == "store":
         place = _place(rest)
-        return 0 if serve_until_told(jobs.read(place.folder), place) else 1
+        done = lazy("gittrack.attendant.storing").serve_until_told(jobs.read(place.folder), place)
+        return 0 if done else 1
     raise errors.UsageError(f"{verb} is nothing that the attendant does", "run, close")
 
 
@@ -65,7 +65,7 @@ def _run(place: Place) -> int:
     if lock is None:
         return _say("another process executes or closes this job", BUSY)
     if os.path.exists(os.path.join(place.run, NAME)):
-        if not close(job, place, "crashed", "its container was started again"):
+        if not lazy("gittrack.attendant.closing_job").close(job, place, "crashed", "its container was started again"):
             return _say("processes of this job are still there", BUSY)
         return _say("this job was executed already; it is not executed again", AGAIN)
     if os.getpid() != 1:
@@ -87,14 +87,14 @@ def _close(rest: Sequence[str]) -> int:
         raise errors.UsageError(f"--status {status} is none", f"one of {', '.join(_STATES)}")
     code = int(given["code"]) if "code" in given else None
     at = float(given["at"]) if "at" in given else None
-    if not close(job, place, status, given.get("reason"), code, at):
+    if not lazy("gittrack.attendant.closing_job").close(job, place, status, given.get("reason"), code, at):
         return _say("processes of this job are still there", BUSY)
     return 0
 
 
 def _lock(place: Place) -> int | None:
     os.makedirs(place.run, exist_ok=True)
-    return closing.take_lock(place.run)
+    return locking.take_run(place.run)
 
 
 def _place(given: Sequence[str]) -> Place:

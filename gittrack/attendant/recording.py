@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gittrack import errors
-from gittrack.attendant import nvidia_smi, usage
+from gittrack.attendant import ending, nvidia_smi, usage
 from gittrack.attendant.ending import Ended
 from gittrack.attendant.job import Job, Place
 from gittrack.core.redact import Redactor
 from gittrack.record import declared, machine
+from gittrack.record.command import End
 from gittrack.record.starter import NAME, Starter
 from gittrack.record.storer_watched import Begin, Watched
 from gittrack.record.system_metrics import Read, Sampler
@@ -61,6 +62,7 @@ class Recording:
         self._next_look = time.monotonic() + FIRST_LOOK
         self._next_files = time.monotonic() + FILES_EVERY
         self._end: Ended | None = None
+        self._killed_before = usage.out_of_memory()
         self._wake = threading.Event()
         self._over = threading.Event()
         self._sizes: dict[str, int] = {}
@@ -71,9 +73,10 @@ class Recording:
         self._thread = threading.Thread(target=self._run, args=(done,), name="gittrack-recording", daemon=True)
         self._thread.start()
 
-    def ended(self, end: Ended) -> None:
-        """The command has ended."""
-        self._end = end
+    def ended(self, end: End, stopped: bool) -> None:
+        """The command has ended; `stopped`: because somebody wanted that."""
+        for_memory = usage.out_of_memory() > self._killed_before
+        self._end = ending.of(end, stopped, for_memory, self._starter.now())
         self.poke()
 
     def poke(self) -> None:
@@ -93,11 +96,10 @@ class Recording:
         """Put a warning into the record."""
         self._guard(lambda: self._starter.event("warning", {"text": text}))
 
-    def finish(self) -> None:
-        """Make the final cut, here and now, of a command that could not be started."""
-        assert self._end is not None
+    def never_begun(self, status: str, reason: str, code: int | None) -> None:
+        """There is no command: make the final cut, here and now."""
         self.has_console = True
-        self._settle(self._end)
+        self._settle(Ended(code, None, status, self._redactor.text(reason), self._starter.now()))
         self._guard(self._close)
 
     def _run(self, done: Callable[[], None]) -> None:

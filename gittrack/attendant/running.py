@@ -2,6 +2,8 @@
 
 One process, the first of its container: when it is killed everything is, and what the journal says by then is whole.
 Its main thread does what must not wait: output, signals, children that have ended.
+
+What is not needed to start the command is loaded when it runs: the user waits for its first line.
 """
 
 from __future__ import annotations
@@ -14,19 +16,19 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from gittrack.attendant import ending, usage
 from gittrack.attendant import job as jobs
-from gittrack.attendant.ending import Ended
 from gittrack.attendant.job import Job, Place
-from gittrack.attendant.recording import Recording
 from gittrack.core.redact import Redactor
+from gittrack.lazy import lazy
 from gittrack.record import command, reaper, terminal
 from gittrack.record.command import End
-from gittrack.record.console import Console
-from gittrack.record.pump import Pump, wait
 from gittrack.record.signals import PASSED_ON
 from gittrack.record.starter import NAME, Starter
-from gittrack.store import durable as disk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gittrack.attendant.recording import Recording
+    from gittrack.record.pump import Pump
 
 HUNG = 30.0  # seconds: processes that a command left which has failed get that long, then they end with the container
 _NO_RUN = "; no run was made"  # what a hint says elsewhere
@@ -62,7 +64,10 @@ def begin(job: Job, place: Place, redactor: Redactor) -> Starter:
         starter.event("params", {"source": "command", "values": redactor.mapping(job.params)})
     for text in job.warnings:
         starter.event("warning", {"text": text})
-    disk.sync([os.path.join(place.run, NAME), place.run, place.folder], place.run)
+    for path in (os.path.join(place.run, NAME), place.run, place.folder):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        os.fsync(descriptor)
+        os.close(descriptor)
     return starter
 
 
@@ -75,12 +80,20 @@ class _Attendant:
         self._starter = starter
         self._redactor = redactor
         self._environ = environ
-        self._recording = Recording(job, place, starter, redactor, self._begin_storer, environ)
+        self._known: Recording | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._end: End | None = None
         self._signals: list[int] = []  # that came, in order
         self._stopped = False
-        self._killed_before = usage.out_of_memory()
+        if job.metric_files:  # as they were before the command
+            self._recording()
+
+    def _recording(self) -> Recording:
+        if self._known is None:
+            self._known = lazy("gittrack.attendant.recording").Recording(
+                self._job, self._place, self._starter, self._redactor, self._begin_storer, self._environ
+            )
+        return self._known
 
     def refused(self, message: str, hint: str, code: int) -> int:
         """The command cannot be started: the run has failed."""
@@ -89,14 +102,11 @@ class _Attendant:
         return self._ended_early("failed", message + (f" ({hint.replace(_NO_RUN, '')})" if hint else ""), code)
 
     def _ended_early(self, status: str, reason: str, code: int) -> int:
-        said = code if status == "failed" else None
-        self._recording.ended(Ended(said, None, status, self._redactor.text(reason), self._starter.now()))
-        self._recording.finish()
+        self._recording().never_begun(status, reason, code if status == "failed" else None)
         return code
 
     def run(self, file: str) -> int:
         wiring = terminal.connect()
-        pump = Pump(wiring.sources, Console(self._place.run, self._redactor.stream()), in_front=True)
         wake = self._hear_signals()
         if self._is_stopped():  # the engine may stop a container as soon as it is there
             return self._ended_early("killed", "it was stopped before it began", 128 + signal.SIGTERM)
@@ -110,23 +120,31 @@ class _Attendant:
             return self.refused(f"{self._job.argv[0]} cannot be run: {error.strerror}", "", command.NOT_EXECUTABLE)
         for descriptor in {wiring.out, wiring.err}:
             os.close(descriptor)
-        self._recording.begin(self._wake_up)
         self._pass_on()  # what came before there was anybody to send it to
+        return self._follow(wake, wiring)
+
+    def _follow(self, wake: int, wiring: terminal.Wiring) -> int:
+        console = lazy("gittrack.record.console").Console(self._place.run, self._redactor.stream())
+        pump: Pump = lazy("gittrack.record.pump").Pump(wiring.sources, console, in_front=True)
+        recording = self._recording()
+        recording.begin(self._wake_up)
         while self._end is None:
             self._turn(wake, pump)
-        self._say_ended(self._end)
+        recording.ended(self._end, self._is_stopped())
         pump.drain()
         deadline = time.monotonic() + HUNG
-        while not self._recording.is_over:
+        while not recording.is_over:
             self._see_to_console(pump, time.monotonic() > deadline and self._end.status != "completed")
+            recording.poke()  # a process may have gone
             self._turn(wake, pump, 1.0)
         pump.finish()
-        if not self._recording.closed:
-            sys.stderr.write(f"gittrack: the run is not closed yet: {self._recording.error}\n")
+        if not recording.closed:
+            sys.stderr.write(f"gittrack: the run is not closed yet: {recording.error}\n")
         return 128 + self._end.signal if self._end.signal is not None else self._end.code or 0
 
     def _turn(self, wake: int, pump: Pump, seconds: float | None = None) -> None:
         """Wait until something happens, and see to it."""
+        wait = lazy("gittrack.record.pump").wait
         for reader in wait([wake, *pump.readers], None if seconds is None else int(seconds * 1000)):
             if reader == wake:
                 os.read(wake, 4096)
@@ -138,20 +156,15 @@ class _Attendant:
 
     def _see_to_console(self, pump: Pump, give_up: bool) -> None:
         """Tell the recording when all of the output is there: nobody has it open any more, or nobody is waited for."""
-        if self._recording.has_console or (pump.readers and not give_up):
+        recording = self._recording()
+        if recording.has_console or (pump.readers and not give_up):
             return
         if pump.readers:
-            self._recording.warn("processes that the command left behind were not waited for")
+            recording.warn("processes that the command left behind were not waited for")
         pump.finish()
         if pump.failed is not None:
-            self._recording.warn(f"the console was not recorded to its end: {pump.failed.strerror}")
-        self._recording.has_console = True
-        self._recording.poke()
-
-    def _say_ended(self, end: End) -> None:
-        stopped = self._is_stopped()
-        for_memory = usage.out_of_memory() > self._killed_before
-        self._recording.ended(ending.of(end, stopped, for_memory, self._starter.now()))
+            recording.warn(f"the console was not recorded to its end: {pump.failed.strerror}")
+        recording.has_console = True
 
     def _is_stopped(self) -> bool:
         return self._stopped or self._place.is_stopped
@@ -163,8 +176,6 @@ class _Attendant:
                 self._child.returncode = status  # subprocess shall not wait for it
                 self._end = command.end_of(status)
                 self._pass_on_to_rest()
-        if self._end is not None:
-            self._recording.poke()
 
     def _hear_signals(self) -> int:
         """A descriptor that becomes readable when a signal has come: a child has ended, or one to be passed on."""

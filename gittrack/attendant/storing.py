@@ -6,12 +6,11 @@ Of low priority; one at a time. See `record/storing_parcels.py`: here files go t
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import platform
 
 from gittrack.attendant.holding import Files
 from gittrack.attendant.job import Job, Place
+from gittrack.lazy import lazy
 from gittrack.record import keeping
 from gittrack.record.storing_parcels import Storing, serve, take_lock
 
@@ -55,7 +54,7 @@ def _step_back() -> None:
     """Leave processor and disk to the training where it wants them."""
     with contextlib.suppress(OSError):
         os.nice(_NICE)
-    number = _IOPRIO_SET.get(platform.machine())
+    number = _IOPRIO_SET.get(os.uname().machine)
     if number is not None:
         with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).syscall(number, 1, 0, _LOWEST)
+            lazy("ctypes").CDLL(None).syscall(number, 1, 0, _LOWEST)

@@ -24,7 +24,7 @@ MODULES = (
     "record/machine", "record/parameters", "record/pump", "record/reaper", "record/signals", "record/starter",
     "record/storer_watched", "record/storing_parcels", "record/system_metrics", "record/telling", "record/terminal",
     "record/waiting",
-    "runs/__init__", "runs/away", "runs/closing", "runs/cutting", "runs/live", "runs/tail",
+    "runs/__init__", "runs/away", "runs/closing", "runs/cutting", "runs/live", "runs/locking", "runs/tail",
     "store/__init__", "store/durable",
 )  # fmt: skip
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gittrack import errors
-from gittrack.recorder import opening
+from gittrack.recorder import variables
 
-BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(opening.__file__)), "bootstrap")
+BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(variables.__file__)), "bootstrap")
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # what every shell answers
 
 
@@ -67,11 +67,11 @@ def environment(
 ) -> dict[str, str]:
     """The user's environment plus what makes a process of the command join the run. `recorder`: where the recorder is,
     as an entry of PYTHONPATH."""
-    child = {**environ, opening.RUN_ID: run_id, opening.RUN_DIR: directory}
+    child = {**environ, variables.RUN_ID: run_id, variables.RUN_DIR: directory}
     if artifacts not in ("", "1"):
-        child[opening.ARTIFACTS] = artifacts
+        child[variables.ARTIFACTS] = artifacts
     elif artifacts:
-        child.pop(opening.ARTIFACTS, None)  # keeping all is what a process does that is told nothing
+        child.pop(variables.ARTIFACTS, None)  # keeping all is what a process does that is told nothing
     paths = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path != recorder]
     if autolog:
         child["PYTHONPATH"] = os.pathsep.join([recorder, *paths] if any(paths) else [recorder])

@@ -5,9 +5,10 @@ Linux only; elsewhere a command whose keeper was killed is seen to end, but not 
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
+
+from gittrack.lazy import lazy
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -15,7 +16,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 def adopt_orphans() -> None:
     """Have the kernel give us the children of our children that die."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        lazy("ctypes").CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def reap() -> dict[int, int]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 import time
@@ -18,7 +17,7 @@ from gittrack.core import codec, parcels
 from gittrack.record import keeping, telling, waiting
 from gittrack.record.pump import wait
 from gittrack.recorder import files
-from gittrack.runs import live
+from gittrack.runs import live, locking
 
 LOOK_EVERY = 0.2
 IDLE = 30.0
@@ -117,15 +116,9 @@ def take_lock(directory: str) -> int | None:
 
     Raises OSError."""
     try:
-        lock = os.open(waiting.in_parcels(directory, waiting.LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        return locking.take(waiting.in_parcels(directory, waiting.LOCK))
     except FileNotFoundError:
         return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    return lock
 
 
 def serve(storer: Storing, line: int) -> bool:

@@ -11,9 +11,9 @@ import os
 from . import files
 from .complain import say
 from .journal import Journal, shared
+from .variables import ARTIFACTS, RUN_DIR, RUN_ID
 
-RUN_ID, RUN_DIR = "GITTRACK_RUN_ID", "GITTRACK_RUN_DIR"
-ARTIFACTS = "GITTRACK_ARTIFACTS"
+__all__ = ["ARTIFACTS", "RUN_DIR", "RUN_ID", "is_open", "open_journal"]
 
 
 def open_journal(quiet: bool = False) -> Journal | None:

@@ -1,4 +1,4 @@
-"""Who may cut a run, and when its last cut may be made: docs/format.md §5, as far as it needs no git.
+"""When the last cut of a run may be made: docs/format.md §5, as far as it needs no git.
 
 Both who folds what he cuts (`folding`) and who cuts where there is no git (`gittrack.attendant`) use it.
 """
@@ -6,29 +6,12 @@ Both who folds what he cuts (`folding`) and who cuts where there is no git (`git
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Callable, Collection
 
 from gittrack.core import events
 from gittrack.runs import live
 from gittrack.runs.cutting import Cutter
-
-
-def take_lock(directory: str) -> int | None:
-    """The descriptor that holds the folder's lock; None when another process has it, or the folder was removed while
-    we waited. Raises OSError when it cannot be written."""
-    path = os.path.join(directory, events.LOCK)
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    if not os.path.exists(path):
-        os.close(lock)
-        return None
-    return lock
 
 
 def admit(directory: str) -> bool:

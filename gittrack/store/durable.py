@@ -8,10 +8,11 @@ one, which does not wait for what other programs write to the same disk; many by
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import sys
 from collections.abc import Collection, Iterator
+
+from gittrack.lazy import lazy
 
 FEW = 8
 
@@ -30,6 +31,7 @@ def sync(paths: Collection[str], directory: str) -> None:
 
 
 def _syncfs(directory: str) -> None:
+    ctypes = lazy("ctypes")
     libc = ctypes.CDLL(None, use_errno=True)
     with _opened(directory) as file:
         if libc.syncfs(file) != 0:
