@@ -169,6 +169,13 @@ KEYS = (
     Key("gpus", values.gpus, None, "all, none, or numbers", "GPUs that a job at a host gets."),
     Key("mounts", values.texts, (), "list of HOST:CONTAINER[:ro]", "Folders of the host that jobs there see."),
     Key(
+        "host_keep",
+        values.limit,
+        7,
+        "number of days, or false",
+        "How long hosts keep jobs whose results are in a clone, code and inputs: until then nothing is sent twice.",
+    ),
+    Key(
         "inputs",
         values.texts,
         (),
@@ -273,6 +280,7 @@ EXAMPLES = {
     "image": "python:3.12",
     "gpus": "all",
     "mounts": "[/data:/data:ro]",
+    "host_keep": "30",
     "inputs": "[data/]",
     "redact": '["AKIA[0-9A-Z]+"]',
     "hook_large": "20MB",

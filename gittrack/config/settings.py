@@ -63,6 +63,7 @@ class Settings(NamedTuple):
     registry_mirror: str | None
     gpus: str | None
     mounts: tuple[str, ...]
+    host_keep: int | None
     inputs: tuple[str, ...]
     redact: Redact
     archive: int | None
