@@ -82,6 +82,7 @@ then
 fi
 echo gittrack ready "$(free "$1")"
 cd "$repo" || exit 61
+: > used
 ls -1t refs/track/code/*/* 2>/dev/null | head -n 9
 echo gittrack go
 git receive-pack . || exit 62
