@@ -127,7 +127,7 @@ def promote(
         return 1
     made, notes = None, []
     if not dry_run:
-        made, notes = work.promote(place.repository, plan, work.message_of(record, message or ()))
+        made, notes = work.promote(place.repository, plan, work.message_of(record, message or ()), place.author)
     for note in notes:
         render.say(note)
     render.write(_commit_document(plan, made) if as_json else _committed(plan, made))

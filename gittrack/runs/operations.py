@@ -48,6 +48,7 @@ class Operation(NamedTuple):
     changes: tuple[RefChange, ...]
     outcome: str  # DONE, FAILED, INTERRUPTED
     remote: Remote | None = None
+    commit: str | None = None  # on a branch of the user's, that was made
 
 
 def path(paths: Paths) -> str:
@@ -104,15 +105,17 @@ def begin(
     group: str | None = None,
     undoes: str | None = None,
     remote: Remote | None = None,
+    commit: str | None = None,
 ) -> str:
-    """Write down that files, or refs at a remote, are going to be changed, and return the operation's id.
+    """Write down that files, or refs at a remote, are going to be changed, or that a commit was made for the user, and
+    return the operation's id.
 
     It changes no ref here; whoever changes the files keeps what was there (`placing`), so that one that was killed half
     way can be taken back, too. Raises CannotWrite.
     """
     op_id = os.urandom(6).hex()
     line: dict[str, Any] = {"op": op_id, "command": command, "w": now, "who": who, "refs": []}
-    line |= {key: value for key, value in (("group", group), ("undoes", undoes)) if value}
+    line |= {key: value for key, value in (("group", group), ("undoes", undoes), ("commit", commit)) if value}
     if remote is not None:
         line["remote"] = [remote.name, remote.url, [list(one) for one in remote.changes]]
     _append(paths, line)
@@ -221,6 +224,7 @@ def _operation(line: dict[str, Any], outcome: str | None, current: dict[str, str
         changes,
         outcome,
         _remote(line.get("remote")),
+        commit if isinstance(commit := line.get("commit"), str) else None,
     )
 
 

@@ -19,7 +19,8 @@ from gittrack.git.merging import NOTHING, SUBMODULE, Change
 from gittrack.git.repository import Repository
 from gittrack.git.status import operation
 from gittrack.git.temporary_index import TemporaryIndex, temporary_index
-from gittrack.runs import checkout_plan, code, links, placing
+from gittrack.runs import checkout_plan, code, links, operations, placing
+from gittrack.runs.annotations import Author
 from gittrack.runs.applying import tidy
 from gittrack.runs.code import Code
 
@@ -68,7 +69,7 @@ def prepare(repo: Repository, record: Record) -> Promoting:
     return _compared(repo, plan) if changes else plan
 
 
-def promote(repo: Repository, plan: Promoting, message: str) -> tuple[str, list[str]]:
+def promote(repo: Repository, plan: Promoting, message: str, author: Author) -> tuple[str, list[str]]:
     """Commit, and let index and files follow. Returns the commit, and remarks.
 
     Raises GitFailed (also when a hook refuses) and RefConflict: then nothing was done; CannotWrite.
@@ -80,7 +81,10 @@ def promote(repo: Repository, plan: Promoting, message: str) -> tuple[str, list[
         index.run("read-tree", "--no-sparse-checkout", plan.tree)
         made = _commit(git, index, plan, message)
     links.add(repo.paths, made, plan.code.run)
-    return made, _follow(repo, plan)
+    with contextlib.suppress(errors.CannotWrite):  # the commit is made: what `undo` would say of it is not worth it
+        op_id = operations.begin(repo.paths, author.command, author.now, who=author.who, commit=made)
+        operations.end(repo.paths, op_id, operations.DONE)
+    return made, [*_submodules(plan), *_follow(repo, plan)]
 
 
 def message_of(record: Record, given: Sequence[str]) -> str:
@@ -183,6 +187,12 @@ def _commit(git: Git, index: TemporaryIndex, plan: Promoting, message: str) -> s
     if process.returncode != 0:
         raise failure(commit, process.returncode, err or out, git.paths)
     return git.run("rev-parse", "--verify", "HEAD").decode().strip()
+
+
+def _submodules(plan: Promoting) -> list[str]:
+    """What is said of them: git, too, lets those in the work tree stay where they are."""
+    moved = [one.path for one in plan.staged if SUBMODULE in (one.old_mode, one.new_mode)]
+    return [f"submodules stay where they are: {', '.join(moved)}; `git submodule update` moves them"] if moved else []
 
 
 def _follow(repo: Repository, plan: Promoting) -> list[str]:

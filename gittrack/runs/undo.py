@@ -39,8 +39,10 @@ def undo(repo: Repository, author: Author, op: str | None = None, at_remote: AtR
     when that is a file.
     """
     every = [one for one in operations.log(repo) if _may_have_happened(repo, one)]
-    chosen = _chosen(every, op)
+    chosen = _chosen([one for one in every if op or _is_there(repo, one)], op)
+    _refuse_commit(chosen)
     if op is None:
+        _refuse_pushed(every, chosen)
         chosen = _to_go_on_with(every, chosen)
     _refuse_live(repo, chosen)
     _refuse_undone(every, chosen)
@@ -88,13 +90,49 @@ def _to_go_on_with(every: Sequence[Operation], chosen: list[Operation]) -> list[
     return chosen
 
 
-def _refuse_undone(every: Sequence[Operation], chosen: Sequence[Operation]) -> None:
-    undone: dict[str, Operation] = {}  # operations that are taken back now, and by which one
+def _is_there(repo: Repository, one: Operation) -> bool:
+    """Whether a commit that was made for the user is still in what HEAD has; others always."""
+    return one.commit is None or repo.git.call("merge-base", "--is-ancestor", one.commit, "HEAD").code == 0
+
+
+def _refuse_commit(chosen: Sequence[Operation]) -> None:
+    """A branch is the user's, and what he has done since is on it: git takes commits back."""
+    if chosen[0].commit:
+        short = chosen[0].commit[: layout.SHORT]
+        raise errors.UsageError(
+            f"`{operations.describe(chosen[0])}` made commit {short} on your branch, which git takes back",
+            f"git revert {short}, or while it is the last one: git reset --keep HEAD~1; "
+            "`git track undo --list` shows what came before",
+        )
+
+
+def _refuse_pushed(every: Sequence[Operation], chosen: Sequence[Operation]) -> None:
+    """A run that went to a remote by itself: which of the two is to be taken back is for the user to say."""
+    refs = {change.ref for one in chosen for change in one.changes if change.ref.startswith(layout.RUNS)}
+    undone = _undone(every)
+    for one in every[every.index(chosen[-1]) + 1 :] if chosen[0].group else ():
+        if one.remote is None or one.id in undone or not one.command.endswith(operations.BY_ITSELF):
+            continue
+        if any(change.ref in refs and change.new for change in one.remote.changes):
+            raise errors.UsageError(
+                f"`{operations.describe(chosen[0])}` was the last change, and the run was pushed to {one.remote.name} "
+                "by itself since",
+                f"git track undo {one.id} takes the push back, git track undo {chosen[0].id} the run here",
+            )
+
+
+def _undone(every: Sequence[Operation]) -> dict[str, Operation]:
+    """Operations that are taken back now, and by which one."""
+    undone: dict[str, Operation] = {}
     for one in every:
         if one.undoes and one.outcome == DONE:
             undone[one.undoes] = one
             undone.pop(next((key for key, by in undone.items() if by.id == one.undoes), ""), None)
-    by = undone.get(chosen[0].id)
+    return undone
+
+
+def _refuse_undone(every: Sequence[Operation], chosen: Sequence[Operation]) -> None:
+    by = _undone(every).get(chosen[0].id)
     if by is not None:
         raise errors.UsageError(
             f"`{operations.describe(chosen[0])}` was undone already", f"to have it back: git track undo {by.id}"

@@ -263,7 +263,7 @@ def test_what_is_not_in_a_sparse_checkout_stays_out_of_it(made, git, track):
 def test_an_undo_after_it_takes_back_no_files(made, git, track):
     run = made.run(lambda: made.edit("line 3", "three"))
     track("promote", run[:7], "-m", "Three")
-    track("undo")  # the recording of the run
+    track("undo", code=WRONG)
     assert "three\n" in made.read()
     assert made.status() == []
 
@@ -291,3 +291,33 @@ def test_the_hooks_of_gittrack_name_the_run_once_and_keep_the_link_through_an_am
     assert git("log", "-1", "--format=%B").count("Track-Run:") == 1
     git("commit", "-q", "--amend", "-m", "Three, said otherwise")
     assert track("ls", "-q", "--commit", "HEAD").stdout.split() == [run]
+
+
+def test_undo_leaves_the_commit_to_git_and_says_so(made, git, track):
+    run = made.run(lambda: made.edit("line 3", "three"))
+    track("tag", run[:7], "good")
+    track("promote", run[:7], "-m", "Three")
+    head = git("rev-parse", "HEAD")
+    said = track("undo", code=WRONG).stderr
+    assert f"made commit {head[:7]}" in said and "git reset --keep HEAD~1" in said
+    assert json.loads(track("ls", "--json").stdout)[0]["tags"] == ["good"]
+    assert "promote" in track("undo", "--list").stdout.splitlines()[0]
+    git("reset", "-q", "--keep", "HEAD~1")
+    assert track("undo").stdout.startswith("undone: git track tag")
+    assert json.loads(track("ls", "--json").stdout)[0]["tags"] == []
+
+
+def test_a_submodule_is_committed_where_the_run_had_it_and_stays_where_it_is(made, git, track, tmp_path):
+    library = tmp_path / "library"
+    git("init", "-q", str(library))
+    git("commit", "-q", "--allow-empty", "-m", "one", cwd=library)
+    git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(library), "lib")
+    made.commit("With a library")
+    run = made.run(lambda: git("commit", "-q", "--allow-empty", "-m", "two", cwd=made.repo / "lib"))
+    there = git("rev-parse", "HEAD", cwd=made.repo / "lib")
+    git("submodule", "update", "-q", "--force")
+    assert "submodules stay where they are: lib;" in track("promote", run[:7], "-m", "Library two").stderr
+    assert git("rev-parse", "HEAD:lib") == there
+    assert made.status() == [" M lib"]
+    git("submodule", "update", "-q")
+    assert made.status() == []

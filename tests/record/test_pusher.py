@@ -77,14 +77,19 @@ def test_pushes_that_are_wanted_at_once_are_one_after_the_other(repo, bare, git,
         time.sleep(0.1)
 
 
-def test_an_undo_takes_back_what_somebody_did_and_not_the_automatic_push(repo, bare, git, track) -> None:
+def test_undo_asks_whether_the_push_or_the_run_is_meant(repo, bare, git, track) -> None:
     track("run", "-q", "--", "true")
     ended(repo)
     track("push", "--yes")
     (repo / ".git" / "track" / automatic.LOG).unlink()
-    track("tag", "latest", "good")
     track("run", "-q", "--", "true")
     assert ended(repo).code == 0
     assert "git track push, by itself" in track("log").stdout
-    track("undo")  # the run
-    assert track("log").stdout.splitlines()[0].count("undone: run true") == 1
+    said = track("undo", code=2).stderr
+    assert "was pushed to origin by itself since" in said
+    push, run = (words.split()[0] for words in said.split("git track undo ")[1:])
+    assert len(track("ls", "-q").stdout.split()) == 2
+    track("undo", push)
+    assert git("ls-remote", "origin", "refs/track/runs/*").count("\n") == 0
+    track("undo", run)
+    assert len(track("ls", "-q").stdout.split()) == 1

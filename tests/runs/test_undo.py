@@ -45,7 +45,7 @@ def test_what_was_done_is_in_the_log(store: Repository) -> None:
     change = make(store)
     op = operations.apply(store, [change], "git track run true", NOW, who="Ann", group="g")
     (entry,) = operations.log(store)
-    assert entry == (op, "git track run true", NOW, "Ann", "g", None, (change,), DONE, None)
+    assert entry == (op, "git track run true", NOW, "Ann", "g", None, (change,), DONE, None, None)
 
 
 def test_a_conflict_changes_nothing_and_says_so_in_the_log(store: Repository, ids: list[str]) -> None:
