@@ -85,14 +85,17 @@ def unarchive(
     """Give archived runs refs of their own again.
 
     Their commits come back with the same ids, so that `git log` and other programs can work on them. They are not
-    archived by themselves again.
+    archived by themselves again. What a pull has left at the remote is fetched.
 
     Examples:
       git track unarchive 7c21f
       git log refs/track/runs/1e/7c21f0a9d4e8b6c3a51e
     """
     place = asking.fresh()
-    result: Returned = lazy("gittrack.runs.unarchiving").unarchive(place.repository, _named(runs), place.author)
+    ids = _named(runs)
+    with Transfer("fetching") as progress:
+        lazy("gittrack.share.having").records(place.repository, ids, place.author, progress)
+    result: Returned = lazy("gittrack.runs.unarchiving").unarchive(place.repository, ids, place.author)
     if as_json:
         render.write(pretty({"unarchived": result.done, "left": result.left}))
     else:

@@ -49,8 +49,8 @@ def export(
     about other runs, in the same clones, goes along.
 
     The history of the code can be large: --since origin/main leaves out what everybody has who has cloned the project.
-    Archived runs are written as if they were not. Runs that are still going are left out, and so are deleted ones
-    unless you name them.
+    Archived runs are written as if they were not; what a pull has left at the remote is fetched. Runs that are still
+    going are left out, and so are deleted ones unless you name them.
 
     Examples:
       git track export best -o best.bundle
@@ -66,6 +66,8 @@ def export(
     work: Any = lazy("gittrack.share.bundles")
     ids = _ids(runs, where, everything)
     place = here()
+    with Transfer("fetching") as progress:
+        lazy("gittrack.share.having").records(place.repository, ids, place.author, progress)
     plan: Plan = work.prepare(place.repository, work.Wish(ids, not no_code, not no_artifacts, since or ()))
     if not plan.runs:
         raise errors.RunNotFound("there is no run to export", "`git track ls` lists the runs of this repository")

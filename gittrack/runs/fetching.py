@@ -18,7 +18,7 @@ from gittrack.runs import archives, bombs, documents, remotes
 from gittrack.runs.telling import telling
 
 
-class _Source(NamedTuple):
+class Source(NamedTuple):
     """A remote that may have it. `refs`: what was seen there, None where nothing was."""
 
     remote: str
@@ -53,7 +53,7 @@ def records(repo: Repository, ids: Collection[str]) -> None:
             trees[line.tree] = ref
     if len(trees) > 1:
         refs = [f"{ref.removesuffix('list')}records" for ref in set(trees.values())]
-        for source in _sources(repo, refs):
+        for source in sources_of(repo, refs):
             with contextlib.suppress(errors.RemoteFailed):
                 with telling(f"the records of {len(trees):,} runs from {shown(source.remote)}") as progress:
                     network.fetch(repo.git, source.remote, trees, progress)
@@ -72,7 +72,7 @@ def snapshot(repo: Repository, run_id: str, oid: str) -> None:
 def _fetch(repo: Repository, what: str, oid: str, refs: Sequence[str], command: str) -> None:
     """Have `oid`, by itself or within one of `refs`."""
     failed: list[errors.RemoteFailed] = []
-    sources = _sources(repo, refs)
+    sources = sources_of(repo, refs)
     for source in sources:
         try:
             with telling(f"{what} from {shown(source.remote)}") as progress:
@@ -93,17 +93,17 @@ def _fetch(repo: Repository, what: str, oid: str, refs: Sequence[str], command: 
     )
 
 
-def _sources(repo: Repository, refs: Sequence[str]) -> list[_Source]:
+def sources_of(repo: Repository, refs: Sequence[str]) -> list[Source]:
     """Remotes to ask: those that had such a ref, or, where none did, all."""
     every = []
     for remote in remotes.named(repo.git):
         seen = remotes.load(repo.paths, network.url(repo.git, remote))
-        every.append(_Source(remote, frozenset(seen.refs) if seen else None))
+        every.append(Source(remote, frozenset(seen.refs) if seen else None))
     likely = [one for one in every if one.refs is not None and any(ref in one.refs for ref in refs)]
     return likely or every
 
 
-def _from(repo: Repository, source: _Source, oid: str, refs: Sequence[str], progress: network.Progress | None) -> bool:
+def _from(repo: Repository, source: Source, oid: str, refs: Sequence[str], progress: network.Progress | None) -> bool:
     for want in _wants(source, oid, refs):
         try:
             network.fetch(repo.git, source.remote, [want], progress)
@@ -116,7 +116,7 @@ def _from(repo: Repository, source: _Source, oid: str, refs: Sequence[str], prog
     return False
 
 
-def _wants(source: _Source, oid: str, refs: Sequence[str]) -> Iterator[str]:
+def _wants(source: Source, oid: str, refs: Sequence[str]) -> Iterator[str]:
     """What to ask for, the least first. Code that gittrack made is in an archive as data: no object of its own."""
     if not any(ref.endswith("/code") and source.refs is not None and ref in source.refs for ref in refs):
         yield oid
@@ -126,7 +126,7 @@ def _wants(source: _Source, oid: str, refs: Sequence[str]) -> Iterator[str]:
     yield oid
 
 
-def _restored(repo: Repository, source: _Source, oid: str, ref: str) -> bool:
+def _restored(repo: Repository, source: Source, oid: str, ref: str) -> bool:
     """Write the snapshot `oid` back out of the archive that was fetched by the name `ref`."""
     if not ref.endswith("/code"):
         return False

@@ -158,3 +158,24 @@ def test_a_pull_with_files_prints_one_document(ann: team.Clone, bob: team.Clone)
     ann.track("store", "push")
     said = json.loads(bob.track("pull", "--artifacts", "--json").stdout)
     assert (said["new"], [place["files"] for place in said["files"].values()]) == ([], [1])
+
+
+def test_unarchive_fetches_the_history_of_a_run(ann: team.Clone, bob: team.Clone) -> None:
+    run = bob.track("ls", "-q").stdout.split()[0]
+    assert "1 run unarchived" in bob.track("unarchive", run).stdout
+    assert bob.refs()[layout.run_ref(run)]
+    bob.git("fsck", "--strict")
+    assert bob.track("undo").stdout.startswith("undone: git track unarchive")
+
+
+def test_export_fetches_what_the_pull_has_left(ann: team.Clone, bob: team.Clone, tmp_path: Path) -> None:
+    said = bob.track("export", "--all", "-o", str(tmp_path / "all.bundle"))
+    assert said.stdout.startswith("wrote 2 runs")
+    bob.git("bundle", "verify", str(tmp_path / "all.bundle"))
+
+
+def test_what_no_remote_has_is_said_to_be_missing(ann: team.Clone, bob: team.Clone, tmp_path: Path) -> None:
+    bob.git("remote", "remove", "origin")
+    run = bob.track("ls", "-q").stdout.split()[0]
+    assert "not in this clone" in bob.track("unarchive", run, code=2).stderr
+    assert "git track pull --records" in bob.track("export", "--all", "-o", str(tmp_path / "x.bundle"), code=80).stderr
