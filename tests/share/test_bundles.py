@@ -288,3 +288,13 @@ def test_files_that_wait_in_a_journal_are_kept_when_it_is_imported(repo, git, tr
     track("checkout", f"{builder.run_id(1)[:7]}@5", "--artifacts", "-o", "out")
     assert (repo / "out" / "m.bin").read_bytes() == bytes(3_000_000)
     assert not list((repo / ".git" / "track" / "live").iterdir())
+
+
+def test_a_run_that_was_known_and_is_archived_by_now_is_not_new(repo, git, track, clone):
+    for _ in range(2):
+        track("run", "-q", "true")
+    assert "2 new runs" in track("import", str(repo), cwd=clone).stdout
+    track("run", "-q", "true")
+    track("archive", "--all", "--yes")
+    said = track("import", str(repo), cwd=clone).stdout
+    assert "1 archived run," in said
