@@ -21,7 +21,7 @@ from gittrack.record import declared, machine
 from gittrack.record.command import End
 from gittrack.record.starter import NAME, Starter
 from gittrack.record.storer_watched import Begin, Watched
-from gittrack.record.system_metrics import Read, Sampler
+from gittrack.record.system_metrics import Sampler
 from gittrack.recorder import files
 from gittrack.runs import closing, live, tail
 from gittrack.runs.cutting import Cutter
@@ -58,11 +58,12 @@ class Recording:
         self._cutter = Cutter(place.run, disk.sync)
         self._storer = Watched(place.run, begin_storer)
         self._declared = declared.Watch(place.work, job.metric_files, job.params_files)
-        self._sampler = Sampler(_reader) if job.system_metrics else None
+        self._sampler = _sampler() if job.system_metrics else None
         self._next_look = time.monotonic() + FIRST_LOOK
         self._next_files = time.monotonic() + FILES_EVERY
         self._end: Ended | None = None
-        self._killed_before = usage.out_of_memory()
+        # A container begins with none; and its command may be dead by now, as it is started before we are loaded.
+        self._killed_before = 0 if os.getpid() == 1 else usage.out_of_memory()
         self._wake = threading.Event()
         self._over = threading.Event()
         self._sizes: dict[str, int] = {}
@@ -220,11 +221,11 @@ class Recording:
             self.error = f"{type(error).__name__}: {error}"
 
 
-def _reader() -> Read:
-    machine_use = usage.Usage(os.getpid()).sample
+def _sampler() -> Sampler:
+    machine_use = usage.Usage(os.getpid()).sample  # from now on: the first sample tells of the time since
     if not machine.has_nvidia():
-        return machine_use
-    return lambda: {**machine_use(), **nvidia_smi.sample()}
+        return Sampler(lambda: machine_use)
+    return Sampler(lambda: lambda: {**machine_use(), **nvidia_smi.sample()})
 
 
 def _size(directory: str, name: str) -> int:
