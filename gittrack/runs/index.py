@@ -78,6 +78,14 @@ class Index:
             seen = stamp.take(self.paths, time.time())
             self._guarded(lambda db: self._update(db, seen.text if seen.settled else None))
 
+    def is_near(self, opener: "Callable[[], Repository]") -> bool:
+        """Whether `refresh` has little to read."""
+        known = self._guarded(_stamp_of)
+        if known and stamp.is_unchanged(self.paths, known):
+            return True
+        near: bool = self._guarded(lambda db: lazy("gittrack.runs.indexing").is_near(db, opener()))
+        return near
+
     def rows(
         self,
         where: Callable[[Row], Any] | None = None,

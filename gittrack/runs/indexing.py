@@ -15,7 +15,7 @@ from gittrack import errors
 from gittrack.core import annotations, layout
 from gittrack.core.annotations import Op
 from gittrack.git.repository import Repository
-from gittrack.runs import documents, indexing_lists, logs
+from gittrack.runs import archives, documents, indexing_lists, logs
 from gittrack.runs import row as rows_
 from gittrack.runs.row import Row
 
@@ -23,6 +23,7 @@ _OPS = "SELECT clock, writer, place, id, run, op, value, at, who FROM ops"
 _ROWS = f"SELECT {', '.join(rows_.COLUMNS)} FROM runs"
 _AT_ONCE = 500
 _TRIES = 3
+_NEAR = 500  # records, which are read in a tenth of a second
 
 
 class _News(NamedTuple):
@@ -44,6 +45,13 @@ def update(db: sqlite3.Connection, repo: Repository, seen: str | None) -> None:
     with _without_collector():
         while _round(db, repo, seen):
             pass
+
+
+def is_near(db: sqlite3.Connection, repo: Repository) -> bool:
+    """Whether archives are as the table has them, and few other runs are not."""
+    known = dict(db.execute("SELECT id, tip FROM runs WHERE archived = 0").fetchall())
+    lists = dict(db.execute("SELECT ref, tip FROM lists").fetchall())
+    return lists == archives.lists(repo) and sum(known.get(one) != tip for one, tip in _tips(repo).items()) <= _NEAR
 
 
 @contextlib.contextmanager

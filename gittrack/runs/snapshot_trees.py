@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from gittrack.core import layout
-from gittrack.git import stamp
+from gittrack.git import catfile, objects, stamp
 from gittrack.git.command import Git
 
 NAME = "trees.sqlite"
@@ -84,11 +84,12 @@ def _refs(git: Git) -> dict[str, str]:
 
 def _archived(git: Git, oid: str) -> Iterator[tuple[str, str]]:
     """The snapshots of an archive, each with the place of its tree."""
-    listed = git.call("ls-tree", "-z", f"{oid}:snapshots")
-    folders = [field.split("\t")[1] for field in listed.out.decode().split("\0") if "\t" in field]
-    for folder in folders if listed.code == 0 else ():
-        for name in git.fields("ls-tree", "-z", "--name-only", f"{oid}:snapshots/{folder}"):
-            yield name, f"{oid}:{layout.archived_code(name)}/tree"
+    algorithm = "sha256" if len(oid) == 64 else "sha1"
+    top = [found for found in catfile.many(git, [f"{oid}:snapshots"]) if found]
+    folders = [entry.oid for found in top for entry in objects.parse_tree(found.data, algorithm).values()]
+    for found in catfile.many(git, folders):
+        for name, entry in (objects.parse_tree(found.data, algorithm) if found else {}).items():
+            yield name, f"{entry.oid}:tree"
 
 
 def _trees(git: Git, places: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -1,7 +1,9 @@
 """Which commits get a `Track-Run:` line, and which run a commit is linked with afterwards."""
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 from pathlib import Path
 
@@ -239,3 +241,20 @@ def test_a_template_that_is_left_as_it_is_makes_no_commit(trained, commit, git, 
     assert git("log", "--oneline").count("\n") == 0
     assert commit("--", GIT_EDITOR="sed -i -e 's/^Why:/Because/' -e 's/^# .*To say so: //'").returncode == 0
     assert git("log", "-1", "--format=%(trailers:key=Track-Run,valueonly)").strip() == trained
+
+
+@pytest.mark.parametrize("archived", [True, False])
+def test_without_an_index_the_run_is_found_by_refs_and_no_index_is_made(trained, commit, git, hooked, track, archived):
+    track("run", "-q", "--", "false", code=1)
+    track("run", "-q", "--name", "gone", "true")
+    track("rm", "gone")
+    if archived:
+        track("archive", "--all", "--yes")
+    else:
+        track("archive", "gone")
+    index = hooked / ".git" / "track" / "index.sqlite"
+    index.unlink()
+    assert commit("-q", "-m", "The model").stderr == ""
+    assert git("log", "-1", "--format=%(trailers:key=Track-Run,valueonly)").strip() == trained
+    with contextlib.closing(sqlite3.connect(index)) as table:
+        assert table.execute("SELECT count(*) FROM runs").fetchone() == (0,)
