@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gittrack import errors
 from gittrack.core import events
 from gittrack.core.layout import SHORT
-from gittrack.launch import containers
+from gittrack.launch import cleaning, containers
 from gittrack.launch.at import At
 
 if TYPE_CHECKING:
@@ -69,10 +69,11 @@ def close_if_dead(at: At, run_id: str, container: "Container | None", attendant:
 
 
 def leave_clean(at: At, run_id: str, container: "Container | None") -> None:
-    """All of a job that is over came home: its container goes, and the secrets that it needed. Raises HostFailed."""
+    """All of a job that is over came home: its container goes, its work tree, and the secrets that it needed; so do
+    jobs that came home long ago. Raises HostFailed."""
     if container is not None:
         at.engine.remove(container.id)
-    at.link.run(["rm", "-f", "--", f"{at.job(run_id)}/env"])
+    cleaning.tidy(at.link, run_id, at.host.keep)
 
 
 def reason(container: "Container | None") -> str:

@@ -28,6 +28,7 @@ class Host(NamedTuple):
     folder: str = FOLDER  # of ours; absolute, or from the home of the user there
     docker: str = "docker"  # the command
     options: Mapping[str, Any] = {}  # what else is said of it under `hosts:`: image, gpus, …
+    keep: int | None = 7  # days for which what has come home stays there; None: for ever
 
     @property
     def is_here(self) -> bool:
@@ -39,6 +40,8 @@ class HasHosts(Protocol):
 
     @property
     def hosts(self) -> Mapping[str, Mapping[str, Any]]: ...
+    @property
+    def host_keep(self) -> int | None: ...
 
 
 HERE = Host("here")
@@ -48,7 +51,8 @@ def find(settings: HasHosts, text: str) -> Host:
     """The host that a text means. Raises UsageError (nothing that could be one), BadConfig (of gittrack.yaml)."""
     given = settings.hosts.get(text)
     if given is None:
-        return HERE if text == HERE.name else parsed(text, text, errors.UsageError)
+        host = HERE if text == HERE.name else parsed(text, text, errors.UsageError)
+        return host._replace(keep=settings.host_keep)
     meant = str(given.get("host") or text)
     found = HERE if meant == HERE.name else parsed(text, meant, errors.BadConfig)
     rest = {name: value for name, value in given.items() if name not in ("host", "folder", "docker")}
@@ -58,7 +62,7 @@ def find(settings: HasHosts, text: str) -> Host:
             f"hosts: {text}: {folder!r} cannot be the folder of gittrack at a host",
             f"name a folder of its own, absolute or from the home there, such as {FOLDER}",
         )
-    return found._replace(name=text, folder=folder, docker=docker, options=rest)
+    return found._replace(name=text, folder=folder, docker=docker, keep=settings.host_keep, options=rest)
 
 
 def _is_folder(path: str) -> bool:

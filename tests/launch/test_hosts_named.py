@@ -10,7 +10,7 @@ from gittrack.launch.hosts import HERE, Host, find
 
 
 def meant(text: str, **hosts: Any) -> Host:
-    return find(SimpleNamespace(hosts=hosts), text)
+    return find(SimpleNamespace(hosts=hosts, host_keep=7), text)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_what_can_be_no_host_is_a_wrong_call(text: str) -> None:
 
 
 def test_here_is_this_machine() -> None:
-    assert meant("here") is HERE and HERE.is_here
+    assert meant("here") == HERE and HERE.is_here
     assert meant("box", box={"host": "here", "image": "x"}).is_here
 
 
