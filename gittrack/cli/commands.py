@@ -31,6 +31,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             "gittrack.cli.exec:exec_command", "Run a command in the container of a job.", passes_on=True
         ),
         "top": Entry("gittrack.cli.top:top", "Show what jobs use of their hosts: CPU, memory, GPUs."),
+        "host": Entry("gittrack.cli.host:host", "Look at a host, and remove what is left there."),
     },
     "Look": {
         "ls": Entry("gittrack.cli.ls:ls", "List runs, newest first."),
