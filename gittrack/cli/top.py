@@ -69,7 +69,7 @@ def _columns(found: list[Use]) -> list[render.Column]:
 
 def _gpus(use: Use) -> str:
     """`0: 93% 20.1 GB of 24.0 GB`."""
-    texts = [f"{gpu.index}: {gpu.busy or 0}% {size(gpu.used)} of {size(gpu.memory)}" for gpu in use.gpus]
+    texts = [f"{gpu.number}: {gpu.busy or 0}% {size(gpu.used)} of {size(gpu.memory)}" for gpu in use.gpus]
     return ", ".join(texts) or MISSING
 
 

@@ -13,7 +13,7 @@ import time
 from gittrack import errors
 from gittrack.core import layout
 from gittrack.git.open import open_repository
-from gittrack.launch import job, sending, steps
+from gittrack.launch import choosing, job, sending, steps
 from gittrack.launch.at import At, Talk, reach
 from gittrack.launch.hosts import HERE, Host, find
 from gittrack.launch.job import Asked
@@ -31,10 +31,11 @@ def begin(clone: Clone, around: Surroundings, wish: Wish, asked: Asked, talk: Ta
     if not wish.snapshot:
         raise errors.UsageError("a host gets the code from the snapshot", "leave out --no-snapshot")
     before = beginning.came(wish, clone.paths, clone.environ)
-    asked = _with_defaults(clone, asked)
+    asked = asked._replace(secrets=tuple(dict.fromkeys((*clone.settings.secrets, *asked.secrets))))
     job.check_variables(asked, clone.environ)
     secrets = job.known_secrets(job.options(asked, clone.settings.env), clone.environ)
-    reaching = Later(lambda: reach(host_of(clone, asked), clone.environ, talk.ask))
+    hosts = hosts_of(clone, asked)
+    reaching = Later(lambda: choosing.reach_first(hosts, lambda host: _gpus(clone, asked, host), clone.environ, talk))
     run_id = layout.new_id(os.urandom(10))
     try:
         around = around._replace(redactor=around.redactor.knowing(secrets))
@@ -46,10 +47,15 @@ def begin(clone: Clone, around: Surroundings, wish: Wish, asked: Asked, talk: Ta
         raise
     at = reaching.result()
     try:
-        _keep(clone, run_id, asked, began, document)
+        _keep(clone, run_id, _with_defaults(clone, asked, at.host), began, document)
         Later(lambda: talk.say(f"{at.host.name}: {at.look.line()}"))
         return go_on(clone, run_id, at, talk)
+    except errors.LinkLost as error:
+        error.hint = f"`git track attach {run_id[: layout.SHORT]}` goes on from where it stopped"
+        at.close()
+        raise
     except BaseException:
+        forget(at, clone, run_id)
         at.close()
         raise
 
@@ -72,15 +78,7 @@ def attach(clone: Clone, run_id: str, host: Host, talk: Talk) -> At:
 def go_on(clone: Clone, run_id: str, at: At, talk: Talk) -> Launch:
     """Do what is left to be done for a job whose folder is here. Raises as `begin`."""
     launch = Launch(clone, run_id, asked_of(clone, run_id), at, talk)
-    try:
-        steps.carry_out(launch)
-    except errors.LinkLost as error:
-        error.hint = f"`git track attach {run_id[: layout.SHORT]}` goes on from where it stopped"
-        raise
-    except BaseException:
-        if not launch.is_started:
-            forget(at, clone, run_id)
-        raise
+    steps.carry_out(launch)
     return launch
 
 
@@ -92,24 +90,30 @@ def asked_of(clone: Clone, run_id: str) -> Asked:
     return Asked.from_json(found.more.get("asked") or {"host": found.host})
 
 
-def host_of(clone: Clone, asked: Asked) -> Host:
-    """Raises UsageError, BadConfig."""
-    return find(clone.settings, asked.host) if asked.host else HERE
+def hosts_of(clone: Clone, asked: Asked) -> list[Host]:
+    """Those that are meant, one of which is to be chosen. Raises UsageError, BadConfig."""
+    known = clone.settings.hosts
+    names = choosing.names(asked.host, known) if asked.host else [HERE.name]
+    return [find(clone.settings, name) for name in names]
 
 
-def _with_defaults(clone: Clone, asked: Asked) -> Asked:
+def _gpus(clone: Clone, asked: Asked, host: Host) -> str | None:
+    found = asked.gpus or host.options.get("gpus") or clone.settings.gpus
+    return str(found) if found is not None else None
+
+
+def _with_defaults(clone: Clone, asked: Asked, host: Host) -> Asked:
     """What the settings say of this host, and of all, where the user did not."""
-    settings, special = clone.settings, host_of(clone, asked).options
-    image = asked.image or special.get("image") or settings.image
-    gpus = asked.gpus or special.get("gpus") or settings.gpus
+    settings, special = clone.settings, host.options
     return asked._replace(
-        image=image,
-        gpus=str(gpus) if gpus is not None else None,
+        host=host.name if asked.host else "",
+        image=asked.image or special.get("image") or settings.image,
+        gpus=_gpus(clone, asked, host),
         cpus=asked.cpus or special.get("cpus"),
         memory=asked.memory or special.get("memory"),
         shm_size=asked.shm_size or special.get("shm_size"),
         mounts=(*settings.mounts, *(special.get("mounts") or ()), *asked.mounts),
-        secrets=tuple(dict.fromkeys((*settings.secrets, *asked.secrets))),
+        ports=(*(special.get("ports") or ()), *asked.ports),
     )
 
 

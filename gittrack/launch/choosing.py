@@ -1,0 +1,98 @@
+"""`-H any` and `-H a,b`: the first free one of several hosts, by GPUs and load.
+
+All are asked at once. One that cannot be reached is said and passed over; what is free is decided in a pure function.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from gittrack import errors
+from gittrack.launch.at import At, Talk, reach
+from gittrack.launch.hosts import Host
+from gittrack.launch.later import Later
+from gittrack.launch.look import Gpu, free_gpus
+
+if TYPE_CHECKING:
+    from gittrack.launch.look import Look
+
+ANY = "any"
+
+
+class Candidate(NamedTuple):
+    """What a host has to give. `load`: of its processors, 1.0 is all of them."""
+
+    name: str
+    wanted: str | None  # GPUs, as the options say
+    gpus: tuple[Gpu, ...]
+    load: float
+
+
+def names(text: str, known: Mapping[str, object]) -> list[str]:
+    """The hosts that `-H` names. Raises UsageError."""
+    if text != ANY:
+        return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not known:
+        raise errors.UsageError("no host is known", "name some under `hosts:` in gittrack.yaml, or give one: -H HOST")
+    return list(known)
+
+
+def is_free(one: Candidate) -> bool:
+    """Whether a job can begin there now: its GPUs are idle; without any, a processor is."""
+    if one.wanted in (None, "", "none"):
+        return one.load < 1.0
+    free = free_gpus(one.gpus)
+    if one.wanted == "all":
+        return bool(one.gpus) and len(free) == len(one.gpus)
+    idle = {str(gpu.number) for gpu in free} | {gpu.id for gpu in free}
+    return {word.strip() for word in str(one.wanted).split(",")} <= idle
+
+
+def best(candidates: Sequence[Candidate]) -> Candidate | None:
+    """The first free one; of several the one with the least load, in the order given where that is alike."""
+    return min(filter(is_free, candidates), key=lambda one: round(one.load, 1), default=None)
+
+
+def reach_first(
+    hosts: Sequence[Host], wanted: Callable[[Host], str | None], environ: Mapping[str, str], talk: Talk
+) -> At:
+    """The first of these hosts that is free. Raises HostFailed where none is."""
+    if len(hosts) == 1:
+        return reach(hosts[0], environ, talk.ask)
+    asked = [(host, Later(lambda host=host: _reach(host, environ, talk))) for host in hosts]  # type: ignore[misc]
+    reached: dict[str, tuple[At, Candidate]] = {}
+    for host, answer in asked:
+        try:
+            at, load = answer.result()
+            reached[host.name] = (at, Candidate(host.name, wanted(host), at.look.gpus, load))
+        except errors.GittrackError as error:
+            talk.say(f"{host.name} is passed over: {error.message}")
+    chosen = best([candidate for _, candidate in reached.values()])
+    for name, (at, _) in reached.items():
+        if chosen is None or name != chosen.name:
+            at.close()
+    if chosen is None:
+        raise errors.HostFailed(
+            f"none of the hosts is free: {', '.join(host.name for host in hosts)}",
+            "`git track top` shows what runs there; name one to use it all the same",
+            "busy",
+        )
+    return reached[chosen.name][0]
+
+
+def _reach(host: Host, environ: Mapping[str, str], talk: Talk) -> tuple[At, float]:
+    at = reach(host, environ, talk.ask)
+    try:
+        said = at.link.run(["cat", "/proc/loadavg"], check=False).out
+        return at, load_of(said, at.look)
+    except BaseException:
+        at.close()
+        raise
+
+
+def load_of(said: bytes, look: "Look") -> float:
+    """From /proc/loadavg: the last minute, by processors. A host that does not say is taken to be idle."""
+    first = said.decode("ascii", "replace").split()[:1]
+    try:
+        return float(first[0]) / max(look.cpus, 1)
+    except (IndexError, ValueError):
+        return 0.0

@@ -1,0 +1,41 @@
+"""Which of several hosts gets a job."""
+
+import pytest
+
+from gittrack import errors
+from gittrack.launch.choosing import Candidate, best, is_free, load_of, names
+from gittrack.launch.look import Gpu, Look
+
+GB = 1 << 30
+
+
+def gpu(index: int, used: int = 0, busy: int = 0) -> Gpu:
+    return Gpu(index, f"GPU-0000000{index}", "A100", 40 * GB, used, busy)
+
+
+def test_any_is_all_that_the_settings_name_in_their_order() -> None:
+    assert names("any", {"b": {}, "a": {}}) == ["b", "a"]
+    assert names("a, b,a", {}) == ["a", "b"]
+    with pytest.raises(errors.UsageError):
+        names("any", {})
+
+
+def test_a_host_is_free_when_the_gpus_that_are_wanted_are_idle() -> None:
+    half = (gpu(0, used=20 * GB), gpu(1))
+    assert is_free(Candidate("x", "1", half, 0.0))
+    assert not is_free(Candidate("x", "0", half, 0.0))
+    assert not is_free(Candidate("x", "all", half, 0.0))
+    assert is_free(Candidate("x", "GPU-00000001", half, 0.0))
+    assert not is_free(Candidate("x", "all", (), 0.0))
+
+
+def test_without_gpus_the_load_decides() -> None:
+    assert not is_free(Candidate("x", None, (), 1.2))
+    chosen = best([Candidate("busy", None, (), 0.8), Candidate("idle", None, (), 0.1), Candidate("too", None, (), 0.1)])
+    assert chosen is not None and chosen.name == "idle"
+    assert best([Candidate("x", "all", (), 0.0)]) is None
+
+
+@pytest.mark.parametrize(("said", "load"), [(b"3.00 1.0 1.0 1/2 3\n", 0.75), (b"", 0.0), (b"nonsense", 0.0)])
+def test_the_load_is_that_of_the_last_minute_by_processors(said: bytes, load: float) -> None:
+    assert load_of(said, Look(cpus=4)) == load
