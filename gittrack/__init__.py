@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
+    from .launch.api import Job
     from .recorder.active import ActiveRun
 
-__all__ = ["__version__", "current_run", "init", "keep_best", "runs"]
+__all__ = ["__version__", "current_run", "init", "keep_best", "launch", "runs"]
 
 __version__ = "0.1.0"
 
@@ -80,6 +81,24 @@ def keep_best(run: Any, n: int = 3, metric: str | None = None, goal: str | None 
     return let_go
 
 
+def launch(
+    command: str | Iterable[str],
+    host: str | None = None,
+    image: str | None = None,
+    gpus: str | int | None = None,
+    detach: bool = True,
+    **options: Any,
+) -> Job:
+    """Run a command in a container at a host, or of this machine where none is given, as `git track run -H` does.
+
+    Returns when it has started, or, with `detach=False`, when it is over. The job has `id`, `status`, `exit_code`,
+    `wait()`, `logs()` and `stop()`. Further options: `name`, `tags`, `experiment`, `note`, `params`, `repo`; `cpus`,
+    `memory`, `shm_size`, `mounts`, `ports`, `env`, `secrets`.
+    """
+    job: Job = _door("gittrack.launch.api", "start one").launch(command, host, image, gpus, detach, **options)
+    return job
+
+
 def _checked(params: object, name: object, tags: object, experiment: object) -> tuple[str, ...]:
     if params is not None and not (hasattr(params, "keys") and hasattr(params, "__getitem__")):
         raise TypeError(f"gittrack.init: params is a dict, such as {{'lr': 0.1}}, not {params!r:.80}")
@@ -137,12 +156,19 @@ class _CallableModule(ModuleType):
         return _function(where=where, repo=repo)
 
 
+class _CallableLaunch(ModuleType):
+    """The same for `gittrack.launch`."""
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        return _launch(*args, **named)
+
+
 class _Package(ModuleType):
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "runs" and isinstance(value, ModuleType):
-            value.__class__ = _CallableModule
+        if name in ("runs", "launch") and isinstance(value, ModuleType):
+            value.__class__ = _CallableModule if name == "runs" else _CallableLaunch
         super().__setattr__(name, value)
 
 
-_function = runs
+_function, _launch = runs, launch
 sys.modules[__name__].__class__ = _Package

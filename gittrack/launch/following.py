@@ -29,6 +29,15 @@ _PIECES = 256  # of console that wait for the terminal
 Out = Callable[[int, bytes], None]  # 1 for standard output, 2 for standard error; the bytes
 
 
+def look_once(at: At, paths: Paths, run_id: str) -> bool:
+    """Bring what there is now; whether that is all. Raises LinkLost, HostFailed."""
+    found = at.engine.find(run_id)
+    closing.check_begun(at, run_id, found)
+    closing.close_if_dead(at, run_id, found)
+    with contextlib.closing(Mirror(at.link, paths, run_id)) as mirror:
+        return mirror.sync().is_final
+
+
 class Follower:
     """`console` until the command has ended, then `finish`. After KeyboardInterrupt `console` may be called again.
 
@@ -39,15 +48,27 @@ class Follower:
         self._run_id = run_id
         self._mirror = Mirror(at.link, paths, run_id)
         self._over = threading.Event()
+        self._interrupted = False
         self._pieces: queue.Queue[tuple[int, bytes] | None] = queue.Queue(_PIECES)
         self._reader = Later(lambda: self._read(tail))
         self._bringer = Later(self._bring)
 
-    def console(self, out: Out) -> None:
-        """Hand on what the command prints, until it has ended. Raises LinkLost, HostFailed."""
+    def console(self, out: Out) -> bool:
+        """Hand on what the command prints, until it has ended; False when `interrupt` came first.
+
+        Raises LinkLost, HostFailed."""
         while (piece := self._pieces.get()) is not None:
             out(*piece)
+        if self._interrupted:
+            return False
         self._reader.result()
+        return True
+
+    def interrupt(self) -> None:
+        """End `console` from another thread."""
+        self._interrupted = True
+        with contextlib.suppress(queue.Full):  # then it is not waiting
+            self._pieces.put_nowait(None)
 
     def finish(self) -> "Container | None":
         """The rest of the results. The container as it ended, None where it is gone. Raises LinkLost, HostFailed."""

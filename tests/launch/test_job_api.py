@@ -1,0 +1,69 @@
+"""`gittrack.launch()`: jobs from Python."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rig_docker import Engine
+
+import gittrack
+
+SCRIPT = """
+import pathlib, sys, time
+print("begun", flush=True)
+while not pathlib.Path("go").exists() and "wait" in sys.argv:
+    time.sleep(0.05)
+print("over")
+"""
+
+
+@pytest.fixture
+def project(
+    repo: Path, dockerd: Engine, python_image: str, sealed: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    (repo / "train.py").write_text(SCRIPT)
+    (repo / "gittrack.yaml").write_text(f"image: {python_image}\n")
+    monkeypatch.setenv("DOCKER_HOST", dockerd.host)
+    monkeypatch.chdir(repo)
+    yield repo
+    for job in (sealed / ".gittrack").glob("jobs/*"):
+        dockerd.docker("rm", "-f", f"gittrack-{job.name}", code=None)
+
+
+def test_a_job_is_started_waited_for_and_read(project: Path) -> None:
+    with gittrack.launch("python3 train.py", name="first", env={"A": "b"}) as job:
+        assert job.wait(timeout=60) == "completed"
+        assert job.exit_code == 0
+        assert "".join(job.logs()) == "begun\nover\n"
+    (run,) = gittrack.runs()
+    assert (run.id, run.name) == (job.id, "first")
+
+
+def test_a_job_that_goes_on_is_running_until_it_is_stopped(project: Path) -> None:
+    job = gittrack.launch(["python3", "train.py", "wait"])
+    assert next(job.logs(follow=True)) == "begun\n"
+    assert job.status == "running" and job.exit_code is None
+    with pytest.raises(TimeoutError):
+        job.wait(timeout=0.5)
+    job.stop(grace=5)
+    assert job.wait(timeout=60) == "killed"
+    job.close()
+
+
+def test_without_detaching_it_is_over_when_the_call_returns(project: Path) -> None:
+    job = gittrack.launch("python3 train.py", detach=False)
+    assert job.status == "completed"
+    job.close()
+
+
+def test_an_unknown_option_is_refused_before_anything_is_done(project: Path) -> None:
+    with pytest.raises(TypeError, match="gpu is no option"):
+        gittrack.launch("true", gpu=1)
+
+
+def test_importing_gittrack_loads_neither_docker_nor_fabric() -> None:
+    code = "import gittrack, sys; print([m for m in ('docker', 'fabric') if m in sys.modules], gittrack.launch)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.startswith("[] <function launch")
