@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from gittrack.attendant import entry
 from gittrack.errors import UsageError
 
 LABEL = "gittrack"
 NAME = "gittrack-"
-JOB, WORK, ATTENDANT = "/gittrack/job", "/work", "/gittrack/attendant.zip"
+JOB, WORK, ATTENDANT = entry.JOB, entry.WORK, entry.ZIP
 _TAKEN = ("/gittrack", WORK, "/proc", "/sys", "/dev")
 _SMALLEST_SHARED = 64 * 1024 * 1024  # what the engine itself gives
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -23,11 +24,6 @@ _SMALLEST_MEMORY = 6 << 20  # the engine refuses less
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _GPU = re.compile(r"\d{1,3}|(GPU|MIG)-[0-9A-Za-z/-]{4,80}")
 _NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-# One fixed text for every image: which of the two names an image has is not known before.
-_START = (
-    'for python in python3 python; do command -v "$python" >/dev/null 2>&1 && exec "$python" -I "$@"; done; '
-    'echo "gittrack: the image has no python3" >&2; exit 127'
-)
 
 
 class Mount(NamedTuple):
@@ -245,7 +241,7 @@ def secrets_of(options: Options, environ: Mapping[str, str]) -> tuple[str, ...]:
 
 def start(arguments: Sequence[str] = ()) -> list[str]:
     """The command by which an image's own Python runs the attendant."""
-    return ["/bin/sh", "-c", _START, "sh", ATTENDANT, *arguments]
+    return [*entry.ENTRYPOINT, *arguments]
 
 
 def spec(
@@ -272,7 +268,7 @@ def spec(
 
 def attendant(*arguments: str) -> list[str]:
     """What starts the attendant in any image that has Python."""
-    return ["/bin/sh", "-c", _START, "sh", ATTENDANT, *arguments]
+    return [*entry.ENTRYPOINT, *arguments]
 
 
 def helper(image: str, argv: Sequence[str], binds: Sequence[Mount], user: str = "", label: str = "helper") -> Spec:

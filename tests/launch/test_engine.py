@@ -233,7 +233,7 @@ def test_an_image_without_python_says_so(engine: Engine, bare_image: str, run_id
     made = engine.create(program(run_id, bare_image, "", tmp_path))
     engine.start(made)
     assert engine.wait(made).code == 127
-    assert b"no python3" in b"".join(data for _, data in engine.logs(made))
+    assert b"no Python 3.9 or later" in b"".join(data for _, data in engine.logs(made))
 
 
 def test_twenty_containers_at_once(engine: Engine, slim_image: str, run_id: str, tmp_path: Path) -> None:
