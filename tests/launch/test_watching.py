@@ -1,0 +1,160 @@
+"""What becomes of a job when the process that watches it is interrupted, ended, or cut off."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+from rig_docker import Engine
+from rig_ssh import Site
+
+from gittrack.launch import steps
+
+SCRIPT = """
+import pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (print("told to stop", flush=True), sys.exit(0)))
+print("begun", flush=True)
+with open("/gittrack/job/starts", "a") as file:
+    file.write("x")
+while not pathlib.Path("/gittrack/job/go").exists():
+    time.sleep(0.02)
+    if pathlib.Path("/gittrack/job/say").exists():
+        pathlib.Path("/gittrack/job/say").unlink()
+        print("still here", flush=True)
+print("over")
+"""
+
+
+@pytest.fixture
+def project(repo: Path, site: Site, dockerd: Engine, python_image: str) -> Iterator[Path]:
+    (repo / "gittrack.yaml").write_text(
+        f"hosts:\n  gpu1:\n    host: host\n    docker: {dockerd.command}\n    image: {python_image}\n"
+    )
+    (repo / "train.py").write_text(SCRIPT)
+    yield repo
+    for job in (site.ann.home / ".gittrack").glob("jobs/*"):
+        dockerd.docker("rm", "-f", f"gittrack-{job.name}", code=None)
+
+
+def job_of(site: Site) -> Path:
+    (job,) = (site.ann.home / ".gittrack/jobs").iterdir()
+    return job
+
+
+def status(track: Callable[..., Any]) -> str:
+    (row,) = json.loads(track("ls", "--json").stdout)
+    return str(row["status"])
+
+
+def started(project: Path) -> "subprocess.Popen[str]":
+    """`run -H` without a terminal, once the script has said its first word."""
+    process = subprocess.Popen(
+        ["git-track", "run", "-H", "gpu1", "python3", "train.py"], cwd=project, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None and process.stdout.readline() == "begun\n"
+    return process
+
+
+def test_ctrl_c_asks_and_detaching_leaves_the_job_alone(project: Path, track: Callable[..., Any], site: Site) -> None:
+    terminal = pexpect.spawn("git-track", ["run", "-H", "gpu1", "python3", "train.py"], cwd=str(project), timeout=30)
+    terminal.expect("begun")
+    terminal.sendintr()
+    terminal.expect("ontinue to watch")
+    terminal.sendline("c")
+    (job_of(site) / "say").touch()
+    terminal.expect("still here")
+    terminal.sendintr()
+    terminal.expect("ontinue to watch")
+    terminal.sendline("d")
+    terminal.expect("goes on")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+    assert status(track) == "running"
+    (job_of(site) / "go").touch()
+    assert track("attach").stdout == "begun\nstill here\nover\n"
+
+
+def test_ctrl_c_stops_the_job_where_the_user_says_so(project: Path, track: Callable[..., Any]) -> None:
+    terminal = pexpect.spawn("git-track", ["run", "-H", "gpu1", "python3", "train.py"], cwd=str(project), timeout=30)
+    terminal.expect("begun")
+    terminal.sendintr()
+    terminal.expect("ontinue to watch")
+    terminal.sendline("s")
+    terminal.expect("told to stop")  # the console goes on until the end
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert status(track) == "killed"
+
+
+def test_without_a_terminal_an_interrupt_stops_the_job(project: Path, track: Callable[..., Any]) -> None:
+    process = started(project)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert out == "told to stop\n"
+    assert status(track) == "killed"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_ending_the_process_that_watches_does_not_end_the_job(
+    project: Path, track: Callable[..., Any], site: Site, number: signal.Signals
+) -> None:
+    process = started(project)
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode in (128 + number, -number)
+    assert status(track) == "running"
+    (job_of(site) / "go").touch()
+    assert track("attach", "--tail", "1").stdout in ("over\n", "begun\nover\n")
+    assert status(track) == "completed"
+
+
+@pytest.mark.parametrize("step", [step.name for step in steps.STEPS])
+def test_a_launch_that_is_killed_after_any_step_goes_on_from_there_and_starts_once(
+    project: Path, track: Callable[..., Any], site: Site, git: Callable[..., str], step: str
+) -> None:
+    program = (
+        "import os, sys\n"
+        "from gittrack.runs import away\n"
+        "update = away.update\n"
+        f"def die(directory, **changes):\n    update(directory, **changes) if {step != 'sent'} else None\n"
+        f"    os._exit(9) if changes.get('step') == {step!r} else None\n"
+        "away.update = die\n"
+        "from gittrack.cli.main import start\n"
+        "sys.exit(start(sys.argv[1:], 'linux'))\n"
+    )
+    argv = [
+        Path(os.environ["PATH"].split(":")[0]) / "python",
+        "-c",
+        program,
+        "run",
+        "-H",
+        "gpu1",
+        "python3",
+        "train.py",
+    ]
+    killed = subprocess.run(argv, cwd=project, check=False, capture_output=True)
+    assert killed.returncode == 9, killed.stderr
+    assert status(track) in ("queued", "running")
+    (job_of(site) / "go").touch()
+    assert track("attach").stdout == "begun\nover\n"
+    assert (job_of(site) / "starts").read_text() == "x"
+    assert status(track) == "completed"
+    git("fsck", "--strict")
+
+
+def test_a_connection_that_breaks_is_said_and_the_job_goes_on(
+    project: Path, track: Callable[..., Any], site: Site
+) -> None:
+    process = started(project)
+    site.sshd.cut()
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 88 and "git track attach" in err
+    (job_of(site) / "go").touch()
+    assert track("attach").stdout == "begun\nover\n"
