@@ -6,11 +6,12 @@ of it stays in `files/<sha256>.part` of the run's folder, so that the next try g
 """
 
 import contextlib
+import functools
 import io
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO, NamedTuple, cast
 
 from gittrack import errors
@@ -18,6 +19,7 @@ from gittrack.core import parcels
 from gittrack.launch import shelling
 from gittrack.launch.later import Later
 from gittrack.launch.link import Entry, Link, Progress
+from gittrack.launch.looking_ahead import TAIL, ahead
 from gittrack.launch.mirrored import LARGEST_BLOB, Wanted, is_right
 from gittrack.runs import live
 from gittrack.store import durable
@@ -25,7 +27,6 @@ from gittrack.store.content import Content
 
 FILES = "files"
 AT_ONCE_BYTES, AT_ONCE = 16 << 20, 200  # what is read in one turn: memory, and the length of a command
-_TAIL = 1 << 20  # of a large file, read first: where the tensors of an archive are stands at its end
 _STREAMED = 8 << 20  # smaller ones have come before they could be read meanwhile
 _ROOM = 256 << 20  # bytes that the disk keeps for others
 _LOOK_EVERY = 0.05
@@ -167,11 +168,11 @@ class Bringing:
 
     def _stored(self, file: Wanted, part: str, at: int) -> bool:
         path = f"{self._job}/run/{FILES}/{file.sha256}"
-        tail = self._tail(path, file.size) if file.size - at > _STREAMED else b""
+        known = ahead(functools.partial(self._read, path), file.size) if file.size - at > _STREAMED else {}
         self._progress(at)
         with open(part, "ab"):
             pass
-        with _Coming(part, file.size, tail) as coming:
+        with _Coming(part, file.size, known) as coming:
             fetching = Later(lambda: coming.fill(lambda moved: self._fetch(path, part, at, file.size, moved)))
             try:
                 kept = self._content.put_stream(cast(BinaryIO, coming), file.size)
@@ -183,11 +184,14 @@ class Bringing:
             fetching.result()
         return kept.sha256 == file.sha256 and kept.size == file.size
 
-    def _tail(self, path: str, size: int) -> bytes:
-        try:
-            return self._link.read(path, size - _TAIL, _TAIL)
-        except FileNotFoundError:
-            raise _Gone from None
+    def _read(self, path: str, places: Sequence[tuple[int, int]]) -> list[bytes] | None:
+        found: list[bytes] = []
+        for at in range(0, len(places), AT_ONCE):
+            some = read_many(self._link, [Part(path, offset, size) for offset, size in places[at : at + AT_ONCE]])
+            if some is None:
+                return None
+            found += some
+        return found
 
     def _fetch(self, path: str, part: str, at: int, size: int, moved: Progress) -> None:
         """A file that does not end is left where it should have ended."""
@@ -225,12 +229,13 @@ class _Stopped(Exception):
 
 
 class _Coming(io.RawIOBase):
-    """A local file that another thread is still writing; a read waits for its bytes. `tail`: its end, known before."""
+    """A local file that another thread is still writing; a read waits for its bytes. `known`: those that need not be
+    waited for, by their offset."""
 
-    def __init__(self, path: str, size: int, tail: bytes) -> None:
+    def __init__(self, path: str, size: int, known: Mapping[int, bytes]) -> None:
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by close()
         self._size = size
-        self._tail = tail
+        self._known = known
         self._at = 0
         self._news = threading.Condition()
         self._over = False
@@ -269,16 +274,20 @@ class _Coming(io.RawIOBase):
         count = min(len(buffer), max(0, self._size - self._at))
         if count == 0:
             return 0
-        behind = self._at - (self._size - len(self._tail))
-        if behind >= 0 and self._have() < self._at + count:
-            data = self._tail[behind : behind + count]
-        else:
+        data = self._known_at(count) if self._have() < self._at + count else b""
+        if not data:
             self._wait(self._at + 1)
             self._file.seek(self._at)
             data = self._file.read(min(count, self._have() - self._at))
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
+
+    def _known_at(self, count: int) -> bytes:
+        if self._at in self._known:
+            return self._known[self._at][:count]
+        behind = self._at - (self._size - TAIL)
+        return self._known.get(self._size - TAIL, b"")[behind : behind + count] if behind > 0 else b""
 
     def close(self) -> None:
         self._file.close()

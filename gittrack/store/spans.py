@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 SMALLEST = 64 * 1024  # smaller tensors share chunks: each cut costs an object
 _DIRECTORY = 32 * 1024 * 1024  # of a zip archive, or the index of safetensors: more is no checkpoint
 _LOCAL = struct.Struct("<4s22xHH")
-_ODD = (ValueError, KeyError, TypeError, AttributeError, struct.error, zipfile.BadZipFile, zipfile.LargeZipFile,
+ODD = (ValueError, KeyError, TypeError, AttributeError, struct.error, zipfile.BadZipFile, zipfile.LargeZipFile,
         NotImplementedError, RecursionError, EOFError, OverflowError, OSError)  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def spans(file: BinaryIO, size: int) -> list[int]:
             tensors = sorted(_safetensors(file, int.from_bytes(head[:8], "little")))
         else:
             return []
-    except _ODD:  # hurts nobody: the file is cut by its content
+    except ODD:  # hurts nobody: the file is cut by its content
         return []
     return [offset for offset in _borders(tensors) if 0 < offset < size]
 

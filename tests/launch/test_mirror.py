@@ -1,12 +1,14 @@
 """A run comes home from a host: the same commits as if it had been folded there, whoever brings it and however often
 that is interrupted."""
 
+import json
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import keeping
@@ -19,6 +21,7 @@ from gittrack.core import events, layout, parcels
 from gittrack.launch.mirror import Mirror
 from gittrack.runs import away, live, overlay, writer
 from gittrack.runs.own_store import own_store
+from gittrack.store.local import open_local
 
 LARGE = noise(1, 3_000_000)
 
@@ -196,6 +199,39 @@ def test_what_of_a_large_file_has_come_does_not_come_again(job, home, here, mirr
     assert mirror.sync().is_final
     assert came == [1_000_000]
     assert own_store(home.paths).read(keeping.kept(1, "f", data)["sha256"], len(data)) == data
+
+
+@pytest.mark.parametrize("kind", ["noise", "archive", "safetensors"])
+def test_a_large_file_is_cut_into_chunks_while_it_still_comes(job, home, here, mirror, tmp_path, kind):
+    """An archive too, as torch writes it: where its tensors are is said at its end, and before each of them."""
+    data = noise(3, 60_000_000)
+    if kind == "archive":
+        with zipfile.ZipFile(tmp_path / "model.pt", "w") as archive:
+            for number in range(30):
+                archive.writestr(f"model/data/{number}", data[number * 2_000_000 : (number + 1) * 2_000_000])
+        data = (tmp_path / "model.pt").read_bytes()
+    elif kind == "safetensors":
+        index = json.dumps({f"t{n}": {"data_offsets": [n * 2_000_000, (n + 1) * 2_000_000]} for n in range(30)})
+        data = len(index).to_bytes(8, "little") + index.encode() + data
+    job.write(keeping.checkpoint(1, 1))
+    job.keep(1, {"model.pt": data}, "store")
+    job.end()
+    incoming = Path(live.track_dir(home.paths)) / "objects" / "incoming"
+
+    def in_two_halves(path, target, offset, progress):
+        whole = Path(path).read_bytes()
+        for half in (whole[:30_000_000], whole[30_000_000:]):
+            with open(target, "ab") as file:
+                file.write(half)
+            progress(len(half))
+            wait_until(lambda: incoming.is_dir() and any(incoming.iterdir()))
+        return len(whole)
+
+    here.fetch = in_two_halves
+    assert mirror.sync().is_final
+    other = open_local(str(tmp_path))
+    wanted = other.put_bytes(data)
+    assert own_store(home.paths).chunks(wanted.sha256, len(data)) == other.chunks(wanted.sha256, len(data))
 
 
 def test_a_part_that_a_power_cut_has_spoilt_is_fetched_anew(job, home, mirror):
