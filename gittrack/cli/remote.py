@@ -122,6 +122,8 @@ def _rows(place: Workplace, found: "State") -> list[str]:
     if found.missing:
         total = size(sum(file.size for file in found.missing))
         rows.append(f"{count(len(found.missing), 'file')} of runs not in this clone, {total} (git track store pull)")
+    if found.more_archived:
+        rows.append("not all archived runs were asked for missing files: git track store status does")
     return rows + _automatic(place, found)
 
 

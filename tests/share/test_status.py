@@ -90,3 +90,15 @@ def test_a_dry_run_says_what_it_is_about(ann: team.Clone) -> None:
     assert said.startswith(f"would push to {ann.git('remote', 'get-url', 'origin')}:\n  1 run, ")
     ann.track("push", "--yes")
     assert ann.track("push", "--dry-run").stdout == "origin has all of it\n"
+
+
+def test_files_of_archived_runs_that_are_missing_are_counted(ann: team.Clone, tmp_path) -> None:
+    (ann.path / "training.py").write_text(team.TRAINING.replace("200_000", "2_000_000"))
+    ann.track("run", "-q", "--", "python", "training.py", "1")
+    ann.track("archive", "--all", "--yes")
+    assert state(ann)["missing"] == []
+    ann.track("push", "--yes", "--no-artifacts")
+    bob = team.cloned(ann.git("remote", "get-url", "origin"), tmp_path / "bob")
+    bob.track("pull", "--records")
+    assert [file["size"] for file in state(bob)["missing"]] == [2_000_000]
+    assert "1 file of runs not in this clone" in bob.track("status").stdout
