@@ -120,7 +120,8 @@ def test_links_folders_and_odd_names_are_kept(job: Job) -> None:
     program = """
 import gittrack, os
 os.makedirs("out/deep"); open("out/deep/a b\\n.txt", "w").write("odd"); os.symlink("deep", "out/link")
-open(b"out/\\xff.bin", "wb").write(b"x" * 2000); open("out/run.sh", "w").write("#!/bin/sh"); os.chmod("out/run.sh", 0o755)
+open(b"out/\\xff.bin", "wb").write(b"x" * 2000)
+open("out/run.sh", "w").write("#!/bin/sh"); os.chmod("out/run.sh", 0o755)
 gittrack.init().log_artifact("out")
 """
     job.script(program).execute()
