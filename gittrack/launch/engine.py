@@ -109,7 +109,7 @@ class Engine:
         """The image of that name or id, if it is there."""
         with self.asking("looking for an image"):
             try:
-                return _image(self.api.inspect_image(name))
+                return described(self.api.inspect_image(name))
             except faults.ImageNotFound:
                 return None
 
@@ -364,7 +364,7 @@ def _tell(event: Mapping[str, Any], progress: Progress) -> None:
         progress(str(event.get("status", "")), int(detail.get("current", 0)), int(detail["total"]))
 
 
-def _image(found: Mapping[str, Any]) -> Image:
+def described(found: Mapping[str, Any]) -> Image:
     digests, identity = found.get("RepoDigests") or [], str(found.get("Id", ""))
     labels = (found.get("Config") or {}).get("Labels") or {}
     return Image(
