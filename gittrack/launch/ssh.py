@@ -218,8 +218,8 @@ class SshChannel:
                 view = view[self._channel.send(view) :]
             except TimeoutError:
                 self._listen()
-            except OSError as error:
-                if not self._session.transport.is_active():
+            except (OSError, EOFError) as error:  # EOFError: the socket was closed while a packet was written
+                if isinstance(error, EOFError) or not self._session.transport.is_active():
                     raise self._lost() from error
                 raise BrokenPipeError(32, "the process reads no more") from error
 
