@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gittrack import errors
 from gittrack.cli.context import Workplace
 from gittrack.cli.render import say
+from gittrack.compare.text import count
 from gittrack.core.layout import SHORT
 from gittrack.launch import stopping
 from gittrack.launch.at import At
@@ -58,6 +59,9 @@ def watch(
                 try:
                     follower.console(out or put)
                     found: Container | None = follower.finish()
+                    if follower.missing:
+                        left = count(follower.missing, "file")
+                        say(f"left out of run {run_id[:SHORT]}: {left} that {at.host.name} has not, or not as kept")
                     return found
                 except KeyboardInterrupt:
                     _interrupted(at, run_id, stops)

@@ -46,6 +46,7 @@ class Follower:
     def __init__(self, at: At, paths: Paths, run_id: str, tail: int | None = None) -> None:
         self._at = at
         self._run_id = run_id
+        self.missing = 0  # files that the host had not, or not as their digests say; known when it is finished
         self._mirror = Mirror(at.link, paths, run_id)
         self._over = threading.Event()
         self._interrupted = False
@@ -98,6 +99,7 @@ class Follower:
                     f"what it has is in {self._at.job(self._run_id)}/run",
                 )
             time.sleep(SOON)
+        self.missing = len(news.missing)
 
     def _read(self, tail: int | None) -> None:
         try:

@@ -72,6 +72,7 @@ class Mirror:
         self._here: _Here | None = None
         self._folded = 0  # cuts
         self._final = False
+        self._missing: frozenset[str] = frozenset()
 
     def sync(self) -> News:
         """Bring what is new, and fold what is cut.
@@ -79,7 +80,7 @@ class Mirror:
         Raises LinkLost; HostFailed of what is refused; CannotWrite, RefConflict, StoreFailed of this side."""
         with self._guard:
             if self._final:
-                return News(True)
+                return News(True, missing=self._missing)
             here = self._open()
             if here is None:
                 home = self._is_home()
@@ -109,13 +110,14 @@ class Mirror:
         if began:
             if here.bringing.bring(copy.wanted()):
                 self._begin_uploads(here.repo)
+            self._missing |= here.bringing.missing
             copy.accept()
         if len(copy.cuts) > self._folded:
             here.following.advance(time.time())
             self._folded = len(copy.cuts)
         if copy.cuts and copy.cuts[-1].reason == "final":
             self._finish(here)
-        return News(self._final, grown, began, missing=frozenset(here.bringing.missing))
+        return News(self._final, grown, began, missing=self._missing)
 
     def _finish(self, here: _Here) -> None:
         """All is folded: what else is done when a run has ended, and the folder goes."""

@@ -260,6 +260,7 @@ def test_files_that_are_not_what_their_digest_says_are_left_out_and_named(job, h
     news = mirror.sync()
     assert news.is_final
     assert news.missing == {hashlib.sha256(data).hexdigest() for data in (bad, gone, large)}
+    assert mirror.sync().missing == news.missing
     listed = git("ls-tree", "-r", "--name-only", layout.run_ref(ID)).splitlines()
     assert [name for name in listed if name.startswith("files/")] == ["files/000/00/00/good"]
 
