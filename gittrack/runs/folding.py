@@ -7,7 +7,7 @@ and the folder goes last.
 """
 
 import contextlib
-import fcntl
+import functools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gittrack import errors
 from gittrack.core import events
 from gittrack.git.repository import Repository
-from gittrack.runs import away, live, tail
+from gittrack.runs import away, closing, live, locking, tail
 from gittrack.runs.committing import Committer
 from gittrack.runs.cutting import Cutter
 
@@ -54,16 +54,8 @@ class Following:
     @classmethod
     def open(cls, repo: Repository, directory: str) -> "Self | None":
         """Take the folder's lock; None when another process has it. Raises OSError when it cannot be written."""
-        lock = os.open(os.path.join(directory, events.LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            return None
-        if not os.path.exists(os.path.join(directory, events.LOCK)):  # folded and removed while we waited
-            os.close(lock)
-            return None
-        return cls(repo, directory, lock)
+        lock = locking.take_run(directory)
+        return None if lock is None else cls(repo, directory, lock)
 
     def close(self) -> None:
         if self._lock >= 0:
@@ -135,32 +127,16 @@ class Folder(Following):
 
     def admit(self) -> bool:
         """Whether parcels wait to be kept. Who comes to do it is not turned away by the mark of a killed process."""
-        waiting = bool(live.parcels(self.directory))
-        if waiting:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(self.directory, events.CLOSING))
-        return waiting
+        return closing.admit(self.directory)
 
     def cuts(self) -> list[events.Cut]:
         return self._cutter.cuts
 
     def _close(self, now: float, status: str | None, mine: tuple[str, ...]) -> bool:
         """The final cut, unless somebody is still there or files wait. The mark comes first: see docs/format.md §5."""
-        if self.admit():
-            return False
-        closing = os.path.join(self.directory, events.CLOSING)
-        with open(closing, "wb"):
-            pass
-        names = live.process_files(self.directory)
-        others = [name for name in names if name not in mine]
-        if live.held(self.directory, others) or live.parcels(self.directory):  # handed over, and gone, since the first
-            os.unlink(closing)
-            return False
-        tail.close_left(self.directory, os.path.join(live.track_dir(self.repo.paths), "cache"))
-        self._cutter.started(now)
-        self._cutter.checkpoints(all_of_them=True)
-        self._cutter.final(now, status, names)  # a file that came since is taken back by its process: it sees the mark
-        return True
+        cache = os.path.join(live.track_dir(self.repo.paths), "cache")
+        end_console = functools.partial(tail.close_left, self.directory, cache)
+        return closing.final_cut(self._cutter, now, status, mine, end_console)
 
 
 def fold_dead(repo: Repository, now: float, force: bool = False, keep: Callable[[str], None] | None = None) -> Dead:
