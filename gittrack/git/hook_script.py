@@ -24,6 +24,15 @@ _ONLY = {
     "prepare-commit-msg": _REBASING,
     "post-commit": _REBASING,
 }
+_OTHERS = {
+    "pre-push": """\
+# git-lfs puts no hook of its own where there is one; without it the files of pointers that are pushed would stay here.
+lfs=$(git rev-parse --git-common-dir)/lfs/objects
+if [ -d "$lfs" ] && ! grep -qs lfs "$kept" && command -v git-lfs >/dev/null; then
+    printf %s "$given" | git lfs pre-push "$@" || exit $?
+fi
+"""
+}
 _READ_INPUT = ("post-rewrite", "pre-push")
 
 _HEAD = """\
@@ -40,7 +49,7 @@ code=0
 if {runs} && ! {{ [ -n "${{PRE_COMMIT_RUNNING_LEGACY:-}}" ] && grep -q '{pre_commit}' "$kept"; }}; then
     {give}{runner}"$kept" "$@" || exit $?
 fi
-
+{others}
 [ -n "${{GITTRACK_IN_HOOK:-}}" ] && exit 0
 {only}[ -x "$program" ] || program={fallback}
 if ! command -v "$program" >/dev/null 2>&1; then
@@ -72,6 +81,7 @@ def script(name: str, program: str = PROGRAM, by_sh: bool = False) -> str:
         pre_commit=PRE_COMMIT,
         fallback=PROGRAM,
         only=_ONLY.get(name, ""),
+        others=_OTHERS.get(name, ""),
     )
     return _HEAD.format(mark=MARK, digest=_digest(body)) + body
 

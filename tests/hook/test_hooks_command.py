@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -308,3 +309,21 @@ def test_the_message_hook_knows_the_other_one_behind_husky(repo, track, git, com
     track("run", "-q", "true")
     assert commit("--", GIT_EDITOR="sed -i 1s/^/By/").returncode == 0
     assert "\nTrack-Run: " in git("log", "-1", "--format=%B")
+
+
+@pytest.mark.skipif(not shutil.which("git-lfs"), reason="needs git-lfs")
+@pytest.mark.parametrize("first", ["hooks", "lfs"])
+def test_files_of_git_lfs_go_with_the_branch_whoever_was_first(repo, track, git, tmp_path, first):
+    bare = tmp_path / "origin.git"
+    git("init", "-q", "--bare", str(bare))
+    git("remote", "add", "origin", f"file://{bare}")
+    if first == "hooks":
+        track("hooks", "install")
+    git("lfs", "install", "--local", code=2 if first == "hooks" else 0)
+    track("hooks", "install")
+    git("lfs", "track", "*.pt")
+    (repo / "m.pt").write_bytes(b"weights")
+    git("add", "-A")
+    git("commit", "-q", "-m", "A model")
+    git("push", "-q", "origin", "main")
+    assert [path.read_bytes() for path in (bare / "lfs" / "objects").rglob("*") if path.is_file()] == [b"weights"]
