@@ -1,6 +1,7 @@
 """`git track attach`, `wait` and `stop`: what one does with a job that is at a host."""
 
-from typing import Annotated
+import contextlib
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,9 +9,14 @@ from gittrack.cli import jobs, run_at_host, watching
 from gittrack.cli.context import here
 from gittrack.cli.host_talk import talk
 from gittrack.cli.render import say
+from gittrack.compare.text import harmless
 from gittrack.launch import launching, stopping
 from gittrack.launch.at import At, reach
 from gittrack.lazy import lazy
+from gittrack.runs import away, live
+
+if TYPE_CHECKING:
+    from gittrack.launch.following import Out
 
 
 def attach(
@@ -37,7 +43,19 @@ def attach(
         return run_at_host.report(place, found.id, run_at_host.Manner())
     at = launching.attach(run_at_host.clone(place), found.id, found.host, talk())
     try:
-        return run_at_host.watch(at, place, found.id, run_at_host.Manner(), tail)
+        return run_at_host.watch(at, place, found.id, run_at_host.Manner(), tail, _out(found))
+    finally:
+        at.close()
+
+
+def follow(run_id: str, tail: int | None) -> None:
+    """`git track logs -f` of a job: its console alone."""
+    place = here()
+    found = jobs.job(run_id)
+    at = launching.attach(run_at_host.clone(place), found.id, found.host, talk(quiet=True))
+    try:
+        with contextlib.suppress(watching.Left):
+            watching.watch(at, place, found.id, tail, _out(found))
     finally:
         at.close()
 
@@ -95,6 +113,14 @@ def stop(
 
 
 def _stop(at: At, found: jobs.Job, grace: int) -> None:
+    if (
+        found.is_away
+        and at.engine.find(found.id) is None
+        and launching.is_being_sent(run_at_host.clone(here()), found.id)
+    ):
+        launching.forget(at, run_at_host.clone(here()), found.id)
+        say(f"run {found.short} was never started; nothing is left of it")
+        return
     stopped = stopping.stop(at, found.id, grace)
     say(f"run {found.short} is stopped" if stopped else f"run {found.short} is not running any more")
     if found.is_away:
@@ -104,6 +130,17 @@ def _stop(at: At, found: jobs.Job, grace: int) -> None:
 def _print_record(run_id: str, tail: int | None) -> None:
     """The console of a run that is over."""
     lazy("gittrack.cli.logs").show(run_id, tail)
+
+
+def _out(found: jobs.Job) -> "Out | None":
+    """What was not sent from here may hold sequences that drive a terminal."""
+    state = away.read(live.folder(here().paths, found.id))
+    return None if state is not None and "asked" in state.more else _tamed
+
+
+def _tamed(stream: int, data: bytes) -> None:
+    for piece in harmless([data]):
+        watching.put(stream, piece)
 
 
 def _nothing(_stream: int, _data: bytes) -> None:

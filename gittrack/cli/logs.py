@@ -65,6 +65,9 @@ def show(run_id: str, number: int | None = None, following: bool = False, raw: b
     """Print what is asked for."""
     place = fresh()
     directory = live.folder(place.paths, run_id)
+    if following and away.is_there(directory):
+        lazy("gittrack.cli.attach").follow(run_id, number)
+        return
     if following and os.path.isdir(directory):
         pieces = follow(directory)
         if number is not None:

@@ -23,6 +23,7 @@ from gittrack.record.surroundings import look
 from gittrack.runs import away, live
 
 if TYPE_CHECKING:
+    from gittrack.launch.following import Out
     from gittrack.record.supervise import Result
 
 FAILED = 70  # nobody knows how the command ended: its container was killed
@@ -69,10 +70,12 @@ def run(place: Workplace, wish: Wish, asked: Asked, manner: Manner) -> int:
         launch.at.close()
 
 
-def watch(at: At, place: Workplace, run_id: str, manner: Manner, tail: int | None = None) -> int:
+def watch(
+    at: At, place: Workplace, run_id: str, manner: Manner, tail: int | None = None, out: "Out | None" = None
+) -> int:
     """Until it is over; the exit code of the command."""
     try:
-        watching.watch(at, place, run_id, tail)
+        watching.watch(at, place, run_id, tail, out)
     except errors.ImageFailed:
         launching.forget(at, clone(place), run_id)
         raise

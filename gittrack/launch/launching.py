@@ -66,13 +66,18 @@ def attach(clone: Clone, run_id: str, host: Host, talk: Talk) -> At:
     Raises as `begin`."""
     at = reach(host, clone.environ, talk.ask)
     try:
-        found = away.read(live.folder(clone.paths, run_id))
-        if found is not None and "asked" in found.more and found.step != steps.STARTED:
+        if is_being_sent(clone, run_id):
             go_on(clone, run_id, at, talk)
         return at
     except BaseException:
         at.close()
         raise
+
+
+def is_being_sent(clone: Clone, run_id: str) -> bool:
+    """Whether it was begun in this clone and, as far as that knows, not started yet."""
+    found = away.read(live.folder(clone.paths, run_id))
+    return found is not None and "asked" in found.more and found.step != steps.STARTED
 
 
 def go_on(clone: Clone, run_id: str, at: At, talk: Talk) -> Launch:
