@@ -103,7 +103,7 @@ def test_a_job_goes_on_by_itself_and_is_watched_again(
     assert f"unfinished at gpu1: `git track attach {row['id'][:7]}`" in again.stderr
 
     # A command in its container: here it ends what the job waits for.
-    track("exec", "long", "--", "touch", "/work/go")
+    track("exec", "long", "--", "touch", "go")
     done = track("attach", "long")
     assert done.stdout == "waiting\nwent\n"
     assert "completed" in done.stderr

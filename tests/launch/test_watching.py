@@ -115,10 +115,8 @@ def test_ending_the_process_that_watches_does_not_end_the_job(
     assert status(track) == "completed"
 
 
-@pytest.mark.parametrize("step", [step.name for step in steps.STEPS])
-def test_a_launch_that_is_killed_after_any_step_goes_on_from_there_and_starts_once(
-    project: Path, track: Callable[..., Any], site: Site, git: Callable[..., str], step: str
-) -> None:
+def _killed_after(project: Path, step: str) -> "subprocess.CompletedProcess[bytes]":
+    """`run -H`, dead when `step` was done; of the first one, before that was written down."""
     program = (
         "import os, sys\n"
         "from gittrack.runs import away\n"
@@ -139,7 +137,14 @@ def test_a_launch_that_is_killed_after_any_step_goes_on_from_there_and_starts_on
         "python3",
         "train.py",
     ]
-    killed = subprocess.run(argv, cwd=project, check=False, capture_output=True)
+    return subprocess.run(argv, cwd=project, check=False, capture_output=True)
+
+
+@pytest.mark.parametrize("step", [step.name for step in steps.STEPS])
+def test_a_launch_that_is_killed_after_any_step_goes_on_from_there_and_starts_once(
+    project: Path, track: Callable[..., Any], site: Site, git: Callable[..., str], step: str
+) -> None:
+    killed = _killed_after(project, step)
     assert killed.returncode == 9, killed.stderr
     assert status(track) in ("queued", "running")
     (job_of(site) / "go").touch()
@@ -158,3 +163,19 @@ def test_a_connection_that_breaks_is_said_and_the_job_goes_on(
     assert process.returncode == 88 and "git track attach" in err
     (job_of(site) / "go").touch()
     assert track("attach").stdout == "begun\nover\n"
+
+
+def test_logs_follow_a_job_to_its_end(project: Path, track: Callable[..., Any], site: Site) -> None:
+    track("run", "-H", "gpu1", "-d", "python3", "train.py")
+    following = subprocess.Popen(["git-track", "logs", "-f"], cwd=project, stdout=subprocess.PIPE, text=True)
+    assert following.stdout is not None and following.stdout.readline() == "begun\n"
+    (job_of(site) / "go").touch()
+    assert following.communicate(timeout=60)[0] == "over\n"
+    assert status(track) == "completed"
+
+
+def test_a_job_that_was_never_started_is_given_up_by_stop(project: Path, track: Callable[..., Any], site: Site) -> None:
+    killed = _killed_after(project, "sent")
+    assert killed.returncode == 9
+    assert "never started" in track("stop", "latest").stderr
+    assert track("ls", "-q").stdout == "" and not list((site.ann.home / ".gittrack/jobs").iterdir())
