@@ -50,6 +50,7 @@ class LocalChannel:
         self._gone = gone
         self._closed = False
         self._guard = threading.Lock()
+        self._writing = threading.Lock()  # a file is not closed under another thread's hands
         self._said = bytearray()
         self._listener = threading.Thread(target=self._listen, name="gittrack-stderr", daemon=True)
         self._listener.start()
@@ -63,13 +64,14 @@ class LocalChannel:
     def write(self, data: bytes) -> None:
         view = memoryview(data)
         try:
-            while view:
-                view = view[self._input.write(view) or 0 :]
+            with self._writing:
+                while view:
+                    view = view[self._input.write(view) or 0 :]
         except ValueError as error:
             raise BrokenPipeError(32, "the input was ended") from error
 
     def end_input(self) -> None:
-        with self._guard, contextlib.suppress(OSError):
+        with self._writing, contextlib.suppress(OSError):
             self._input.close()
 
     def wait(self) -> int:
@@ -86,7 +88,9 @@ class LocalChannel:
             if self._closed:
                 return
             self._closed = True
-        self.end_input()
+        if self._writing.acquire(blocking=False):  # who writes at this moment ends when the process has ended
+            self._input.close()
+            self._writing.release()
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGTERM)
@@ -96,6 +100,7 @@ class LocalChannel:
 
     def _reap(self) -> None:
         self._process.wait()
+        self.end_input()
         self._output.close()
         self._gone(self)
 

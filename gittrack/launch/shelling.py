@@ -12,7 +12,7 @@ from collections.abc import Sequence
 LONGEST = 120_000  # bytes; Linux gives one argument 128 KiB, and the whole is one argument of the login shell
 # fish takes backslashes in single quotes, csh history (!) and newlines; bytes outside ASCII are the locale's business.
 _PLAIN = re.compile(r"[A-Za-z0-9 _@%+=:,./?*<>|&;(){}\[\]#~^$\"-]*")
-_DECODER = 'eval "$(printf %b "$0")"'
+_DECODER = 'eval "exec $(printf %b "$0")"'
 
 
 def command_line(argv: Sequence[str]) -> str:
@@ -22,6 +22,7 @@ def command_line(argv: Sequence[str]) -> str:
     if any("\0" in each for each in argv):
         raise ValueError("an argument holds a NUL character")
     text = shlex.join(argv) if all(map(_PLAIN.fullmatch, argv)) else _encoded(shlex.join(argv))
+    text = f"exec {text}"  # no shell stays behind that would hold the output open, and be signalled instead
     if len(text) > LONGEST:
         raise ValueError(f"the command is too long: {len(text):,} bytes")
     return text

@@ -205,6 +205,8 @@ class SshChannel:
             except TimeoutError:
                 self._listen()
                 continue
+            except _BROKEN as error:  # it tells the host that there is room for more, and that may fail, too
+                raise self._lost() from error
             if not data and not self._channel.eof_received and not self._closed:
                 raise self._lost()
             if not data or self._channel.recv_stderr_ready():
@@ -269,7 +271,7 @@ class SshChannel:
 
     def _listen(self) -> None:
         """Take what is on its standard error, which shares a window with its output: unread, it would stop both."""
-        with self._guard:
+        with self._guard, contextlib.suppress(*_BROKEN):
             while self._channel.recv_stderr_ready():
                 self._said += self._channel.recv_stderr(1 << 16)
                 del self._said[:-KEPT_ERRORS]

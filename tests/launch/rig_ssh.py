@@ -262,6 +262,8 @@ def line(number: int, name: str, other: str = "") -> Iterator[tuple[str, str, st
         _ip(space, "link", "set", that, "up")
         yield space, near, far
     finally:
+        # The other end goes with it; the namespace alone would take it along some time later.
+        subprocess.run(["ip", *(["-n", other] if other else []), "link", "del", this], check=False)
         subprocess.run(["ip", "netns", "del", space], check=False)
 
 
