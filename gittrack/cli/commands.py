@@ -32,6 +32,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         ),
         "top": Entry("gittrack.cli.top:top", "Show what jobs use of their hosts: CPU, memory, GPUs."),
         "host": Entry("gittrack.cli.host:host", "Look at a host, and remove what is left there."),
+        "image": Entry("gittrack.cli.image:image", "Build, share and remove the container images of jobs."),
     },
     "Look": {
         "ls": Entry("gittrack.cli.ls:ls", "List runs, newest first."),

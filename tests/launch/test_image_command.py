@@ -1,0 +1,68 @@
+"""`git track image`, as it is called."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import rig_docker
+
+Track = Callable[..., subprocess.CompletedProcess[str]]
+CA = "/etc/ssl/certs/ca-certificates.crt"
+
+
+@pytest.fixture
+def track_here(
+    track: Track, repo: Path, git: Callable[..., str], dockerd: rig_docker.Engine, python_image: str
+) -> Iterator[Track]:
+    """git track with this machine's engine, in a repository whose images are removed afterwards."""
+    (repo / "gittrack.yaml").write_text(f"base_image: {python_image}\nbuild: {{network: host, ca: {CA}}}\n")
+    (repo / "requirements.txt").write_text("iniconfig==2.0.0\n")
+    # Another project than that of another test: the same first commit would be the same project.
+    git("commit", "-q", "--amend", "--allow-empty", "-m", f"First commit of {repo}")
+
+    def call(*args: str, **more: object) -> subprocess.CompletedProcess[str]:
+        return track(*args, DOCKER_HOST=dockerd.host, **more)  # type: ignore[arg-type]
+
+    yield call
+    project = git("rev-list", "--max-parents=0", "HEAD")
+    for name in dockerd.docker("images", "-q", "--filter", f"label=gittrack.project={project}").split():
+        dockerd.docker("rmi", "-f", name, code=None)
+
+
+def test_an_image_is_built_listed_and_removed(track_here: Track, dockerd: rig_docker.Engine) -> None:
+    first = track_here("image", "build")
+    name = first.stdout.strip()
+    assert name.startswith("gittrack/") and "requirements.txt" in first.stderr
+    again = track_here("image", "build")
+    assert (again.stdout.strip(), again.stderr) == (name, "")
+    table = track_here("image", "ls").stdout
+    assert name in table and "the project" in table
+    assert json.loads(track_here("image", "ls", "--json").stdout)[0]["names"] == [name]
+    assert track_here("image", "prune").stdout.startswith("no image is older than 30 days")
+    assert track_here("image", "prune", "--days", "0", "-n").stdout == f"would remove {name}\n"
+    assert track_here("image", "prune", "--days", "0").stdout == f"removed {name}\n"
+    assert not dockerd.has(name) and dockerd.has(rig_docker.PYTHON)
+
+
+def test_an_image_of_a_run_executes_it_again_with_nothing_else(
+    track_here: Track, dockerd: rig_docker.Engine, repo: Path
+) -> None:
+    (repo / "sub dir").mkdir()
+    script = "import iniconfig, os, sys\nprint(os.getcwd(), sys.argv[1:], iniconfig.__name__, open('data').read())\n"
+    (repo / "sub dir" / "train.py").write_text(script)
+    (repo / "sub dir" / "data").write_text("uncommitted")
+    argv = ["python3", "train.py", "--name", 'a "b" $(c)\n']
+    track_here("run", "--name", "first", *argv, cwd=repo / "sub dir", code=None)
+    (repo / "sub dir" / "data").write_text("changed since")
+    assert track_here("image", "build", "first", "--tag", "local/test-of-a-run:1").stdout == "local/test-of-a-run:1\n"
+    said = dockerd.docker("run", "--rm", "--network", "none", "--user", "1234:1234", "local/test-of-a-run:1")
+    assert said == "/work/sub dir ['--name', 'a \"b\" $(c)\\n'] iniconfig uncommitted"
+
+
+def test_a_registry_that_does_not_answer_and_calls_that_make_no_sense_are_told(track_here: Track) -> None:
+    failed = track_here("image", "push", "localhost:1/team/iris:1", code=87)
+    assert "localhost:1/team/iris:1" in failed.stderr or "registry" in failed.stderr
+    for wrong in (["push"], ["ls", "x"], ["build", "--run", "x"], ["build", "--tag", "x"]):
+        assert "hint" in track_here("image", *wrong, code=2).stderr
