@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from gittrack import errors
 from gittrack.core import codec
 from gittrack.core.redact import Redactor, secret_values
+from gittrack.recorder.resume import RESUME
 
 FORMAT = 1
 FILE, ENV, RUN, WORK, HOME, STOP = "job.json", "env", "run", "work", "home", "stop"
@@ -99,16 +100,26 @@ def variables(folder: str) -> dict[str, str]:
     return {os.fsdecode(name): os.fsdecode(value) for name, equals, value in pairs if equals and name}
 
 
-def environ(given: Mapping[str, str], place: Place) -> dict[str, str]:
+def environ(given: Mapping[str, str], place: Place, continued: str | None = None) -> dict[str, str]:
     """The command's environment: the image's, then what the job says, and a home for a user whom the image does not
-    know: libraries put their caches there, and ask for the user's name."""
+    know: libraries put their caches there, and ask for the user's name. `continued`: the run and step to go on from."""
     child = {**given, **variables(place.folder)}
+    if continued:
+        child.setdefault(RESUME, continued)
     if not _has_account():
         if child.get("HOME", "/") in ("", "/"):
             child["HOME"] = os.path.join(place.folder, HOME)
         for name in ("USER", "LOGNAME"):
             child.setdefault(name, str(os.getuid()))
     return child
+
+
+def continued(job: Job) -> str | None:
+    """What a training that asks for the checkpoint to go on from is told."""
+    found = job.start["run"].get("continues")
+    if not isinstance(found, dict) or not found.get("run"):
+        return None
+    return str(found["run"]) if found.get("step") is None else f"{found['run']}@{found['step']}"
 
 
 def redactor(job: Job, environ: Mapping[str, str]) -> Redactor:

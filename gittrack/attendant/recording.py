@@ -32,7 +32,9 @@ LOOK_EVERY = 1.0
 FILES_EVERY = 10.0
 SOON = 0.02
 LATECOMERS = 2.0  # seconds in which a background process of a command that has ended may still join the run
-LONGEST_PAUSE = 300.0
+GRACE = 0.5  # helpers of a command that has ended (resource trackers, loggers) mostly follow it within that
+LOOK_AGAIN = 0.5
+PATIENCE = 300.0  # with a full disk
 
 
 class Recording:
@@ -135,21 +137,23 @@ class Recording:
         self._guard(self._read_declared)
         self._guard(self._miss_declared)
         self._storer.try_again()
-        settled, pause = time.monotonic() + LATECOMERS, SOON
-        while not self.closed:
-            if self.has_console or time.monotonic() > settled:
+        began = good = time.monotonic()
+        while os.path.isdir(self._directory):
+            now = time.monotonic()
+            if self.has_console or now - began > LATECOMERS:
                 self._settle(end)
             self.error = None
             if self.has_console:
                 self._guard(self._close)
-            if self.closed or not os.path.isdir(self._directory):
+            if self.closed:
                 return
             self._look()
-            if self.error:
-                pause = max(2 * pause, LOOK_EVERY)
-                if pause > LONGEST_PAUSE:  # no room: who closes the job later finds it
-                    return
-            self._wake.wait(pause)
+            if not self.error:
+                good = now
+            elif now - good > PATIENCE:  # no room: who closes the job later finds it
+                return
+            # Each try looks, for a moment, as if the run were over: to who joins it, too.
+            self._wake.wait(LOOK_EVERY if self.error else SOON if now - began < GRACE else LOOK_AGAIN)
             self._wake.clear()
 
     def _settle(self, end: Ended) -> None:

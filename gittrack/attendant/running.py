@@ -39,7 +39,7 @@ def run(job: Job, place: Place, environ: Mapping[str, str]) -> int:
     """Execute the job, whose lock the caller holds, and return the exit code. Raises OSError where nothing could be
     started nor recorded."""
     os.chdir(_directory(job, place))
-    child_environ = jobs.environ(environ, place)
+    child_environ = jobs.environ(environ, place, jobs.continued(job))
     redactor = jobs.redactor(job, child_environ)
     starter = begin(job, place, redactor)
     attendant = _Attendant(job, place, starter, redactor, child_environ)
@@ -135,7 +135,6 @@ class _Attendant:
         deadline = time.monotonic() + HUNG
         while not recording.is_over:
             self._see_to_console(pump, time.monotonic() > deadline and self._end.status != "completed")
-            recording.poke()  # a process may have gone
             self._turn(wake, pump, 1.0)
         pump.finish()
         if not recording.closed:
@@ -165,17 +164,21 @@ class _Attendant:
         if pump.failed is not None:
             recording.warn(f"the console was not recorded to its end: {pump.failed.strerror}")
         recording.has_console = True
+        recording.poke()
 
     def _is_stopped(self) -> bool:
         return self._stopped or self._place.is_stopped
 
     def _reap(self) -> None:
         """Take in all children that have ended: as the first process of a container we get everybody's."""
-        for pid, status in reaper.reap().items():
+        gone = reaper.reap()
+        for pid, status in gone.items():
             if self._child is not None and pid == self._child.pid:
                 self._child.returncode = status  # subprocess shall not wait for it
                 self._end = command.end_of(status)
                 self._pass_on_to_rest()
+        if gone and self._known is not None and self._end is not None:
+            self._known.poke()  # it may have been the last one
 
     def _hear_signals(self) -> int:
         """A descriptor that becomes readable when a signal has come: a child has ended, or one to be passed on."""

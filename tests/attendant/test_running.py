@@ -1,5 +1,6 @@
 """A job is executed: its output, its exit code, its record."""
 
+import json
 import os
 
 import pytest
@@ -92,3 +93,12 @@ def test_nothing_is_looked_into_where_that_is_not_wanted(job: Job) -> None:
     code = "import os, argparse; print(os.environ.get('PYTHONPATH'), os.environ['GITTRACK_AUTOLOG'])"
     done = job.write(job.python, "-c", code, autolog=False, system_metrics=False).execute()
     assert done.out == b"None 0\n" and not (set(os.listdir(job.run_dir)) & {"arguments"})
+
+
+def test_a_run_that_is_resumed_does_not_silently_begin_anew(job: Job) -> None:
+    """Its checkpoint is not there: that ends the training, as it ends one where nothing is installed."""
+    job.script("import gittrack\ngittrack.init().resume_checkpoint()\n")
+    document = json.loads((job.folder / "job.json").read_text())
+    document["start"]["run"]["continues"] = {"run": "f" * 20, "step": 3}
+    (job.folder / "job.json").write_text(json.dumps(document))
+    assert b"resume_checkpoint()" in job.execute(code=1).err and job.end()["status"] == "failed"
