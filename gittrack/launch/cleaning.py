@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 
 DAY = 86400.0
 JOB, WORK, CONTAINER, CODE, INPUTS, REST = "job", "work tree", "container", "code", "inputs", "leftovers"
+SNAPSHOTS = "snapshots"
+NEWEST = 50  # snapshots of a project that stay: the next one is sent as what differs from them
 _NUMBER = re.compile(r"[0-9]{1,15}")
 
-# $1: our folder, $2: days. One line for each thing; sizes in kB, times in seconds.
+# $1: our folder, $2: days, $3: which of a project's snapshots is the first that is too many, the newest being 1. One
+# line for each thing; sizes in kB, times in seconds.
 SURVEY = """
 cd "$1" 2>/dev/null || exit 0
 sum() { total=0; while read -r size _; do total=$((total + size)); done; echo "$total"; }
@@ -42,7 +45,8 @@ done
 for r in repos/*.git
 do  [ -d "$r" ] || continue
     at=$(stat -c %Y "$r/used" 2>/dev/null || stat -c %Y "$r")
-    echo code "$(basename "$r" .git)" "$at" "$(kb "$r")"
+    old=$(cd "$r" && ls -1t refs/track/code/*/* 2>/dev/null | tail -n "+$3" | wc -l)
+    echo code "$(basename "$r" .git)" "$at" "$(kb "$r")" "$((old))"
 done
 echo inputs all "$([ -d cache/files ] && kb cache/files || echo 0)"
 echo inputs old "$([ -d cache/files ] && find cache/files -type f -mtime "+$2" -exec du -k {} + | sum || echo 0)"
@@ -51,7 +55,8 @@ echo now "$(date +%s)"
 df -Pk . | { read -r _; read -r _ size _ free _; echo disk "$size" "$free"; }
 """
 
-# $1: our folder, $2: days. Input: what and which, one a line.
+# $1: our folder, $2: days, $3: as above. Input: what and which, one a line. What somebody sends just now may rely on
+# objects of the last two days.
 REMOVE = """
 cd "$1" || exit 61
 rm -rf jobs/gone.* repos/gone.*
@@ -60,6 +65,10 @@ do  case $what in
     job) mv "jobs/$name" "jobs/gone.$name" ;;
     work) mv "jobs/$name/work" "jobs/gone.work.$name"; rm -rf "jobs/$name/work.new" "jobs/$name/env" ;;
     code) mv "repos/$name.git" "repos/gone.$name" ;;
+    snapshots)
+        export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
+        (cd "repos/$name.git" && ls -1t refs/track/code/*/* | tail -n "+$3" | sed 's/^/delete /' \
+            | git update-ref --stdin && git -c gc.packRefs=false gc --quiet --prune=2.days.ago) ;;
     inputs) if [ "$name" = all ]
             then rm -rf cache/files
             else find cache/files -type f -mtime "+$2" -exec rm -f {} +
@@ -102,6 +111,7 @@ class Code(NamedTuple):
     project: str
     age: float  # days since something was sent to it
     size: int
+    old: int = 0  # snapshots beyond the newest ones
 
 
 class Survey(NamedTuple):
@@ -137,7 +147,7 @@ class Wish(NamedTuple):
 
 def survey(link: Link, days: int | None) -> Survey:
     """Raises HostFailed, LinkLost."""
-    done = link.run(shelling.script(SURVEY, link.folder(), str(days or 0)))
+    done = link.run(shelling.script(SURVEY, link.folder(), str(days or 0), str(NEWEST + 1)))
     return read(done.out)
 
 
@@ -156,9 +166,9 @@ def read(said: bytes) -> Survey:
         if row[0] == "job" and len(row) == 8 and is_id(row[1])
     ]
     code = [
-        Code(row[1], age(row[2]), int(row[3]) * 1024)
+        Code(row[1], age(row[2]), int(row[3]) * 1024, int(row[4]))
         for row in rows
-        if row[0] == "code" and len(row) == 4 and is_oid(row[1])
+        if row[0] == "code" and len(row) == 5 and is_oid(row[1])
     ]
     inputs = {row[1]: int(row[2]) * 1024 for row in rows if row[0] == "inputs" and len(row) == 3}
     rest = next((int(row[1]) * 1024 for row in rows if row[0] == "rest" and _NUMBER.fullmatch(row[1])), 0)
@@ -180,6 +190,8 @@ def plan(found: Survey, containers: "Sequence[Container]", wish: Wish) -> list[R
     for one in found.code:
         if not needed and _is_old(one.age, wish):
             removals.append(Removal(CODE, one.project, one.size, f"nothing was sent for {one.age:.0f} days"))
+        elif not needed and one.old:
+            removals.append(Removal(SNAPSHOTS, one.project, 0, f"{one.old:,} snapshots besides the newest {NEWEST}"))
     if wish.everything and found.inputs:
         removals.append(Removal(INPUTS, "all", found.inputs, "they can be sent again"))
     elif found.old_inputs and wish.days is not None:
@@ -213,11 +225,20 @@ def _is_old(age: float, wish: Wish) -> bool:
 
 def act(link: Link, removals: Sequence[Removal], days: int | None) -> None:
     """Remove all but containers and images. Raises HostFailed for what could not be removed, LinkLost."""
-    words: Mapping[str, str] = {JOB: "job", WORK: "work", CODE: "code", INPUTS: "inputs", REST: "rest"}
+    words: Mapping[str, str] = {
+        JOB: "job",
+        WORK: "work",
+        CODE: "code",
+        INPUTS: "inputs",
+        REST: "rest",
+        SNAPSHOTS: "snapshots",
+    }
     lines = "".join(f"{words[each.kind]} {each.name}\n" for each in removals if each.kind in words)
     if not lines:
         return
-    done = link.run(shelling.script(REMOVE, link.folder(), str(days or 0)), lines.encode(), check=False)
+    done = link.run(
+        shelling.script(REMOVE, link.folder(), str(days or 0), str(NEWEST + 1)), lines.encode(), check=False
+    )
     if done.code or b"cannot remove" in done.err:
         raise errors.HostFailed(
             f"{link.name}: not all could be removed: {shown(done.err)}",

@@ -5,10 +5,10 @@ import time
 from pathlib import Path
 
 import pytest
-from sending_rig import code_of, job
+from sending_rig import code_of, fsck, job
 
 from gittrack.launch import cleaning, inputs, placing_there
-from gittrack.launch.cleaning import CODE, CONTAINER, INPUTS, JOB, REST, WORK, Wish
+from gittrack.launch.cleaning import CODE, CONTAINER, INPUTS, JOB, REST, SNAPSHOTS, WORK, Wish
 from gittrack.launch.container_state import Container
 
 OVER, GOING, UNFETCHED, QUEUED = ("0" * 19 + digit for digit in "1234")
@@ -122,6 +122,27 @@ def test_a_job_that_came_home_leaves_its_results_and_no_secrets(host):
     age(job(host, OVER), job(host, UNFETCHED))
     cleaning.tidy(host, GOING, 7)
     assert sorted(os.listdir(folder / "jobs")) == sorted([GOING, UNFETCHED, QUEUED])
+
+
+def test_of_many_snapshots_the_newest_stay_and_the_next_one_is_sent_by_them(repo, here, monkeypatch):
+    monkeypatch.setattr(cleaning, "NEWEST", 3)
+    for number in range(6):
+        (repo / "train.py").write_text(f"print({number})\n" + "x" * 5000)
+        last = code_of(repo)
+        placing_there.bring(here, last, f"{number:020x}", inputs.NONE)
+    (repo / "train.py").write_text("print(6)\n" + "x" * 5000)
+    needed = cleaning.survey(here, 7)
+    assert SNAPSHOTS not in {one.kind for one in cleaning.plan(needed, [], A_WEEK)}  # jobs that are nowhere else
+    for number in range(6):
+        (Path(job(here, f"{number:020x}")) / "fetched").mkdir()
+        (Path(job(here, f"{number:020x}")) / "fetched" / "me").touch()
+    removals = cleaning.plan(cleaning.survey(here, 7), [], A_WEEK)
+    assert [(one.kind, one.name) for one in removals] == [(SNAPSHOTS, last.project)]
+    cleaning.act(here, removals, 7)
+    refs = list((Path(here.folder()) / "repos" / f"{last.project}.git" / "refs/track/code").rglob("*"))
+    assert len([path for path in refs if path.is_file()]) == 3
+    fsck(here, last.project)
+    assert placing_there.bring(here, code_of(repo), "f" * 20, inputs.NONE).size < 700
 
 
 def test_never_is_never(host):
