@@ -25,7 +25,7 @@ MINIMUM_DRIVER: tuple[tuple[Version, Version], ...] = (
     ((9, 0), (384, 81)),
     ((8, 0), (375, 26)),
 )
-# Folders of https://download.pytorch.org/whl, newest first; a package index of its own for each CUDA.
+# Folders of TORCH_INDEX, newest first; a package index of its own for each CUDA.
 TORCH_INDEXES: tuple[tuple[Version, str], ...] = (
     ((13, 0), "cu130"), ((12, 8), "cu128"), ((12, 6), "cu126"), ((12, 4), "cu124"), ((12, 1), "cu121"),
     ((11, 8), "cu118"),

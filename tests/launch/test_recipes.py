@@ -57,15 +57,15 @@ def test_one_driver_runs_all_of_a_major_version_and_all_before() -> None:
     ("driver", "wheels"),
     [
         ("580.82.07", ""),
-        ("570.124.06", "whl/cu128"),
-        ("535.54.03", "whl/cu128"),
-        ("470.82.01", "whl/cu118"),
-        ("", "whl/cpu"),
+        ("570.124.06", "cu128"),
+        ("535.54.03", "cu128"),
+        ("470.82.01", "cu118"),
+        ("", "cpu"),
     ],
 )
 def test_torch_comes_for_the_cuda_that_the_driver_runs(driver: str, wheels: str) -> None:
     found = recipe(known=packages.of_snapshot(reading(requirements_txt=b"torch>=2\nnumpy\n")), driver=driver)
-    assert (f"--extra-index-url https://download.pytorch.org/{wheels}" in found.dockerfile) == bool(wheels)
+    assert (f"--extra-index-url {drivers.TORCH_INDEX}{wheels}" in found.dockerfile) == bool(wheels)
     assert found.base == "python:3.12-slim"
 
 
@@ -73,7 +73,7 @@ def test_packages_from_a_lock_are_taken_as_locked_and_a_driver_too_old_for_them_
     known = packages.of_snapshot(reading(uv_lock=UV + b"\n" + CUDA_124, pyproject_toml=b"[project]"))
     assert known and known.names["torch"] == "2.6.0"
     old = recipe(known=known, driver="470.82.01")
-    assert "needs 525.60.13" in old.warnings[0] and "pytorch.org" not in old.dockerfile
+    assert "needs 525.60.13" in old.warnings[0] and drivers.TORCH_INDEX not in old.dockerfile
     assert recipe(known=known, driver="550.54.14").warnings == ()
     assert "uv sync --frozen --no-install-project" in old.dockerfile
 
