@@ -11,6 +11,8 @@ from gittrack.git.network import Progress
 from gittrack.launch.at import Talk
 from gittrack.launch.link import ACCEPT_NEW, Ask, UnknownKey
 
+_TERMINAL = "/dev/tty"
+
 
 def talk(accept_new: bool = False, quiet: bool = False) -> Talk:
     """`accept_new`: host keys that nobody knows are believed; those that have changed never are."""
@@ -28,10 +30,10 @@ def _accept(key: UnknownKey) -> bool | None:
         f"Do you trust it? It is written to {line(key.file)} (yes/no) "
     )
     try:
-        with open("/dev/tty", "r+", encoding="utf-8", errors="replace", buffering=1) as terminal:
-            terminal.write(question)
-            terminal.flush()
-            return terminal.readline().strip().lower() in ("yes", "y")
+        with open(_TERMINAL, "w", encoding="utf-8", errors="replace") as shown:  # no file can be both: it cannot seek
+            shown.write(question)
+        with open(_TERMINAL, encoding="utf-8", errors="replace") as given:
+            return given.readline().strip().lower() in ("yes", "y")
     except OSError:
         return None
 
@@ -39,7 +41,7 @@ def _accept(key: UnknownKey) -> bool | None:
 def _secret(words: str) -> str | None:
     """A passphrase or a password. None: there is no terminal."""
     try:
-        with open("/dev/tty", "r+", encoding="utf-8"):
+        with open(_TERMINAL, "rb"):
             return getpass.getpass(f"{line(words)}: ")
     except OSError:
         return None
