@@ -14,7 +14,8 @@ from gittrack.core.layout import SHORT
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
-    from gittrack.record.supervise import Result, Wish
+    from gittrack.record.beginning import Wish
+    from gittrack.record.supervise import Result
 
 SHOWN_METRICS = 6
 SHOWN_LEFT_OUT = 5
@@ -100,11 +101,14 @@ def run(
       git track run -H any --gpus all -d python train.py
     """
     _ensure_streams()
-    supervise = lazy("gittrack.record.supervise")
     place = context.here()
-    wish: Wish = supervise.Wish(
+    reached = None
+    if (host or container) and not dry_run:
+        reaching = lazy("gittrack.cli.reaching")
+        reached = reaching.begin(place, host, container, gpus, reaching.told(accept_new, quiet or json))
+    wish: Wish = lazy("gittrack.record.beginning").Wish(
         command,
-        supervise.Labels(name, tag or (), note, experiment),
+        lazy("gittrack.record.facts").Labels(name, tag or (), note, experiment),
         lazy("gittrack.record.parameters").parse(param or ()),
         not no_snapshot,
         include or (),
@@ -113,20 +117,21 @@ def run(
         origin,
     )
     if dry_run:
-        _show_plan(supervise.plan(wish, place.paths, os.environ), json)
+        _show_plan(lazy("gittrack.record.beginning").plan(wish, place.paths, os.environ), json)
         return 0
-    if host or container:
-        at_host = lazy("gittrack.cli.run_at_host")
-        asked = at_host.asked(
-            host, container, image, gpus, cpus, memory, shm_size, mount or (), port or (), env or (), secret or ()
-        )
-        code: int = at_host.run(place, wish, asked, at_host.Manner(detach, quiet, json, accept_new))
+    if reached is not None:
+        at_host, manner = lazy("gittrack.cli.run_at_host"), (detach, quiet, json)
+        asked = lazy("gittrack.launch.job").Asked(
+            host or "", image, gpus, cpus, memory, shm_size,
+            *(tuple(given or ()) for given in (mount, port, env, secret)),
+        )  # fmt: skip
+        code: int = at_host.run(place, wish, asked, at_host.Manner(*manner), reached)
         return code
     _refuse_without_host(detach=detach, image=image, gpus=gpus, cpus=cpus, memory=memory, shm_size=shm_size,
                          mount=mount, port=port, env=env, secret=secret)  # fmt: skip
     begun = _nothing if quiet or json else _say_begun
     show = _nothing if quiet or json else lazy("gittrack.cli.drain").show
-    result: Result = supervise.run(wish, place.paths, os.environ, begun, show)
+    result: Result = lazy("gittrack.record.supervise").run(wish, place.paths, os.environ, begun, show)
     if json:
         sys.stdout.write(codec.dumps(document(result)).decode())
     elif not quiet:

@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gittrack import errors
 from gittrack.cli import watching
 from gittrack.cli.context import Workplace
-from gittrack.cli.host_talk import talk
+from gittrack.cli.reaching import Reaching
 from gittrack.cli.render import say
 from gittrack.core import codec
 from gittrack.core.layout import SHORT
 from gittrack.launch import launching
-from gittrack.launch.at import At
+from gittrack.launch.at import At, Clone
 from gittrack.launch.job import Asked
-from gittrack.launch.steps import Clone
 from gittrack.lazy import lazy
 from gittrack.record.beginning import Wish
-from gittrack.record.surroundings import look
 from gittrack.runs import away, live
 
 if TYPE_CHECKING:
@@ -35,31 +33,16 @@ class Manner(NamedTuple):
     detach: bool = False
     quiet: bool = False
     json: bool = False
-    accept_new: bool = False
 
     @property
     def silent(self) -> bool:
         return self.quiet or self.json
 
 
-def asked(
-    host: str | None, container: bool, image: str | None, gpus: str | None, cpus: str | None, memory: str | None,
-    shm_size: str | None, mounts: Sequence[str], ports: Sequence[str], env: Sequence[str], secrets: Sequence[str],
-) -> Asked:  # fmt: skip
-    """From the options of the command line. Raises UsageError."""
-    if host and container:
-        raise errors.UsageError("-H and --container say two things", "--container is for this machine alone")
-    return Asked(
-        host or "", image, gpus, cpus, memory, shm_size, tuple(mounts), tuple(ports), tuple(env), tuple(secrets)
-    )
-
-
-def run(place: Workplace, wish: Wish, asked: Asked, manner: Manner) -> int:
+def run(place: Workplace, wish: Wish, asked: Asked, manner: Manner, begun: Reaching) -> int:
     """The exit code of the command; 0 where it goes on without us."""
-    around = look(place.paths, os.environ)
     _say_unfinished(place, wish.argv, manner)
-    here = Clone(place.paths, os.environ, around.settings)
-    launch = launching.begin(here, around, wish, asked, talk(manner.accept_new, manner.silent))
+    launch = launching.begin(begun.clone, begun.around, wish, asked, begun.talk, begun.at)
     try:
         if not manner.silent:
             say(f"run {launch.run_id[:SHORT]}")

@@ -12,11 +12,10 @@ from gittrack import errors
 from gittrack.config import environment
 from gittrack.git.discover import discover
 from gittrack.git.open import open_repository
-from gittrack.launch import launching, stopping
-from gittrack.launch.at import At, Talk
+from gittrack.launch import choosing, launching, stopping
+from gittrack.launch.at import At, Clone, Talk
 from gittrack.launch.following import Follower, look_once
 from gittrack.launch.job import Asked
-from gittrack.launch.steps import Clone
 from gittrack.record.beginning import Wish
 from gittrack.record.facts import Labels
 from gittrack.record.surroundings import look
@@ -145,7 +144,7 @@ class Job:
     def _reached(self) -> At:
         if self._at is None or self._at.link.lost:
             self.close()
-            host = launching.hosts_of(self._clone, launching.asked_of(self._clone, self.id))[0]
+            host = choosing.hosts_of(self._clone, launching.asked_of(self._clone, self.id).host)[0]
             self._at = launching.attach(self._clone, self.id, host, Talk())
         return self._at
 

@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple
 
 from gittrack import errors
+from gittrack.config.settings import Settings
+from gittrack.git.discover import Paths
 from gittrack.git.network import Progress
 from gittrack.launch.hosts import Host
 from gittrack.launch.later import Later
@@ -26,6 +28,14 @@ class Talk(NamedTuple):
     say: Callable[[str], None] = lambda _text: None
     ask: Ask = NOBODY
     transfer: Callable[[str], AbstractContextManager[Progress | None]] = lambda _what: contextlib.nullcontext()
+
+
+class Clone(NamedTuple):
+    """The clone that a run is launched from."""
+
+    paths: Paths
+    environ: Mapping[str, str]
+    settings: Settings
 
 
 class At:

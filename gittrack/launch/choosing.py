@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from gittrack import errors
-from gittrack.launch.at import At, Talk, reach
-from gittrack.launch.hosts import Host
+from gittrack.launch.at import At, Clone, Talk, reach
+from gittrack.launch.hosts import HERE, Host, find
 from gittrack.launch.later import Later
 from gittrack.launch.look import Gpu, free_gpus
 
@@ -34,6 +34,24 @@ def names(text: str, known: Mapping[str, object]) -> list[str]:
     if not known:
         raise errors.UsageError("no host is known", "name some under `hosts:` in gittrack.yaml, or give one: -H HOST")
     return list(known)
+
+
+def hosts_of(clone: Clone, text: str) -> list[Host]:
+    """Those that `-H` means, this machine where nothing is said. Raises UsageError, BadConfig."""
+    known = clone.settings.hosts
+    return [find(clone.settings, name) for name in names(text, known)] if text else [HERE]
+
+
+def gpus(clone: Clone, asked: str | None, host: Host) -> str | None:
+    """Those that a job gets at this host, as they are called in options."""
+    found = asked or host.options.get("gpus") or clone.settings.gpus
+    return str(found) if found is not None else None
+
+
+def begin(clone: Clone, text: str, asked: str | None, talk: Talk) -> Later[At]:
+    """Reach the host that `-H` means, or the first free one. Raises UsageError, BadConfig."""
+    hosts = hosts_of(clone, text)
+    return Later(lambda: reach_first(hosts, lambda host: gpus(clone, asked, host), clone.environ, talk))
 
 
 def is_free(one: Candidate) -> bool:

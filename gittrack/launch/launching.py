@@ -14,28 +14,31 @@ from gittrack import errors
 from gittrack.core import layout
 from gittrack.git.open import open_repository
 from gittrack.launch import choosing, job, sending, steps
-from gittrack.launch.at import At, Talk, reach
-from gittrack.launch.hosts import HERE, Host, find
+from gittrack.launch.at import At, Clone, Talk, reach
+from gittrack.launch.hosts import HERE, Host
 from gittrack.launch.job import Asked
 from gittrack.launch.later import Later
-from gittrack.launch.steps import Clone, Launch
+from gittrack.launch.steps import Launch
 from gittrack.record import beginning
 from gittrack.record.beginning import Beginning, Wish
 from gittrack.record.surroundings import Surroundings
 from gittrack.runs import away, live
 
 
-def begin(clone: Clone, around: Surroundings, wish: Wish, asked: Asked, talk: Talk) -> Launch:
-    """Start a job. Raises what taking a snapshot raises, UsageError, HostFailed, ImageFailed; LinkLost when the
-    connection broke: then `attach` goes on, if the run was there by then."""
+def begin(
+    clone: Clone, around: Surroundings, wish: Wish, asked: Asked, talk: Talk, reaching: Later[At] | None = None
+) -> Launch:
+    """Start a job. `reaching`: its host, where whoever calls has begun with that.
+
+    Raises what taking a snapshot raises, UsageError, HostFailed, ImageFailed; LinkLost when the connection broke: then
+    `attach` goes on, if the run was there by then."""
     if not wish.snapshot:
         raise errors.UsageError("a host gets the code from the snapshot", "leave out --no-snapshot")
     before = beginning.came(wish, clone.paths, clone.environ)
     asked = asked._replace(secrets=tuple(dict.fromkeys((*clone.settings.secrets, *asked.secrets))))
     job.check_variables(asked, clone.environ)
     secrets = job.known_secrets(job.options(asked, clone.settings.env), clone.environ)
-    hosts = hosts_of(clone, asked)
-    reaching = Later(lambda: choosing.reach_first(hosts, lambda host: _gpus(clone, asked, host), clone.environ, talk))
+    reaching = reaching or choosing.begin(clone, asked.host, asked.gpus, talk)
     run_id = layout.new_id(os.urandom(10))
     try:
         around = around._replace(redactor=around.redactor.knowing(secrets))
@@ -95,25 +98,13 @@ def asked_of(clone: Clone, run_id: str) -> Asked:
     return Asked.from_json(found.more.get("asked") or {"host": found.host})
 
 
-def hosts_of(clone: Clone, asked: Asked) -> list[Host]:
-    """Those that are meant, one of which is to be chosen. Raises UsageError, BadConfig."""
-    known = clone.settings.hosts
-    names = choosing.names(asked.host, known) if asked.host else [HERE.name]
-    return [find(clone.settings, name) for name in names]
-
-
-def _gpus(clone: Clone, asked: Asked, host: Host) -> str | None:
-    found = asked.gpus or host.options.get("gpus") or clone.settings.gpus
-    return str(found) if found is not None else None
-
-
 def _with_defaults(clone: Clone, asked: Asked, host: Host) -> Asked:
     """What the settings say of this host, and of all, where the user did not."""
     settings, special = clone.settings, host.options
     return asked._replace(
         host=host.name if asked.host else "",
         image=asked.image or special.get("image") or settings.image,
-        gpus=_gpus(clone, asked, host),
+        gpus=choosing.gpus(clone, asked.gpus, host),
         cpus=asked.cpus or special.get("cpus"),
         memory=asked.memory or special.get("memory"),
         shm_size=asked.shm_size or special.get("shm_size"),

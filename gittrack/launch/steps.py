@@ -11,10 +11,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from gittrack.config.settings import Settings
-from gittrack.git.discover import Paths
 from gittrack.launch import containers, images, inputs, job, placing_there, program, sending
-from gittrack.launch.at import At, Talk
+from gittrack.launch.at import At, Clone, Talk
 from gittrack.launch.job import Asked
 from gittrack.launch.later import together
 from gittrack.lazy import lazy
@@ -22,14 +20,6 @@ from gittrack.runs import away, live
 
 JOB = "job.json"
 STARTED = "started"
-
-
-class Clone(NamedTuple):
-    """The clone that a run is launched from."""
-
-    paths: Paths
-    environ: Mapping[str, str]
-    settings: Settings
 
 
 class Launch:
