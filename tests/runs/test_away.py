@@ -90,6 +90,14 @@ def test_nobody_cuts_ends_or_folds_it(store, directory):
     assert store.refs(layout.RUNS) == {}
 
 
+def test_one_whose_host_is_gone_for_good_is_closed_with_what_has_come(store, directory, track):
+    begin(directory, keeping.point(1))
+    os.unlink(away.path(directory))
+    track("recover", "--force")
+    assert b'"crashed"' in store.read_path(store.refs(layout.run_ref(ID))[layout.run_ref(ID)], "status.json")
+    assert not os.path.exists(directory)
+
+
 def test_one_of_which_all_has_come_is_folded_by_whoever_comes_by(store, directory):
     """The process that brought it was killed between the last cut and the last commit."""
     begin(directory, keeping.point(1), keeping.end())
