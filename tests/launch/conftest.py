@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import rig_ssh
-from rig_docker import bare_image, dockerd, old_image, own_engine, python_image, slim_image  # noqa: F401
+from rig_docker import bare_image, dockerd, full_engine, old_image, own_engine, python_image, slim_image  # noqa: F401
 
 from gittrack.launch.hosts import HERE, Host
 from gittrack.launch.link import Link, open_link

@@ -270,6 +270,22 @@ def own_engine() -> Iterator[Engine]:
         _clear(run, data)
 
 
+@pytest.fixture
+def full_engine() -> Iterator[Engine]:
+    """An engine for one test, whose disk has little room."""
+    if why := missing():
+        pytest.skip(why)
+    run, data = RUN / f"full-{os.getpid()}", CACHE / f"full-{os.getpid()}"
+    data.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(data)], check=True)
+    try:
+        engine = start(data, run)
+        yield engine
+        stop(engine)
+    finally:
+        _clear(run, data)
+
+
 def _clear(*folders: Path) -> None:
     """Remove what an engine has left that could not clean up: its containerd, mounts, files."""
     for pidfile in folders[0].glob("exec/containerd/containerd.pid"):
