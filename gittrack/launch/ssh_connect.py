@@ -24,11 +24,12 @@ from gittrack.launch.ssh_config import Meaning
 from gittrack.launch.ssh_keys import Checker, algorithms
 
 TIMEOUT = 20  # seconds to connect, where the configuration names none
-_ANSWER = 30  # seconds for the first word of a server
+ANSWER = 30  # seconds for the first word of a server
 _LET_IN = 120  # seconds to be let in: it may ask elsewhere
 _JUMPS = 8
 _OF_THE_WAY = ("refused", "timeout", "unreachable", "name", "auth", "protocol")  # a jump host's are the host's "jump"
 _BUSY = (0.3, 0.8, 2.0)  # waits after a server has closed an unfinished connection: sshd's MaxStartups does that
+_AT_ONCE = 5.0  # seconds; what takes longer has not been turned away
 # AES-GCM first: twice as fast as the others in paramiko, since cipher and digest are one call.
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr", "aes192-ctr")
 _LOG = "gittrack.ssh"  # paramiko's own would print its tracebacks where nobody has set logging up
@@ -80,11 +81,13 @@ class Way:
 
     def _patiently(self, through: Reached | None) -> Any:
         for wait in (*_BUSY, None):
+            started = time.monotonic()
             try:
                 return self._connected(through)
-            except (paramiko.SSHException, EOFError, ConnectionError) as error:
-                if wait is None or not _turned_away(error):
-                    raise self._failed(error) from error
+            except (paramiko.SSHException, EOFError, OSError) as error:
+                took = time.monotonic() - started
+                if wait is None or took > _AT_ONCE or not _turned_away(error):
+                    raise self._failed(error, took) from error
                 time.sleep(wait * random.uniform(0.5, 1.5))
         raise AssertionError
 
@@ -102,7 +105,7 @@ class Way:
                 "sock": sock,
                 "auth_strategy": self._credentials,
                 "transport_factory": self._transport,
-                "banner_timeout": _ANSWER,
+                "banner_timeout": ANSWER,
                 "auth_timeout": _LET_IN,
             },
         )
@@ -172,8 +175,11 @@ class Way:
             return HostFailed(f"{name}: {where} does not answer", hint, "timeout")
         return HostFailed(f"{name}: {where} cannot be reached: {error.strerror or error}", hint, "unreachable")
 
-    def _failed(self, error: Exception) -> HostFailed:
+    def _failed(self, error: Exception, took: float) -> HostFailed:
         where = self.meaning.command or self.meaning.where
+        if took > _AT_ONCE:
+            hint = "is it an SSH server? If so, the host may be overloaded, or its disk stuck"
+            return HostFailed(f"{self.host.name}: {where} takes the connection and says nothing", hint, "timeout")
         if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
             hint = "its sshd may be too old; does `ssh -v` reach it?"
             return HostFailed(f"{self.host.name}: no common way to encrypt: {error}", hint, "protocol")

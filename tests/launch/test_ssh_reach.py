@@ -8,12 +8,14 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rig_ssh import Site, Sshd, free_port, line, sshd
 
 from gittrack.errors import HostFailed, NewerFormat
-from gittrack.launch.hosts import Host
+from gittrack.launch import ssh_connect
+from gittrack.launch.hosts import Host, find
 from gittrack.launch.link import ACCEPT_NEW, NOBODY, Ask, Link, open_link
 
 HOST = Host("host", address="host")
@@ -197,6 +199,27 @@ def test_a_server_of_something_else_is_no_ssh_server(sealed: Path) -> None:
         error = failing("127.0.0.1", server.getsockname()[1])
         server.shutdown(socket.SHUT_RDWR)
     assert error.kind == "protocol" and "SSH server" in error.hint
+
+
+def test_a_server_that_says_nothing_is_not_waited_for_for_ever(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ssh_connect.ANSWER <= 30
+    monkeypatch.setattr(ssh_connect, "ANSWER", 6)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        error = failing("127.0.0.1", server.getsockname()[1])
+    assert error.kind == "timeout" and "says nothing" in error.message
+
+
+def test_an_address_of_ipv6_is_reached(site: Site, sealed: Path) -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    with sshd(site.folder / "six", [site.ann], site.key, address="::1") as server:
+        shutil.copy(site.key, sealed / ".ssh" / "id_ed25519")
+        text = f"{site.ann.name}@[::1]:{server.port}"
+        asked: list[str] = []
+        host = find(SimpleNamespace(hosts={}, host_keep=None), text)
+        assert who(host, Ask(lambda key: asked.append(key.host) or True, lambda _: None)) == site.ann.name
+        assert asked == [f"[::1]:{server.port}"] and who(host) == site.ann.name
+    shutil.rmtree(site.folder / "six")
 
 
 def test_a_server_that_is_busy_is_asked_again(site: Site, sealed: Path) -> None:
