@@ -106,9 +106,9 @@ def environ(given: Mapping[str, str], place: Place, continued: str | None = None
     child = {**given, **variables(place.folder)}
     if continued:
         child.setdefault(RESUME, continued)
+    if child.get("HOME", "/") in ("", "/") or not os.access(child["HOME"], os.W_OK | os.X_OK):
+        child["HOME"] = os.path.join(place.folder, HOME)
     if not _has_account():
-        if child.get("HOME", "/") in ("", "/"):
-            child["HOME"] = os.path.join(place.folder, HOME)
         for name in ("USER", "LOGNAME"):
             child.setdefault(name, str(os.getuid()))
     return child

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -121,9 +122,16 @@ class _Attendant:
         for descriptor in {wiring.out, wiring.err}:
             os.close(descriptor)
         self._pass_on()  # what came before there was anybody to send it to
-        return self._follow(wake, wiring)
+        try:
+            self._follow(wake, wiring)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not end the training
+            sys.stderr.write(f"gittrack: recording failed, the command goes on: {type(error).__name__}: {error}\n")
+            self._outlive(wiring)
+        assert self._end is not None
+        return 128 + self._end.signal if self._end.signal is not None else self._end.code or 0
 
-    def _follow(self, wake: int, wiring: terminal.Wiring) -> int:
+    def _follow(self, wake: int, wiring: terminal.Wiring) -> None:
+        """Record until all is over."""
         console = lazy("gittrack.record.console").Console(self._place.run, self._redactor.stream())
         pump: Pump = lazy("gittrack.record.pump").Pump(wiring.sources, console, in_front=True)
         recording = self._recording()
@@ -139,7 +147,24 @@ class _Attendant:
         pump.finish()
         if not recording.closed:
             sys.stderr.write(f"gittrack: the run is not closed yet: {recording.error}\n")
-        return 128 + self._end.signal if self._end.signal is not None else self._end.code or 0
+
+    def _outlive(self, wiring: terminal.Wiring) -> None:
+        """Pass on the output, and nothing else, until the command has ended: what the journal says by then is closed
+        later."""
+        targets = {source.reader: source.target for source in wiring.sources}
+        while self._end is None or targets:
+            ready = select.select([*targets], [], [], 0.2)[0]
+            for reader in ready:
+                try:
+                    data = os.read(reader, 65536)
+                    os.write(targets[reader], data)
+                except OSError:
+                    data = b""
+                if not data:
+                    del targets[reader]
+            self._reap()
+            if self._end is not None and not ready:
+                return
 
     def _turn(self, wake: int, pump: Pump, seconds: float | None = None) -> None:
         """Wait until something happens, and see to it."""

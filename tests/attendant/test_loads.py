@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -205,3 +207,33 @@ def test_the_document_of_a_job_may_hold_what_json_alone_cannot(job: Job) -> None
     document["argv"][-1] = b"\xff"
     (job.folder / "job.json").write_bytes(codec.dumps(document))
     assert job.execute().out == b"b'\\xff'\n"
+
+
+def test_who_keeps_the_files_may_be_killed_at_any_time(job: Job) -> None:
+    program = """
+import gittrack, time
+run = gittrack.init()
+for step in range(12):
+    open("model.bin", "wb").write(b"%d" % step * 1_000_000)
+    run.checkpoint(step, path="model.bin")
+    time.sleep(0.1)
+"""
+    process = job.script(program).start()
+    killed = 0
+    while process.poll() is None:
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
+                if b"store" in words and str(job.folder).encode() in words:
+                    os.kill(int(name), signal.SIGKILL)
+                    killed += 1
+            except OSError:
+                continue
+        time.sleep(0.3 if killed < 8 else 1.0)
+    process.communicate()
+    assert process.returncode == 0 and killed
+    assert sorted(event["parcel"] for event in job.events("parcel")) == [e["parcel"] for e in job.events("checkpoint")]
+    for kept in job.events("kept"):
+        data = (job.run_dir / "files" / kept["sha256"]).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == kept["sha256"]
+    assert job.reasons().count("checkpoint") == 12 and job.reasons()[-1] == "final"

@@ -2,6 +2,8 @@
 
 import json
 import os
+import zipfile
+from pathlib import Path
 
 import pytest
 from attendant_jobs import BARE, ID, Job, pythons
@@ -102,3 +104,25 @@ def test_a_run_that_is_resumed_does_not_silently_begin_anew(job: Job) -> None:
     document["start"]["run"]["continues"] = {"run": "f" * 20, "step": 3}
     (job.folder / "job.json").write_text(json.dumps(document))
     assert b"resume_checkpoint()" in job.execute(code=1).err and job.end()["status"] == "failed"
+
+
+def test_a_home_that_cannot_be_written_is_none(job: Job) -> None:
+    job.write("sh", "-c", 'echo "$HOME"; touch "$HOME/cache"')
+    assert job.execute(environ={**BARE, "HOME": "/nonexistent"}).out.decode() == f"{job.folder}/home\n"
+    other = Job(job.folder.parent / "other", job.archive).write("sh", "-c", 'echo "$HOME"')
+    assert other.execute(environ={**BARE, "HOME": str(job.work)}).out.decode() == f"{job.work}\n"
+
+
+@pytest.mark.parametrize("module", ["record/console", "attendant/recording", "record/pump"])
+def test_a_fault_of_ours_does_not_end_the_training(job: Job, tmp_path: Path, module: str) -> None:
+    broken = tmp_path / "broken.zip"
+    with zipfile.ZipFile(job.archive) as whole, zipfile.ZipFile(broken, "w") as copy:
+        for name in whole.namelist():
+            copy.writestr(name, b"1 / 0\n" if name == f"gittrack/{module}.py" else whole.read(name))
+    good, job.archive = job.archive, str(broken)
+    job.script("import time\nfor n in range(3): print(n, flush=True); time.sleep(0.2)\nraise SystemExit(4)\n")
+    done = job.execute(code=4)
+    assert done.out == b"0\n1\n2\n" and b"ZeroDivisionError" in done.err
+    job.archive = good
+    job.close("--code", "4")
+    assert job.reasons()[-1] == "final" and job.end()["code"] == 4
