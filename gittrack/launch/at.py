@@ -85,5 +85,7 @@ class At:
 
 def reach(host: Host, environ: Mapping[str, str], ask: Ask = NOBODY) -> At:
     """Raises HostFailed, LinkLost; what is wrong with its engine is said when that is asked for."""
-    Later(lambda: lazy("gittrack.launch.engine"))  # loaded while the host answers
+    if not host.is_here:
+        lazy("gittrack.launch.ssh")
+    Later(lambda: lazy("gittrack.launch.engine"))  # loaded while the host answers, and not before that is asked
     return At(host, open_link(host, ask), environ)
