@@ -11,10 +11,10 @@ _SAYS = (
     "install one in it, or choose another image; any `python:3` image will do"
 )
 # A fixed text for every image, which nothing is ever put into. -I -S: neither the image's variables nor its packages
-# have a say in our own process. Python 2 knows -E and -S, and fails the comparison. Without a trap, the kernel would keep
-# signals from the first process of a container.
+# have a say in our own process. Python 2 knows -E and -S, and fails the comparison.
+# No trap: a signal that comes now is passed over by the kernel, and the attendant finds `stop` and says so in the record.
 SCRIPT = (
-    f"trap 'exit 143' TERM INT; for python in {' '.join(_NAMES)}; do "
+    f"for python in {' '.join(_NAMES)}; do "
     '"$python" -E -S -c "import sys; sys.exit(sys.version_info < (3, 9))" 2>/dev/null && exec "$python" -I -S "$@"; '
     f'done; echo "{_SAYS.replace("`", "")}" >&2; exit {NO_PYTHON}'
 )
