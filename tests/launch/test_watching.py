@@ -179,3 +179,18 @@ def test_a_job_that_was_never_started_is_given_up_by_stop(project: Path, track: 
     assert killed.returncode == 9
     assert "never started" in track("stop", "latest").stderr
     assert track("ls", "-q").stdout == "" and not list((site.ann.home / ".gittrack/jobs").iterdir())
+
+
+def test_a_job_whose_container_was_killed_is_closed_as_crashed_when_it_is_looked_at(
+    project: Path, track: Callable[..., Any], site: Site, dockerd: Engine
+) -> None:
+    track("run", "-H", "gpu1", "-d", "python3", "train.py")
+    following = subprocess.Popen(["git-track", "logs", "-f"], cwd=project, stdout=subprocess.PIPE, text=True)
+    assert following.stdout is not None and following.stdout.readline() == "begun\n"
+    following.kill()
+    following.communicate()
+    dockerd.docker("rm", "-f", f"gittrack-{job_of(site).name}")  # as if the host had lost its power
+    assert track("attach", code=70).returncode == 70
+    assert status(track) == "crashed"
+    assert "container is gone" in track("show", "latest").stdout
+    assert "begun" in track("logs").stdout
