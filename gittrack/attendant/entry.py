@@ -12,7 +12,7 @@ _SAYS = (
 )
 # A fixed text for every image, which nothing is ever put into. -I -S: neither the image's variables nor its packages
 # have a say in our own process. Python 2 knows -E and -S, and fails the comparison.
-# No trap: a signal that comes now is passed over by the kernel, and the attendant finds `stop` and says so in the record.
+# No trap: a signal that comes now is passed over by the kernel, and the attendant finds `stop` and records that.
 SCRIPT = (
     f"for python in {' '.join(_NAMES)}; do "
     '"$python" -E -S -c "import sys; sys.exit(sys.version_info < (3, 9))" 2>/dev/null && exec "$python" -I -S "$@"; '
