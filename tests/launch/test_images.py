@@ -92,6 +92,19 @@ def test_packages_of_a_requirements_file_are_installed_once_and_code_changes_bui
     assert len(ours) == 1 and ours[0].labels["gittrack.project"] == source.project and not ours[0].used
 
 
+def test_a_lock_of_uv_is_installed_as_it_stands(
+    at: At, dockerd: rig_docker.Engine, repo: Path, commit: Callable[..., Source]
+) -> None:
+    project = (
+        '[project]\nname = "demo"\nversion = "0.1"\nrequires-python = ">=3.11"\ndependencies = ["iniconfig==2.0.0"]\n'
+    )
+    (repo / "pyproject.toml").write_text(project)
+    subprocess.run(["uv", "lock", "-q"], cwd=repo, check=True)
+    name = found(at, commit({"requirements.txt": "nothing-of-this-name==0\n"}))
+    listed = inside(dockerd, name, "python3", "-c", "import iniconfig, importlib.util as u; print(u.find_spec('demo'))")
+    assert listed == "None"
+
+
 def test_a_step_that_fails_is_named_with_what_it_printed(at: At, commit: Callable[..., Source]) -> None:
     with pytest.raises(ImageFailed) as caught:
         found(
