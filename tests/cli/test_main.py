@@ -9,7 +9,10 @@ import pytest
 from gittrack import __version__, errors
 from gittrack.cli import commands, frame, main
 
-HEAVY = ("pygit2", "pandas", "numpy", "rich", "yaml", "psutil", "detect_secrets", "obstore", "pyfastcdc", "zipfile")
+HEAVY = (
+    "pygit2", "pandas", "numpy", "rich", "yaml", "psutil", "detect_secrets", "obstore", "pyfastcdc", "zipfile",
+    "fabric", "invoke", "paramiko", "cryptography", "docker",
+)  # fmt: skip
 
 
 def loaded_by(*argv: str) -> set[str]:
