@@ -67,8 +67,8 @@ def _lacking(link: Link, wanted: dict[str, File]) -> tuple[list[File], int | Non
         raise errors.HostFailed(
             f"{link.name}: the host does not say which files it has", "run the command again", "code"
         )
-    absent = {line for line in said if len(line) == 64}
-    return [file for digest, file in wanted.items() if digest in absent], free
+    sizes = {path.rpartition("/")[2]: size for size, _, path in (line.partition(" ") for line in said)}
+    return [file for digest, file in wanted.items() if sizes.get(digest) != str(file.size)], free
 
 
 def _batches(files: Sequence[File]) -> Iterator[list[File]]:

@@ -231,6 +231,19 @@ def test_a_file_that_changes_while_it_is_sent_is_said_and_never_kept_under_the_w
     assert bring(here, code, inputs.find(code, ["data/large.bin"], [])).state == "placed"
 
 
+def test_a_file_that_a_power_cut_has_torn_there_is_sent_again(repo, here, data):
+    code = code_of(repo)
+    found = inputs.find(code, ["data/"], [])
+    bring(here, code, found)
+    digest = sha((data / "large.bin").read_bytes())
+    for size in (0, 1000):
+        os.truncate(Path(here.folder()) / "cache" / "files" / digest[:2] / digest, size)
+        (Path(here.folder()) / "jobs" / RUN).rename(Path(here.folder()) / "jobs" / f"{size}")
+        bring(here, code, found)
+        for path in (repo / "data").glob("*.bin"):
+            assert (work(here) / "data" / path.name).read_bytes() == path.read_bytes()
+
+
 def test_a_full_disk_is_said_before_anything_is_sent(repo, data, tmp_path):
     (data / "huge.bin").write_bytes(os.urandom(9_000_000))
     code = code_of(repo)
