@@ -87,6 +87,9 @@ class Mirror:
                 return News(home, elsewhere=not home)
             try:
                 return self._look(here)
+            except errors.LinkLost:  # for good: another link gets another mirror, which must find the run free
+                self.close()
+                raise
             except (Odd, Contradicted, OSError) as error:
                 raise self._failed(error) from error
 

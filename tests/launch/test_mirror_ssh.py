@@ -1,0 +1,53 @@
+"""A run comes home over a line that breaks."""
+
+import os
+import subprocess
+
+import keeping
+import pytest
+from common import noise
+from host_journal import ID, Job, cloned, opened, send_off, tip
+
+from gittrack import errors
+from gittrack.launch.hosts import Host
+from gittrack.launch.link import open_link
+from gittrack.launch.mirror import Mirror
+from gittrack.runs.own_store import own_store
+
+DATA = noise(3, 40_000_000)
+
+
+def test_what_had_come_when_the_line_broke_does_not_come_again(site, repo, tmp_path, monkeypatch):
+    with monkeypatch.context() as there:
+        there.setenv("HOME", str(site.ann.home))
+        job = Job().start()
+    job.write(keeping.point(1), keeping.checkpoint(1, 1))
+    job.keep(1, {"model.pt": DATA}, "store")
+    job.end()
+    subprocess.run(["chown", "-R", site.ann.name, str(site.ann.home)], check=True)
+    home = opened(repo)
+    directory = send_off(home.paths)
+
+    def cut(done, _total):
+        if done > 10_000_000:
+            site.sshd.cut()
+
+    first = open_link(Host("host", address="host"))
+    with pytest.raises(errors.LinkLost):
+        Mirror(first, home.paths, ID, cut).sync()
+    first.close()
+    parts = [os.path.getsize(os.path.join(directory, "files", name)) for name in os.listdir(f"{directory}/files")]
+    assert len(parts) == 1 and parts[0] > 10_000_000
+    assert tip(home) is None, "its checkpoint is not all here"
+
+    came = []
+    second = open_link(Host("host", address="host"))
+    fetch = second.fetch
+    second.fetch = lambda path, target, offset, progress: came.append(fetch(path, target, offset, progress))
+    assert Mirror(second, home.paths, ID).sync().is_final
+    second.close()
+    assert came == [len(DATA) - parts[0]]
+    digest = keeping.kept(1, "model.pt", DATA)["sha256"]
+    assert own_store(home.paths).read(digest, len(DATA)) == DATA
+    assert tip(home) == job.folded(cloned(repo, tmp_path / "other"))
+    home.close()
