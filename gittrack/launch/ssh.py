@@ -26,6 +26,9 @@ _CLOSING = (0.02, 0.1)  # until sessions that are over for us are over for the h
 _LOOK = 1.0  # seconds between looks at what is said besides the output
 _OPEN_WITHIN = 60
 _ENDING = 0.2
+_GROUP_MADE = (
+    0.2  # seconds until a new process has surely become the group that a signal is for; sooner, it is nobody's
+)
 _UNSAID = 255  # the code where a host says that a signal ended the process, which paramiko does not pass on
 _BROKEN = (paramiko.SSHException, EOFError, OSError)
 
@@ -194,6 +197,7 @@ class SshChannel:
         self._session = session
         self._channel = session.channel
         self._lost = lost
+        self._born = time.monotonic()
         self._said = bytearray()
         self._guard = threading.Lock()
         self._ended = self._closed = False
@@ -254,7 +258,7 @@ class SshChannel:
                 return
             self._closed = True
         with contextlib.suppress(*_BROKEN):
-            if not self._channel.status_event.is_set():
+            if not self._channel.status_event.wait(max(0.0, self._born + _GROUP_MADE - time.monotonic())):
                 self._terminate()
             self._channel.close()
         self._session.release()

@@ -135,6 +135,15 @@ def test_closing_ends_the_process(link: Link) -> None:
     assert link.run(["sh", "-c", gone, "sh", pid], check=False).code == 0
 
 
+def test_closing_at_once_ends_the_process_too(link: Link) -> None:
+    for number in range(20):
+        link.open(["sleep", f"1000.{number}"]).close()
+    gone = (
+        "for i in $(seq 200); do pgrep -u $(id -u) -f 'sleep 1000[.]' > /dev/null || exit 0; sleep 0.05; done; exit 1"
+    )
+    assert link.run(["sh", "-c", gone], check=False).code == 0
+
+
 def test_writing_to_a_process_that_has_ended_is_a_broken_pipe(link: Link) -> None:
     channel = link.open(["true"])
     assert channel.wait() == 0
