@@ -20,8 +20,8 @@ for name in git python3; do command -v $name >/dev/null 2>&1 && printf 'has=%s\n
 for folder in "$@"; do
     printf 'disk=%s\n' "$(df -Pk "$folder" 2>/dev/null | tail -n 1 | tr -s ' ' | cut -d ' ' -f 4)"
 done
-if [ -r /proc/driver/nvidia/version ]; then
-    sed -n 's/^NVRM version:.* \([0-9][0-9]*\.[0-9.]*\) .*/driver=\1/p' /proc/driver/nvidia/version
+if [ -r /proc/driver/nvidia/version ] || [ -e /dev/dxg ]; then
+    sed -n 's/^NVRM version:.* \([0-9][0-9]*\.[0-9.]*\) .*/driver=\1/p' /proc/driver/nvidia/version 2>/dev/null
     nvidia-smi --query-gpu=index,uuid,memory.total,memory.used,utilization.gpu,driver_version,name \
         --format=csv,noheader,nounits 2>/dev/null | sed 's/^/gpu=/'
 fi
@@ -92,7 +92,7 @@ def look(info: Mapping[str, Any], answer: bytes) -> Look:
         memory=_number(info.get("MemTotal")),
         free=disks[0] if disks else None,
         home_free=disks[-1] if disks else None,
-        driver=_word(said.get("driver")),
+        driver=_word(said.get("driver") or next((_driver(value) for name, value in lines if name == "gpu"), "")),
         gpus=tuple(gpus),
         runtime="nvidia" in (info.get("Runtimes") or {}) or bool(info.get("CDISpecDirs")),
         security=security,
@@ -137,6 +137,12 @@ def _gpu(text: str) -> Gpu | None:
         int(number), _word(name), _word(title), int(memory) * _MB, int(used) * _MB if used.isdecimal() else 0,
         int(busy) if busy.isdecimal() else None,
     )  # fmt: skip
+
+
+def _driver(text: str) -> str:
+    """As a GPU names it: in WSL there is no file that says it."""
+    found = text.split(",")[5:6]
+    return found[0].strip() if found and re.fullmatch(r" *[0-9.]{1,20}", found[0]) else ""
 
 
 def _disk(text: str) -> int | None:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from gittrack.launch import containers, images, inputs, job, placing_there, program, sending
+from gittrack.launch import containers, demands, images, inputs, job, placing_there, program, sending
 from gittrack.launch.at import At, Clone, Talk
 from gittrack.launch.job import Asked
 from gittrack.launch.later import together
@@ -91,6 +91,7 @@ def _send_program(launch: Launch) -> None:
 
 def _find_image(launch: Launch) -> None:
     """A host without git borrows it from the image, so that the code waits for that."""
+    demands.check(launch.at.look, launch.options, launch.at.host.name)
     source = images.Source(launch.code.git, launch.code.oid, launch.code.project, launch.clone.environ)
     image = images.find(launch.at, source, launch.clone.settings, launch.asked.image, launch.talk)
     launch.made.update(image=image.id, digest=image.digest)
