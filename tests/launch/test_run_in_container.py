@@ -1,9 +1,12 @@
 """`git track run --container`: the engine of this machine is a host like any other."""
 
+import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rig_docker import Engine
 
 
@@ -73,3 +76,28 @@ def test_a_command_that_takes_too_much_memory_is_recorded_as_that(
     assert done.returncode != 0
     shown = track("show", "latest").stdout
     assert "out of memory" in shown
+
+
+@pytest.mark.parametrize("options", [["--image", "nosuch.invalid/image:1"], ["--port", "{port}:80"]])
+def test_a_job_that_cannot_be_started_leaves_nothing(
+    repo: Path, track: Callable[..., Any], dockerd: Engine, python_image: str, sealed: Path, options: list[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        given = [each.format(port=taken.getsockname()[1]) for each in options]
+        image = [] if "--image" in given else ["--image", python_image]
+        done = track("run", "--container", *image, *given, "true", DOCKER_HOST=dockerd.host, code=None)
+    assert done.returncode in (86, 87) and "error:" in done.stderr
+    assert track("ls", "-q").stdout == ""
+    assert list((sealed / ".gittrack/jobs").iterdir()) == []
+    assert str(sealed) not in dockerd.docker("ps", "-a", "--no-trunc", "--format", "{{.Mounts}}")
+
+
+def test_json_is_one_document_on_standard_output_after_the_console(
+    repo: Path, track: Callable[..., Any], dockerd: Engine, python_image: str
+) -> None:
+    done = track(
+        "run", "--container", "--image", python_image, "--json", "python3", "train.py", DOCKER_HOST=dockerd.host
+    )
+    console, document = done.stdout.splitlines()
+    assert (console, done.stderr) == ("trained", "")
+    assert json.loads(document)["status"] == "completed"
