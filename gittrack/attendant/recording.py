@@ -95,6 +95,10 @@ class Recording:
     def is_over(self) -> bool:
         return self._over.is_set()
 
+    def is_busy(self) -> bool:
+        """Whether it is us who need more time: files are being kept, or the disk is full."""
+        return self.error is not None or bool(live.parcels(self._directory))
+
     def warn(self, text: str) -> None:
         """Put a warning into the record."""
         self._guard(lambda: self._starter.event("warning", {"text": text}))

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from gittrack.attendant.recording import Recording
     from gittrack.record.pump import Pump
 
-HUNG = 30.0  # seconds: processes that a command left which has failed get that long, then they end with the container
+HUNG = 30.0  # seconds: processes that a command left which has failed get that long, then they are ended
+MORE = 5.0  # and then so long to do that themselves
 _NO_RUN = "; no run was made"  # what a hint says elsewhere
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
@@ -86,6 +87,7 @@ class _Attendant:
         self._end: End | None = None
         self._signals: list[int] = []  # that came, in order
         self._stopped = False
+        self._told: set[int] = set()  # the signals by which what the command left was told to end
         if job.metric_files:  # as they were before the command
             self._recording()
 
@@ -140,9 +142,12 @@ class _Attendant:
             self._turn(wake, pump)
         recording.ended(self._end, self._is_stopped())
         pump.drain()
-        deadline = time.monotonic() + HUNG
+        ended = time.monotonic()
         while not recording.is_over:
-            self._see_to_console(pump, time.monotonic() > deadline and self._end.status != "completed")
+            late = time.monotonic() - ended - HUNG if self._end.status != "completed" else 0.0
+            if late > 0 and (pump.readers or not recording.is_busy()):
+                self._end_rest(signal.SIGTERM if late < MORE else signal.SIGKILL)
+            self._see_to_console(pump, late > 2 * MORE)
             self._turn(wake, pump, 1.0)
         pump.finish()
         if not recording.closed:
@@ -183,13 +188,23 @@ class _Attendant:
         recording = self._recording()
         if recording.has_console or (pump.readers and not give_up):
             return
-        if pump.readers:
-            recording.warn("processes that the command left behind were not waited for")
         pump.finish()
         if pump.failed is not None:
             recording.warn(f"the console was not recorded to its end: {pump.failed.strerror}")
         recording.has_console = True
         recording.poke()
+
+    def _end_rest(self, number: int) -> None:
+        """The command has failed, and processes of it hang that would go on to hold the machine: end them."""
+        if self._child is None or number in self._told:
+            return
+        if not self._told:
+            self._recording().warn("processes that the command left behind were ended")
+        self._told.add(number)
+        if os.getpid() == 1:
+            _send(os.kill, -1, number)  # all that is in this container
+        else:
+            _send(os.killpg, self._child.pid, number)
 
     def _is_stopped(self) -> bool:
         return self._stopped or self._place.is_stopped

@@ -153,3 +153,25 @@ print(sleeper.pid)
     done = job.script(program).execute(timeout=30)
     os.kill(int(done.out), signal.SIGKILL)
     assert job.reasons()[-1] == "final"
+
+
+def test_processes_that_a_failed_command_left_hanging_are_ended_after_a_while(job: Job) -> None:
+    """They would hold the machine, and the run open, for ever."""
+    program = """
+import gittrack, os, signal, sys, time
+run = gittrack.init()
+run.log({"loss": 1.0}, 0)
+if os.fork() == 0:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    run.log({"loss": 2.0}, 1)
+    print("hangs", flush=True)
+    time.sleep(600)
+while not os.path.exists(os.environ["GITTRACK_RUN_DIR"] + "/console.log"): time.sleep(0.01)
+time.sleep(0.5)
+os._exit(7)
+"""
+    began = time.monotonic()
+    assert job.script(program).execute(code=7, timeout=100).out == b"hangs\n"
+    assert 30 < time.monotonic() - began < 80
+    assert job.warnings() == ["processes that the command left behind were ended"]
+    assert job.reasons()[-1] == "final" and job.end()["status"] == "failed" and len(job.events("m")) == 2
