@@ -40,9 +40,9 @@ def test_the_first_python_that_is_new_enough_is_taken(job: Job, path: Path, shel
     assert start(job, path, shell).stdout == "it runs\n"
 
 
-@pytest.mark.skipif(not sorted(PYENV.glob("3.[678].*")), reason="needs an old Python")
 def test_old_pythons_are_passed_over(job: Job, path: Path) -> None:
-    wrap(path, "python3", str(sorted(PYENV.glob("3.[678].*"))[0] / "bin" / "python3"))
+    old = [str(home / "bin" / "python3") for home in sorted(PYENV.glob("3.[678].*"))]
+    wrap(path, "python3", old[0] if old else "/bin/false")  # which answers as an old one does
     for home in PYENV.glob("2.7*"):
         wrap(path, "python", str(home / "bin" / "python"))
     job.write(job.python, "-c", "print('it runs')", autolog=False)
