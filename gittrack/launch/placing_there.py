@@ -73,11 +73,13 @@ def _lacking(link: Link, wanted: dict[str, File]) -> tuple[list[File], int | Non
 
 def _batches(files: Sequence[File]) -> Iterator[list[File]]:
     batch: list[File] = []
+    size = 0
     for file in files:
-        if batch and (len(batch) >= BATCH_FILES or sum(each.size for each in batch) + file.size > BATCH_BYTES):
+        if batch and (len(batch) >= BATCH_FILES or size + file.size > BATCH_BYTES):
             yield batch
-            batch = []
+            batch, size = [], 0
         batch.append(file)
+        size += file.size
     if batch:
         yield batch
 
