@@ -36,6 +36,7 @@ TOPICS = {
     "pull": "benchmarks.rows.share:measure_pull",
     "session": "benchmarks.rows.session:measure",
     "hooks": "benchmarks.rows.hooks:measure",
+    "hosts": "benchmarks.rows.hosts:measure",
     "kills": "benchmarks.kills:measure",
 }
 
