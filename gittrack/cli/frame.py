@@ -15,7 +15,7 @@ import typer.main
 from typer.models import CommandInfo
 
 from gittrack import __version__, errors
-from gittrack.cli import context
+from gittrack.cli import context, interrupts
 from gittrack.cli.commands import COMMANDS
 from gittrack.lazy import lazy
 
@@ -104,6 +104,7 @@ def call(argv: list[str]) -> int:
     """Run the command that `argv` asks for; return its exit code. Every error ends here, in words on stderr."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be no text, and a terminal may know no arrows
         sys.stdout.reconfigure(errors="backslashreplace")
+    interrupts.once_each()
     try:
         code = _invoke(argv)
         sys.stdout.flush()

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from rig_docker import Engine
 from rig_ssh import Site
 
+from gittrack.cli import interrupts
 from gittrack.launch import steps
 
 SCRIPT = """
@@ -69,6 +71,7 @@ def test_ctrl_c_asks_and_detaching_leaves_the_job_alone(project: Path, track: Ca
     terminal.sendline("c")
     (job_of(site) / "say").touch()
     terminal.expect("still here")
+    time.sleep(interrupts.ECHO)  # earlier it would be the same Ctrl-C
     terminal.sendintr()
     terminal.expect("ontinue to watch")
     terminal.sendline("d")
@@ -79,6 +82,31 @@ def test_ctrl_c_asks_and_detaching_leaves_the_job_alone(project: Path, track: Ca
     assert status(track) == "running"
     (job_of(site) / "go").touch()
     assert track("attach").stdout == "begun\nstill here\nover\n"
+
+
+def test_what_git_passes_on_of_a_ctrl_c_is_no_second_one(project: Path, track: Callable[..., Any], site: Site) -> None:
+    terminal = pexpect.spawn("git-track", ["run", "-H", "gpu1", "python3", "train.py"], cwd=str(project), timeout=30)
+    terminal.expect("begun")
+    terminal.sendintr()
+    terminal.expect("ontinue to watch")
+    os.kill(terminal.pid, signal.SIGINT)  # as git does, which waits for us
+    terminal.sendline("s")
+    terminal.expect("told to stop")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert status(track) == "killed"
+
+
+def test_an_interrupt_that_comes_twice_at_once_stops_the_job(project: Path, track: Callable[..., Any]) -> None:
+    process = started(project)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    while "stopping" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert out == "told to stop\n"
+    assert status(track) == "killed"
 
 
 def test_ctrl_c_stops_the_job_where_the_user_says_so(project: Path, track: Callable[..., Any]) -> None:
