@@ -39,7 +39,7 @@ def names(text: str, known: Mapping[str, object]) -> list[str]:
 def hosts_of(clone: Clone, text: str) -> list[Host]:
     """Those that `-H` means, this machine where nothing is said. Raises UsageError, BadConfig."""
     known = clone.settings.hosts
-    return [find(clone.settings, name) for name in names(text, known)] if text else [HERE]
+    return [find(clone.settings, name) for name in names(text or HERE.name, known)]
 
 
 def gpus(clone: Clone, asked: str | None, host: Host) -> str | None:
