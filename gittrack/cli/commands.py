@@ -53,7 +53,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Share": {
         "push": Entry("gittrack.cli.push:push", "Share runs through a git remote."),
         "pull": Entry("gittrack.cli.pull:pull", "Take the runs of others from a git remote."),
-        "fetch": Entry("gittrack.cli.pull:fetch", "Bring the results of jobs from a host; or see what runs a git remote has."),
+        "fetch": Entry(
+            "gittrack.cli.pull:fetch", "Bring the results of jobs from a host; or see what runs a git remote has."
+        ),
         "export": Entry("gittrack.cli.bundles:export", "Write runs to a file that can be sent to anybody."),
         "import": Entry("gittrack.cli.bundles:import_command", "Take runs out of a file or a folder."),
         "remote": Entry("gittrack.cli.remote:remote", "Show or set which remote holds the runs."),
