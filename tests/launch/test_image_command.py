@@ -1,7 +1,10 @@
 """`git track image`, as it is called."""
 
 import json
+import os
+import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -59,6 +62,30 @@ def test_an_image_of_a_run_executes_it_again_with_nothing_else(
     assert track_here("image", "build", "first", "--tag", "local/test-of-a-run:1").stdout == "local/test-of-a-run:1\n"
     said = dockerd.docker("run", "--rm", "--network", "none", "--user", "1234:1234", "local/test-of-a-run:1")
     assert said == "/work/sub dir ['--name', 'a \"b\" $(c)\\n'] iniconfig uncommitted"
+
+
+def test_ctrl_c_ends_a_build_at_the_engine_too(track_here: Track, dockerd: rig_docker.Engine, repo: Path) -> None:
+    marker = f"sleep 98{os.getpid()}"
+    with open(repo / "gittrack.yaml", "a") as file:
+        file.write(f"install: [{marker}]\n")
+    environ = {**os.environ, "DOCKER_HOST": dockerd.host}
+    call = subprocess.Popen(["git-track", "image", "build"], cwd=repo, env=environ, stderr=subprocess.PIPE, text=True)
+
+    def building() -> bool:
+        return marker in dockerd.docker("ps", "--no-trunc", "--format", "{{.Command}}")
+
+    until(building)
+    call.send_signal(signal.SIGINT)
+    said = call.communicate(timeout=60)[1]
+    assert call.returncode == 130 and "Traceback" not in said
+    until(lambda: not building())
+
+
+def until(true: Callable[[], bool], patience: float = 60.0) -> None:
+    end = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_a_registry_that_does_not_answer_and_calls_that_make_no_sense_are_told(track_here: Track) -> None:
