@@ -55,9 +55,9 @@ def begin(clone: Clone, text: str, asked: str | None, talk: Talk) -> Later[At]:
 
 
 def is_free(one: Candidate) -> bool:
-    """Whether a job can begin there now: its GPUs are idle; without any, a processor is."""
+    """Whether a job can begin there now: the GPUs that it wants are idle. Processors can be shared."""
     if one.wanted in (None, "", "none"):
-        return one.load < 1.0
+        return True
     free = free_gpus(one.gpus)
     if one.wanted == "all":
         return bool(one.gpus) and len(free) == len(one.gpus)
@@ -90,8 +90,8 @@ def reach_first(
             at.close()
     if chosen is None:
         raise errors.HostFailed(
-            f"none of the hosts is free: {', '.join(host.name for host in hosts)}",
-            "`git track top` shows what runs there; name one to use it all the same",
+            f"none of these hosts can take the job now: {', '.join(host.name for host in hosts)}",
+            "`git track top HOST` shows what runs there; name one alone to use it all the same",
             "busy",
         )
     return reached[chosen.name][0]

@@ -30,7 +30,7 @@ def test_a_host_is_free_when_the_gpus_that_are_wanted_are_idle() -> None:
 
 
 def test_without_gpus_the_load_decides() -> None:
-    assert not is_free(Candidate("x", None, (), 1.2))
+    assert is_free(Candidate("x", None, (), 1.2))
     chosen = best([Candidate("busy", None, (), 0.8), Candidate("idle", None, (), 0.1), Candidate("too", None, (), 0.1)])
     assert chosen is not None and chosen.name == "idle"
     assert best([Candidate("x", "all", (), 0.0)]) is None

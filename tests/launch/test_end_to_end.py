@@ -114,3 +114,11 @@ def test_a_job_goes_on_by_itself_and_is_watched_again(
     assert track("wait", "latest", code=143).returncode == 143
     stopped = rows(track("ls", "--json"))[0]
     assert stopped["status"] == "killed"
+
+
+def test_of_several_hosts_the_first_free_one_gets_the_job(project: Path, track: Callable[..., Any]) -> None:
+    done = track("run", "-H", "nowhere.invalid,gpu1", "python3", "train.py")
+    assert "nowhere.invalid is passed over" in done.stderr and done.stdout.endswith("step 2\n")
+    assert track("run", "-H", "any", "python3", "train.py").stdout == done.stdout
+    refused = track("run", "-H", "gpu1,nowhere.invalid", "--gpus", "all", "python3", "train.py", code=86)
+    assert "none of these hosts" in refused.stderr and len(rows(track("ls", "--json"))) == 2
