@@ -28,7 +28,7 @@ from gittrack.store.content import Content
 FILES = "files"
 AT_ONCE_BYTES, AT_ONCE = 16 << 20, 200  # what is read in one turn: memory, and the length of a command
 _STREAMED = 8 << 20  # smaller ones have come before they could be read meanwhile
-_ROOM = 256 << 20  # bytes that the disk keeps for others
+_ROOM, _SHARE = 256 << 20, 8  # bytes that the disk keeps for others, but no more than so many times a file
 _LOOK_EVERY = 0.05
 
 # $1, $2, $3 and so on: path, offset, size. Nothing is followed out of the folder.
@@ -213,7 +213,7 @@ class Bringing:
 
     def _make_sure_of_room(self, file: Wanted) -> None:
         free = shutil.disk_usage(self._directory).free
-        if free < 2 * file.size + _ROOM:
+        if free < 2 * file.size + min(_ROOM, _SHARE * file.size):
             raise errors.CannotWrite(
                 f"there is no room for a file of {file.size:,} bytes: {free:,} bytes are free",
                 "nothing is lost, the host has it; make room, then run the command again",

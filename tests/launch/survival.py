@@ -44,11 +44,8 @@ class World(NamedTuple):
     engine: Engine
     line: "BreakingLine"
     marks: Path  # a folder of the host that is mounted into containers
-
-    @property
-    def folder(self) -> Path:
-        """Ours at the host."""
-        return self.site.ann.home / ".gittrack"
+    folder: Path  # ours at the host
+    image: str
 
     def go(self) -> None:
         """The training may go on behind its sixth step."""
@@ -56,22 +53,17 @@ class World(NamedTuple):
 
     def starts(self) -> list[str]:
         """The containers in which the training was started, once for each time."""
-        with contextlib.suppress(FileNotFoundError):
-            return (self.marks / "starts").read_text().split()
-        return []
+        return (self.marks / "starts").read_text().split()
 
     def jobs(self) -> list[str]:
         """Runs that have a folder at the host."""
         return sorted(path.name for path in self.folder.glob("jobs/*"))
 
-    def containers(self) -> list[str]:
-        """All there are of jobs that were sent here: other tests use the same engine."""
-        found = self.engine.docker("ps", "-aq", "--filter", f"label=gittrack.user={self.who}")
-        return found.split()
-
-    @property
-    def who(self) -> str:
-        return "Ann Example <ann@example.org>"
+    def has_ended(self, run_id: str) -> bool:
+        """Whether the last cut is made."""
+        with contextlib.suppress(FileNotFoundError):
+            return '"final"' in (self.folder / "jobs" / run_id / "run/cuts.jsonl").read_text()
+        return False
 
     def argv(self, *args: str) -> list[str]:
         return [os.path.join(os.environ["PATH"].split(":")[0], "git-track"), *args]
@@ -165,23 +157,30 @@ class BreakingLine:
 
 
 @contextlib.contextmanager
-def world(repo: Path, home: Path, site: Site, engine: Engine, image: str) -> Iterator[World]:
-    """Host `gpu1` is behind the line; `direct` is the same one without it. (Both are settings that are committed.)"""
+def world(
+    repo: Path, home: Path, site: Site, engine: Engine, image: str, folder: Path | None = None
+) -> Iterator[World]:
+    """Host `gpu1` is behind the line; `direct` is the same one without it, `bob` the same for another user. (These
+    settings are committed: clones have them, too.)"""
     marks = site.folder / f"marks-{time.monotonic_ns()}"
     marks.mkdir()
     marks.chmod(0o777)
+    (marks / "starts").touch()
+    (marks / "starts").chmod(0o666)  # of whichever user is first
     line = BreakingLine(site)
     site.configure(home, f"Host line\n  HostName 127.0.0.1\n  Port {line.port}\n  User {site.ann.name}\n"
                    f"  IdentityFile {site.key}\n  HostKeyAlias {site.sshd.name}\n")  # fmt: skip
     common = f"docker: {engine.command}\n    image: {image}\n    mounts: [{marks}:/marks]\n"
+    common += f"    folder: {folder}\n" if folder else ""
     (repo / "gittrack.yaml").write_text(
         f"large: 50kB\nhosts:\n  gpu1:\n    host: line\n    {common}  direct:\n    host: host\n    {common}"
+        f"  bob:\n    host: bobs\n    {common}"
     )
     (repo / "train.py").write_text(TRAINING)
     (repo / ".gitignore").write_text("small.txt\nmodel.bin\n")
     for argv in (["add", "."], ["commit", "-q", "-m", "Training"]):
         subprocess.run(["git", "-C", str(repo), *argv], check=True)
-    made = World(repo, site, engine, line, marks)
+    made = World(repo, site, engine, line, marks, folder or site.ann.home / ".gittrack", image)
     try:
         yield made
     finally:
