@@ -27,6 +27,7 @@ class Job(NamedTuple):
     params: dict[str, Any]
     warnings: list[str]
     redactor: dict[str, Any]
+    secrets: list[str]  # names of variables in `env`
     autolog: bool
     artifacts: str
     system_metrics: bool
@@ -75,6 +76,7 @@ def read(folder: str) -> Job:
             found.get("params") or {},
             found.get("warnings") or [],
             found.get("redactor") or {"rules": [], "values": [], "allow": []},
+            found.get("secrets") or [],
             bool(found.get("autolog", True)),
             str(found.get("artifacts", "1")),
             bool(found.get("system_metrics", True)),
@@ -124,7 +126,8 @@ def continued(job: Job) -> str | None:
 
 def redactor(job: Job, environ: Mapping[str, str]) -> Redactor:
     """Takes out what the sender knows, and what the command's environment has under the names of secrets."""
-    return Redactor.from_json(job.redactor).knowing(secret_values(environ))
+    named = [environ[name] for name in job.secrets if environ.get(name)]
+    return Redactor.from_json(job.redactor).knowing((*named, *secret_values(environ)))
 
 
 def _has_account() -> bool:

@@ -124,7 +124,7 @@ def _stop(at: At, found: jobs.Job, grace: int) -> None:
     stopped = stopping.stop(at, found.id, grace)
     say(f"run {found.short} is stopped" if stopped else f"run {found.short} is not running any more")
     if found.is_away:
-        lazy("gittrack.launch.mirror").Mirror(at.link, here().paths, found.id).sync()
+        lazy("gittrack.launch.following").bring(at, here().paths, found.id)
 
 
 def _print_record(run_id: str, tail: int | None) -> None:

@@ -41,6 +41,8 @@ def fetch(place: Workplace, host: Host, as_json: bool) -> int:
     repo = place.repository
     with contextlib.closing(reach(host, os.environ, asking.ask)) as at, Bytes("fetching") as show:
         found = fetching_host.fetch_host(at.link, repo, sending.project(place.git), _Closer(at).close, show)
+        for run_id in found.home:
+            closing.try_to_leave_clean(at, run_id)
     if as_json:
         render.write(json_text(json.dumps({"host": host.name, **found._asdict()}, indent=2)) + "\n")
     else:

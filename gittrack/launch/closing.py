@@ -76,6 +76,12 @@ def leave_clean(at: At, run_id: str, container: "Container | None") -> None:
     cleaning.tidy(at.link, run_id, at.host.keep)
 
 
+def try_to_leave_clean(at: At, run_id: str) -> None:
+    """The same where results have come home by the way. What cannot be removed waits for `git track host prune`."""
+    with contextlib.suppress(errors.GittrackError):
+        leave_clean(at, run_id, at.engine.find(run_id))
+
+
 def reason(container: "Container | None") -> str:
     """Why the attendant could not say the end itself."""
     if container is None:

@@ -34,8 +34,16 @@ def look_once(at: At, paths: Paths, run_id: str) -> bool:
     found = at.engine.find(run_id)
     closing.check_begun(at, run_id, found)
     closing.close_if_dead(at, run_id, found)
+    return bring(at, paths, run_id)
+
+
+def bring(at: At, paths: Paths, run_id: str) -> bool:
+    """The same, of a job of which it is known whether its container lives. Raises LinkLost, HostFailed."""
     with contextlib.closing(Mirror(at.link, paths, run_id)) as mirror:
-        return mirror.sync().is_final
+        is_home = mirror.sync().is_final
+    if is_home:
+        closing.try_to_leave_clean(at, run_id)
+    return is_home
 
 
 class Follower:

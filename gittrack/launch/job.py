@@ -1,7 +1,8 @@
 """What a run at a host consists of, as values: what the user asked for, and job.json, which tells the attendant.
 
-Nothing of the user's environment goes to a host but what is named. So the redactor that travels knows the values that
-travel and no others: those of all secrets here, sent only to be taken out, would be a leak of their own.
+Nothing of the user's environment goes to a host but what is named. So what is taken out of the record there are the
+values that travel and no others: those of all secrets here, sent only to be taken out, would be a leak of their own.
+job.json has their names alone: it stays, for other clones, when the file that has the values is gone.
 """
 
 import os
@@ -62,21 +63,21 @@ def check_variables(asked: Asked, environ: Mapping[str, str]) -> None:
             raise errors.UsageError(f"--env {text}: the variable is not set here", f"give a value: --env {text}=VALUE")
 
 
-def known_secrets(given: Options, environ: Mapping[str, str]) -> list[str]:
-    """The values that travel and are to be taken out of all that is recorded."""
+def known_secrets(given: Options, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that travel and whose values are to be taken out of all that is recorded."""
     named = containers.environment(given, environ)
-    secret = [value for name, value in named.items() if name in given.secrets or (value and is_secret_name(name))]
-    return [value for value in secret if value]
+    return {name: value for name, value in named.items() if value and (name in given.secrets or is_secret_name(name))}
 
 
 def document(run_id: str, wish: Wish, began: Beginning, secrets: Sequence[str]) -> dict[str, Any]:
-    """job.json, but for what only the host can tell (see `at_host`). Raises UsageError outside of a work tree."""
+    """job.json, but for what only the host can tell (see `at_host`). `secrets`: names. Raises UsageError outside of a
+    work tree."""
     around, settings = began.around, began.around.settings
     cwd = began.facts["cwd"]
     if os.path.isabs(cwd):
         raise errors.UsageError("the current directory is not in the work tree", "change to a folder of the repository")
     autolog = settings.autolog if wish.autolog is None else wish.autolog
-    travels = Redactor(around.redactor.rules, secrets, around.redactor.allow)
+    travels = Redactor(around.redactor.rules, (), around.redactor.allow)
     git_config = around.redactor.mapping(around.git_config)
     return {
         "format": FORMAT,
@@ -87,6 +88,7 @@ def document(run_id: str, wish: Wish, began: Beginning, secrets: Sequence[str]) 
         "params": began.params,
         "warnings": list(began.warnings),
         "redactor": travels.to_json(),
+        "secrets": list(secrets),
         "autolog": autolog,
         "artifacts": artifacts(settings, autolog),
         "system_metrics": settings.system_metrics and autolog,

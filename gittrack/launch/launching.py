@@ -41,10 +41,10 @@ def begin(
     reaching = reaching or choosing.begin(clone, asked.host, asked.gpus, talk)
     run_id = layout.new_id(os.urandom(10))
     try:
-        around = around._replace(redactor=around.redactor.knowing(secrets))
+        around = around._replace(redactor=around.redactor.knowing(secrets.values()))
         began = beginning.begin(run_id, wish, around, clone.environ, before)
         project = sending.project(around.git)
-        document = {**job.document(run_id, wish, began, secrets), "project": project}
+        document = {**job.document(run_id, wish, began, list(secrets)), "project": project}
     except BaseException:
         reaching.abandon(At.close)
         raise

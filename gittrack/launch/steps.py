@@ -64,7 +64,7 @@ def carry_out(launch: Launch) -> None:
 
 
 def save_job(directory: str, document: Mapping[str, Any]) -> None:
-    """Keep job.json at home until the job has ended: for this user alone, values of secrets are in it."""
+    """Keep job.json at home until the job has ended: for this user alone, the command's arguments are in it."""
     path = os.path.join(directory, JOB)
     with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:
         json.dump(document, file)

@@ -118,7 +118,8 @@ def _write(directory: str, away: Away) -> None:
     data = codec.dumps({**away.more, **content, "format": FORMAT})
     fresh = f"{path(directory)}.{os.getpid()}.new"
     try:
-        with open(fresh, "wb") as file:
+        # What somebody has asked for with `--env NAME=VALUE` stands in it.
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
