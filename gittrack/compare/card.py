@@ -60,6 +60,7 @@ def facts(row: Row, record: Record, now: float) -> Part:
         "directory": record.facts.get("cwd") if record.facts.get("cwd") != "." else None,
         "started": f"{time_text(row.started)} ({_ago(now - row.started)})" if row.started else None,
         "by": " on ".join(filter(None, (row.user, row.host))),
+        **launched(record),
         "experiment": row.experiment,
         "tags": ", ".join(row.tags),
         "baseline": "yes, of its experiment" if row.baseline else None,
@@ -70,6 +71,19 @@ def facts(row: Row, record: Record, now: float) -> Part:
     }
     lines = [(label, cell(text)) for label, text in given.items() if text]
     return Part("", lines + [("note", cell(note)) for note in row.notes])
+
+
+def launched(record: Record) -> dict[str, Any]:
+    """Where a job was sent to, and what it ran in."""
+    found = record.facts.get("launched")
+    if not isinstance(found, dict):
+        return {}
+    host, sender, image, digest = (found.get(name) for name in ("host", "from", "image", "digest"))
+    short = str(digest or "").removeprefix("sha256:")[:12]
+    return {
+        "at": f"{host}, sent from {sender}" if host and sender else host,
+        "image": f"{image} ({short})" if image and short else image or short,
+    }
 
 
 def _ago(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """`git track run --container`: the engine of this machine is a host like any other."""
 
 import json
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,16 @@ def test_a_run_in_a_container_is_recorded_as_one_here_would_be(
     done = track("run", "--container", "--image", python_image, "python3", "train.py", DOCKER_HOST=dockerd.host)
     assert done.stdout == "out\n" and "err\n" in done.stderr
     print(done.stderr)
+
+
+def test_show_says_where_a_job_ran_and_in_which_image(
+    repo: Path, track: Callable[..., Any], dockerd: Engine, python_image: str
+) -> None:
+    track("run", "--container", "--image", python_image, "true", DOCKER_HOST=dockerd.host)
+    digest = dockerd.docker("image", "inspect", "--format", "{{.Id}}", python_image).removeprefix("sha256:")
+    shown = [" ".join(line.split()) for line in track("show").stdout.splitlines()]
+    assert f"at here, sent from {os.uname().nodename}" in shown
+    assert f"image {python_image} ({digest[:12]})" in shown
 
 
 def test_an_image_without_python_is_said_to_be_so_and_leaves_no_run(
