@@ -6,14 +6,13 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gittrack import errors
 from gittrack.cli import watching
 from gittrack.cli.context import Workplace
 from gittrack.cli.reaching import Reaching
 from gittrack.cli.render import say
 from gittrack.core import codec
 from gittrack.core.layout import SHORT
-from gittrack.launch import launching
+from gittrack.launch import closing, launching
 from gittrack.launch.at import At, Clone
 from gittrack.launch.job import Asked
 from gittrack.lazy import lazy
@@ -59,7 +58,7 @@ def watch(
     """Until it is over; the exit code of the command."""
     try:
         watching.watch(at, place, run_id, tail, out)
-    except errors.ImageFailed:
+    except closing.NeverBegan:
         launching.forget(at, clone(place), run_id)
         raise
     except watching.Left as left:

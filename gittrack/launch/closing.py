@@ -14,6 +14,7 @@ from gittrack.core import events
 from gittrack.core.layout import SHORT
 from gittrack.launch import cleaning, containers
 from gittrack.launch.at import At
+from gittrack.launch.sending import shown
 
 if TYPE_CHECKING:
     from gittrack.launch.container_state import Container
@@ -27,8 +28,12 @@ _IMAGE = re.compile(r"(sha256:)?[0-9a-f]{12,64}")
 _PROGRAM = re.compile(r"attendant-[0-9a-f]{16}\.zip")
 
 
+class NeverBegan(errors.ImageFailed):
+    """The job is over, and nothing of it was recorded: there is nothing that could be lost."""
+
+
 def check_begun(at: At, run_id: str, container: "Container | None") -> None:
-    """Raises ImageFailed, or HostFailed, when the job is over and the attendant has not even begun to record it."""
+    """Raises NeverBegan, or HostFailed, when the job is over and the attendant has not even begun to record it."""
     if container is not None and not container.ended:
         return
     names = {entry.name for entry in at.link.list(f"{at.job(run_id)}/run") or ()}
@@ -38,14 +43,14 @@ def check_begun(at: At, run_id: str, container: "Container | None") -> None:
         raise errors.HostFailed(f"{at.host.name}: there is no job of run {run_id[:SHORT]} any more", _AGAIN, "gone")
     if container.code in _NO_PYTHON:
         hint = "choose an image that has Python 3.9 or newer"
-        raise errors.ImageFailed("nothing could be recorded: the image has no Python that can be used", hint)
-    raise errors.ImageFailed(
+        raise NeverBegan("nothing could be recorded: the image has no Python that can be used", hint)
+    raise NeverBegan(
         f"the container ended with exit code {container.code} before the command was started", "see above what it said"
     )
 
 
 def close_if_dead(at: At, run_id: str, container: "Container | None", attendant: str = "") -> bool:
-    """Make the last cut where nobody else will. True when it was made. Raises HostFailed, LinkLost, ImageFailed.
+    """Make the last cut where nobody else will. True when it was made. Raises HostFailed, LinkLost.
 
     `container` as `Engine.find` gave it; `attendant`: its path there, found where it is not given."""
     folder = at.job(run_id)
@@ -57,15 +62,21 @@ def close_if_dead(at: At, run_id: str, container: "Container | None", attendant:
         return False
     argv = containers.attendant("close", "--status", "crashed", "--reason", reason(container))
     binds = [containers.Mount(folder, containers.JOB), containers.Mount(program, containers.ATTENDANT, read_only=True)]
-    done = at.engine.run(image, argv, binds, user=at.look.user)
+    try:
+        done = at.engine.run(image, argv, binds, user=at.look.user)
+    except errors.ImageFailed as error:  # nothing is wrong with the job: its results wait
+        raise _not_closed(at, run_id, error.message) from error
     if done.code:
-        said = done.err.decode("utf-8", "replace").strip()[-500:]
-        raise errors.HostFailed(
-            f"{at.host.name}: run {run_id} could not be closed: {said or f'exit code {done.code}'}",
-            "its results so far are in " + folder,
-            "close",
-        )
+        raise _not_closed(at, run_id, shown(done.err) or f"exit code {done.code}")
     return True
+
+
+def _not_closed(at: At, run_id: str, why: str) -> errors.HostFailed:
+    return errors.HostFailed(
+        f"{at.host.name}: run {run_id[:SHORT]} has no end, and it could not be given one: {why}",
+        f"its results are in {at.job(run_id)}; with its image there again, the same command brings them",
+        "close",
+    )
 
 
 def leave_clean(at: At, run_id: str, container: "Container | None") -> None:

@@ -1,0 +1,38 @@
+"""What goes wrong after a job has begun never takes away what it has left."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rig_docker import Engine
+from rig_ssh import Site
+from survival import World, until, world
+
+ONCE = "local/once:1"
+
+
+@pytest.fixture
+def small_world(repo: Path, sealed: Path, site: Site, dockerd: Engine, python_image: str) -> Iterator[World]:
+    with world(repo, sealed, site, dockerd, python_image) as made:
+        base = dockerd.docker("create", python_image, "true")
+        dockerd.docker("commit", base, ONCE)  # an image of its own, which can be removed
+        dockerd.docker("rm", base)
+        yield made
+        dockerd.docker("rmi", "-f", ONCE, code=None)
+
+
+def test_results_stay_when_neither_the_container_nor_its_image_is_there_any_more(small_world: World) -> None:
+    small_world.track("run", "-H", "gpu1", "-d", "--image", ONCE, "python3", "train.py")
+    (row,) = small_world.rows()
+    run_id = row["id"]
+    job = small_world.folder / "jobs" / run_id
+    until(lambda: (job / "run/cuts.jsonl").exists() and (job / "run/cuts.jsonl").read_text().count("checkpoint") == 2)
+    small_world.engine.docker("rm", "-f", f"gittrack-{run_id}")  # `docker system prune -a` does both
+    small_world.engine.docker("rmi", "-f", ONCE)
+    for _ in range(2):
+        said = small_world.track("attach", run_id, code=86)
+        assert "has no end" in said.err and "with its image there again" in said.err
+    assert (job / "run/run.jsonl").exists()
+    small_world.track("fetch", "gpu1", code=None)
+    (row,) = small_world.rows()
+    assert row["id"] == run_id and row["metrics"]["loss"]["last_step"] >= 4
