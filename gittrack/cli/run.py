@@ -103,6 +103,8 @@ def run(
     _ensure_streams()
     place = context.here()
     reached = None
+    if host is not None and not host.strip():  # `-H "$HOST"` where that is not set: it was not meant for this machine
+        raise errors.UsageError("-H names no host", "give one, or leave -H out")
     if (host or container) and not dry_run:
         reaching = lazy("gittrack.cli.reaching")
         reached = reaching.begin(place, host, container, gpus, reaching.told(accept_new, quiet or json))

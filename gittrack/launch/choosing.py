@@ -30,7 +30,10 @@ class Candidate(NamedTuple):
 def names(text: str, known: Mapping[str, object]) -> list[str]:
     """The hosts that `-H` names. Raises UsageError."""
     if text != ANY:
-        return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+        found = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+        if not found:
+            raise errors.UsageError(f"-H {text} names no host", "for example: -H gpu1,gpu2")
+        return found
     if not known:
         raise errors.UsageError("no host is known", "name some under `hosts:` in gittrack.yaml, or give one: -H HOST")
     return list(known)

@@ -23,6 +23,7 @@ _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SMALLEST_MEMORY = 6 << 20  # the engine refuses less
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _GPU = re.compile(r"\d{1,3}|(GPU|MIG)-[0-9A-Za-z/-]{4,80}")
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@+-]{0,510}")
 _NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
@@ -125,6 +126,16 @@ def parse_cpus(text: str | float | None) -> float | None:
     return found
 
 
+def parse_image(text: str) -> str:
+    """The name or id of an image. What there is none of an engine would say; this is about what is none at all, since
+    it becomes part of the path of a request."""
+    if not _IMAGE.fullmatch(text) or ".." in text or "//" in text:
+        raise UsageError(
+            f"--image {text[:80]!r} is no name of an image", "for example: python:3.12, ghcr.io/me/train:1"
+        )
+    return text
+
+
 def parse_memory(option: str, text: str | int | None) -> int | None:
     """`8g`: as docker reads it, where g, gb and gib are all 1024 × 1024 × 1024 bytes."""
     if text is None or text == "":
@@ -180,7 +191,8 @@ def _variable(text: str, option: str) -> str:
     name, given, _ = text.partition("=")
     if not _VARIABLE.fullmatch(name) or "\0" in text:
         shown = name if given else text  # a value may be secret
-        raise UsageError(f"{option} {shown}: no name of a variable", f"it is {option} NAME or {option} NAME=VALUE")
+        forms = f"{option} NAME" + (f" or {option} NAME=VALUE" if option == "--env" else "")
+        raise UsageError(f"{option} {shown}: no name of a variable", f"it is {forms}")
     if option == "--secret" and given:
         raise UsageError(
             f"--secret {name}=…: a value on the command line is seen by everybody on this machine",

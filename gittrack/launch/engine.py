@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-import docker
 import requests
 import urllib3
 from docker import errors as faults
@@ -25,6 +24,7 @@ from gittrack.launch import containers, engine_errors, engine_wire, looking
 from gittrack.launch.container_state import Container as Container
 from gittrack.launch.container_state import Usage, listed, read, usage
 from gittrack.launch.containers import LABEL, NAME, Mount, Spec
+from gittrack.launch.engine_client import Client
 from gittrack.launch.engine_wire import Stream
 from gittrack.launch.link import Done, Link
 from gittrack.launch.look import Look
@@ -34,6 +34,7 @@ SOCKET = "/var/run/docker.sock"
 Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
 _BROKEN = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
+_ODD = (AttributeError, TypeError, ValueError, LookupError, OverflowError)  # while an answer is read: it is none
 
 
 class Image(NamedTuple):
@@ -69,7 +70,7 @@ class Engine:
         self._command = command
         self._stack = stack
         with self.asking("asking for its version"):
-            self.api: Any = docker.APIClient(base_url=f"unix://{path}", version="auto", timeout=PATIENCE)
+            self.api: Any = Client(base_url=f"unix://{path}", version="auto", timeout=PATIENCE)
         self.api.trust_env = False  # a proxy of the web is none of the socket's
 
     @staticmethod
@@ -300,6 +301,8 @@ class Engine:
             raise self._silent(error) from None
         except _BROKEN as error:
             raise self._silent(error) from None
+        except _ODD as error:
+            raise engine_errors.odd(f"{type(error).__name__}: {error}", doing, self.link.name) from error
 
     def _silent(self, error: Exception) -> HostFailed:
         """Why there was no answer."""
@@ -316,7 +319,11 @@ class Engine:
         except LinkLost as lost:
             return lost
         if done.code == 0:  # it is there: it was this one request that failed
-            return HostFailed(f"the Docker engine of {self.link.name} hung up: {error}", "try again", "hung-up")
+            return HostFailed(
+                f"the Docker engine of {self.link.name} hung up: {engine_errors.short(str(error))}",
+                "try again",
+                "hung-up",
+            )
         return engine_errors.diagnose(done, self._command, self.link.name)
 
 

@@ -84,9 +84,9 @@ def explain(said: str, doing: str, host: str) -> GittrackError:
     for known in _KNOWN:
         if match := re.search(known.said, said):
             group = next((each for each in match.groups() if each), match[0])
-            words = {"{host}": host, "{1}": _short(group), "{0}": _short(match[0])}
+            words = {"{host}": host, "{1}": short(group), "{0}": short(match[0])}
             return known.error(_filled(known.message, words), _filled(known.hint, words), known.kind)
-    return HostFailed(f"{doing} at {host} failed: {_short(said) or 'the engine did not say why'}", _SEE, "engine")
+    return HostFailed(f"{doing} at {host} failed: {short(said) or 'the engine did not say why'}", _SEE, "engine")
 
 
 _SEE = "what the engine says more: journalctl -u docker, there"
@@ -111,7 +111,12 @@ def diagnose(done: Done, docker: Sequence[str], host: str) -> HostFailed:
         )
     if re.search("cannot connect|is the docker daemon running|connection refused|error during connect", said, re.I):
         return HostFailed(f"the Docker engine of {host} does not run", _START, "daemon")
-    return HostFailed(f"the Docker engine of {host} does not answer: {_short(said) or 'it hung up'}", _SEE, "engine")
+    return HostFailed(f"the Docker engine of {host} does not answer: {short(said) or 'it hung up'}", _SEE, "engine")
+
+
+def odd(problem: str, doing: str, host: str) -> HostFailed:
+    """The engine answered what none does."""
+    return HostFailed(f"{doing} at {host} failed: its answer makes no sense ({short(problem)})", _SEE, "hostile")
 
 
 def not_running(host: str) -> HostFailed:
@@ -136,6 +141,6 @@ def _filled(text: str, words: dict[str, str]) -> str:
     return text
 
 
-def _short(said: str) -> str:
+def short(said: str) -> str:
     text = line(" ".join(said.split()))
     return text if len(text) <= _MOST else text[: _MOST - 1] + "…"

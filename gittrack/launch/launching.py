@@ -13,7 +13,7 @@ import time
 from gittrack import errors
 from gittrack.core import layout
 from gittrack.git.open import open_repository
-from gittrack.launch import choosing, job, sending, steps
+from gittrack.launch import choosing, containers, job, sending, steps
 from gittrack.launch.at import At, Clone, Talk, reach
 from gittrack.launch.hosts import HERE, Host
 from gittrack.launch.job import Asked
@@ -101,9 +101,10 @@ def asked_of(clone: Clone, run_id: str) -> Asked:
 def _with_defaults(clone: Clone, asked: Asked, host: Host) -> Asked:
     """What the settings say of this host, and of all, where the user did not."""
     settings, special = clone.settings, host.options
+    image = asked.image or special.get("image") or settings.image
     return asked._replace(
         host=host.name if asked.host else "",
-        image=asked.image or special.get("image") or settings.image,
+        image=containers.parse_image(image) if image else None,
         gpus=choosing.gpus(clone, asked.gpus, host),
         cpus=asked.cpus or special.get("cpus"),
         memory=asked.memory or special.get("memory"),
@@ -142,6 +143,8 @@ def _keep(clone: Clone, run_id: str, asked: Asked, began: Beginning, document: d
 
 def forget(at: At, clone: Clone, run_id: str) -> None:
     """Leave nothing of a job that never ran."""
-    with contextlib.suppress(errors.GittrackError):  # the host may be what failed; `git track host prune` is for that
-        steps.clear(at, run_id)
-    live.remove(live.folder(clone.paths, run_id))
+    try:
+        with contextlib.suppress(errors.GittrackError):  # the host may be what failed; `git track host prune` is for it
+            steps.clear(at, run_id)
+    finally:
+        live.remove(live.folder(clone.paths, run_id))

@@ -159,7 +159,7 @@ class Credentials:
         hint = (
             "the host may count tries: name the right key in ~/.ssh/config (IdentityFile, IdentitiesOnly yes)"
             if many
-            else f"does `ssh {self._name}` work? A key has to be in its ~/.ssh/authorized_keys"
+            else f"does `{self._meaning.typed}` work? A key has to be in its ~/.ssh/authorized_keys"
         )
         return HostFailed(f"{self._name}: {self._meaning.user} is not let in{words}", hint, "auth")
 

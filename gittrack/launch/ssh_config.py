@@ -45,6 +45,7 @@ class Meaning(NamedTuple):
     timeout: int | None
     jumps: tuple[str, ...]  # [user@]host[:port], nearest first
     command: str | None  # whose input and output are the connection, instead of TCP
+    typed: str  # what a person would try: ssh knows neither [user@]host:port nor the names of gittrack.yaml
 
     @property
     def where(self) -> str:
@@ -158,6 +159,7 @@ def _meaning(host: Host, said: Mapping[str, list[str]], home: str) -> Meaning:
         timeout=_number(one("connecttimeout")),
         jumps=tuple(each.strip() for each in one("proxyjump").split(",") if each.strip()),
         command=command and _proxy(command, tokens),
+        typed=f"ssh {f'-p {host.port} ' if host.port else ''}{f'{host.user}@' if host.user else ''}{host.address}",
     )
 
 

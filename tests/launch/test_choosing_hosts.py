@@ -18,6 +18,8 @@ def test_any_is_all_that_the_settings_name_in_their_order() -> None:
     assert names("a, b,a", {}) == ["a", "b"]
     with pytest.raises(errors.UsageError):
         names("any", {})
+    with pytest.raises(errors.UsageError):
+        names(" , ", {"a": {}})
 
 
 def test_a_host_is_free_when_the_gpus_that_are_wanted_are_idle() -> None:

@@ -111,6 +111,19 @@ def test_only_named_variables_go_along_and_secrets_must_be_set() -> None:
         containers.environment(options, {})
 
 
+@pytest.mark.parametrize("text", ["-x", "../../x", "a b", "a\nb", "$(x)", "--privileged", "a//b", "é", "x" * 600, ""])
+def test_what_is_no_name_of_an_image_never_reaches_an_engine(text: str) -> None:
+    with pytest.raises(UsageError):
+        containers.parse_image(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["python:3.12", "localhost:5000/a/b_c@sha256:" + "0" * 64, "sha256:" + "1" * 64, "0a1b"]
+)
+def test_names_of_images_are_known(text: str) -> None:
+    assert containers.parse_image(text) == text
+
+
 def test_a_secret_on_the_command_line_is_refused_and_not_repeated() -> None:
     with pytest.raises(UsageError) as caught:
         containers.options(secrets=["TOKEN=hunter2"])

@@ -67,6 +67,16 @@ def test_options_of_containers_mean_nothing_without_one(repo: Path, track: Calla
     assert "add -H HOST, or --container" in track("run", "--gpus", "all", "true", code=2).stderr
 
 
+def test_an_empty_name_of_a_host_does_not_mean_this_machine(repo: Path, track: Callable[..., Any]) -> None:
+    assert "no host" in track("run", "-H", "", "true", code=2).stderr
+    assert track("ls", "-q").stdout == ""
+
+
+def test_what_is_no_name_of_an_image_is_said(repo: Path, track: Callable[..., Any], dockerd: Engine) -> None:
+    done = track("run", "--container", "--image", "../../x", "true", DOCKER_HOST=dockerd.host, code=2)
+    assert "no name of an image" in done.stderr and track("ls", "-q").stdout == ""
+
+
 def test_the_exit_code_of_the_command_is_passed_on(
     repo: Path, track: Callable[..., Any], dockerd: Engine, python_image: str
 ) -> None:

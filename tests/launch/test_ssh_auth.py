@@ -120,6 +120,14 @@ def test_who_is_not_let_in_hears_which_keys_were_tried(site: Site, sealed: Path,
     assert site.ann.name in caught.value.message and "authorized_keys" in caught.value.hint
 
 
+def test_the_hint_is_a_command_that_ssh_understands(site: Site, sealed: Path) -> None:
+    site.configure(sealed)
+    identity(site, sealed, "IdentityAgent none", f"IdentityFile {sealed / 'none'}")
+    with pytest.raises(HostFailed, match="is not let in") as caught:
+        open_link(Host("gpu1", user=site.bob.name, address=site.sshd.address, port=site.sshd.port))
+    assert f"`ssh -p {site.sshd.port} {site.bob.name}@{site.sshd.address}`" in caught.value.hint
+
+
 @pytest.fixture
 def locked(site: Site, sealed: Path, tmp_path: Path) -> Path:
     """The right key, behind the passphrase `open sesame`."""
