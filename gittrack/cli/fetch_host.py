@@ -40,7 +40,8 @@ def fetch(place: Workplace, host: Host, as_json: bool) -> int:
     asking = talk(quiet=as_json)
     repo = place.repository
     with contextlib.closing(reach(host, os.environ, asking.ask)) as at, Bytes("fetching") as show:
-        found = fetching_host.fetch_host(at.link, repo, sending.project(place.git), _Closer(at).close, show)
+        close = _Closer(at).close
+        found = fetching_host.fetch_host(at.link, repo, sending.project(place.git), close, show, host.docker)
         for run_id in found.home:
             closing.try_to_leave_clean(at, run_id)
     if as_json:
@@ -79,6 +80,8 @@ def _tell(host: Host, found: fetching_host.Fetched) -> None:
         render.say(f"{run_id[:SHORT]}: {line(why)}")
     for run_id, number in found.missing.items():
         render.say(f"{run_id[:SHORT]}: {count(number, 'file')} that {name} has not, or not as it was: left out")
+    if found.codeless:
+        render.say(f"{name} gave no code of {count(len(found.codeless), 'run')}: whoever sent them can push it")
     shown = ", ".join(run_id[:SHORT] for run_id in found.home[:LISTED])
     more = f" and {len(found.home) - LISTED:,} more" if len(found.home) > LISTED else ""
     going = len(found.going)

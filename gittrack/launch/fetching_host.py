@@ -6,16 +6,18 @@ has marked as fetched. Only the others are looked into.
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gittrack import errors
 from gittrack.core import codec, events, layout
 from gittrack.git.repository import Repository
-from gittrack.launch import mirrored, shelling
+from gittrack.launch import fetching_code, mirrored, shelling
 from gittrack.launch.bringing import Show, nothing
 from gittrack.launch.link import Link
 from gittrack.launch.mirror import FETCHED, Mirror, ended, mark
+from gittrack.launch.sending import Helper
+from gittrack.record import beginning
 from gittrack.runs import away, live, logs, writer
 
 LARGEST_JOB = 16 << 20  # bytes of a job.json
@@ -41,11 +43,13 @@ class Fetched(NamedTuple):
     others: int  # jobs of other projects
     refused: dict[str, str]  # run or name -> why nothing of it was taken
     missing: dict[str, int]  # run -> how many of its files the host has not
+    codeless: tuple[str, ...] = ()  # runs whose code is not here: the host has it no more, or what it gave was refused
 
 
 class _Job(NamedTuple):
     start: Mapping[str, Any]
     project: str
+    is_new: bool = True  # to this clone
 
 
 def never(_run_id: str) -> bool:
@@ -53,7 +57,9 @@ def never(_run_id: str) -> bool:
     return False
 
 
-def fetch_host(link: Link, repo: Repository, project: str, close: Close = never, show: Show = nothing) -> Fetched:
+def fetch_host(
+    link: Link, repo: Repository, project: str, close: Close = never, show: Show = nothing, docker: str = "docker"
+) -> Fetched:
     """Bring all that is there of this project. Raises LinkLost, HostFailed, CannotWrite, RefConflict, StoreFailed; what
     is wrong with one job is in `refused`, and stops no other."""
     found = Fetched([], [], 0, 0, {}, {})
@@ -61,50 +67,84 @@ def fetch_host(link: Link, repo: Repository, project: str, close: Close = never,
     names = [entry.name for entry in link.list(jobs) or () if entry.kind == "folder" and layout.is_id(entry.name)]
     marked = _marked(link, jobs, writer.writer_id(repo.paths)) if names else set()
     purged = logs.tombstones(repo).runs
-    others = 0
-    for run_id in names:
-        if run_id in marked or run_id in purged:
-            continue
+    looked = [run_id for run_id in names if run_id not in marked and run_id not in purged]
+    jobs_of = _jobs(link, repo, project, looked, found)
+    ours = {run_id: job for run_id, job in jobs_of.items() if job.project == project}
+    codeless = _bring_code(link, repo, project, ours, docker)
+    for run_id in ours:
         try:
-            others += not _fetch(link, repo, project, run_id, found, close, show)
+            _fetch(link, repo, ours[run_id], run_id, found, close, show)
         except errors.LinkLost:
             raise
         except errors.HostFailed as error:
             found.refused[run_id] = error.message
-    return found._replace(before=len(marked.intersection(names)), others=others)
+    there = {*found.home, *found.going}
+    return found._replace(
+        before=len(marked.intersection(names)),
+        others=len(jobs_of) - len(ours),
+        codeless=tuple(run_id for run_id in ours if run_id in codeless and run_id in there),
+    )
 
 
-def _fetch(
-    link: Link, repo: Repository, project: str, run_id: str, found: Fetched, close: Close, show: Show
-) -> bool:  # fmt: skip
-    """One job; False where it is of another project."""
+def _jobs(link: Link, repo: Repository, project: str, ids: Sequence[str], found: Fetched) -> dict[str, _Job]:
+    """Those that are to be looked into. Which are here already is said to the host."""
+    known = set(live.ids(repo.paths))
+    jobs: dict[str, _Job] = {}
+    for run_id in ids:
+        directory = live.folder(repo.paths, run_id)
+        try:
+            if run_id not in known and ended(repo, run_id):  # killed before it could be marked, or a remote had it
+                mark(link, repo.paths, run_id)
+            elif run_id not in known:
+                jobs[run_id] = _job(link, run_id)
+            elif away_now := away.read(directory):  # else it is a run of this machine, whatever that host calls so
+                jobs[run_id] = _Job(away_now.start, project, is_new=False)
+        except errors.LinkLost:
+            raise
+        except errors.HostFailed as error:
+            found.refused[run_id] = error.message
+    return jobs
+
+
+def _bring_code(link: Link, repo: Repository, project: str, jobs: Mapping[str, _Job], docker: str) -> set[str]:
+    """The code of teammates' jobs, before their runs: these keep it by a ref then. Gives the runs that go without.
+
+    Raises LinkLost."""
+    wanted = {run_id: oid for run_id, job in jobs.items() if (oid := fetching_code.snapshot_of(job.start))}
+    image = next(filter(None, (fetching_code.image_of(job.start) for job in jobs.values())), "")
+    before = {oid for oid in wanted.values() if repo.exists(oid)}
+    try:
+        lacking = fetching_code.bring(link, repo, project, set(wanted.values()) - before, Helper(docker, image))
+    except (errors.RemoteFailed, errors.HostFailed) as error:
+        if isinstance(error, errors.LinkLost):
+            raise
+        lacking = set(wanted.values()) - before
+    for run_id, oid in wanted.items():
+        if not jobs[run_id].is_new and oid not in before | lacking:
+            beginning.keep_code(repo, oid)
+    return {run_id for run_id, oid in wanted.items() if oid in lacking}
+
+
+def _fetch(link: Link, repo: Repository, job: _Job, run_id: str, found: Fetched, close: Close, show: Show) -> None:
+    """One job."""
     directory = live.folder(repo.paths, run_id)
-    new = run_id not in live.ids(repo.paths)
-    if new and ended(repo, run_id):  # killed before it could be marked, or it came from a git remote
-        mark(link, repo.paths, run_id)
-        return True
-    if not new and not away.is_there(directory):
-        return True  # a run of this machine, whatever that host calls so
-    if new:
-        job = _job(link, run_id)
-        if job.project != project:
-            return False
+    if job.is_new:
         now = time.time()
-        away.create(directory, away.Away(link.name, away.QUEUED, None, now, now, project, job.start))
+        away.create(directory, away.Away(link.name, away.QUEUED, None, now, now, job.project, job.start))
     mirror = Mirror(link, repo.paths, run_id, show)
     try:
         news = mirror.sync()
         if not news.is_final and not news.elsewhere and close(run_id):
             news = mirror.sync()
     except errors.HostFailed as error:
-        if new and not isinstance(error, errors.LinkLost):  # what is refused at once was never a run here
+        if job.is_new and not isinstance(error, errors.LinkLost):  # what is refused at once was never a run here
             _forget(repo, run_id)
         raise
     finally:
         mirror.close()
     if news.is_final:
         found.home.append(run_id)
-    elif new and not news.began:  # a teammate is still sending it
+    elif job.is_new and not news.began:  # a teammate is still sending it
         _forget(repo, run_id)
     else:
         found.going.append(run_id)
@@ -112,7 +152,6 @@ def _fetch(
             away.update(directory, state=away.RUNNING)
     if news.missing:
         found.missing[run_id] = len(news.missing)
-    return True
 
 
 def _forget(repo: Repository, run_id: str) -> None:

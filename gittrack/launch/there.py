@@ -60,15 +60,23 @@ exec $docker run -i --rm --label gittrack=1 --label gittrack.helper=1 --network 
     --user "$(id -u):$(id -g)" -v "$1:$1" -w / --entrypoint sh "$image" -c "$text" image "$@"
 """
 
-# $1: our folder, $2: project, $3: settings of a new repository, $4: commit, $5: run or nothing, $6: "whole", or "open"
-# where files are still to be put into the work tree.
-GIT = """
+# The same where git alone is to be heard.
+WITH_GIT_QUIETLY = WITH_GIT.replace("echo gittrack image\n", "").replace("echo gittrack none;", "echo no git >&2;")
+
+# What nobody's settings have a say in.
+_ALONE = """
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_NAMESPACE GIT_PROTOCOL
 unset GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_CONFIG GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS GIT_TRACE GIT_TRACE2
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null XDG_CONFIG_HOME=/dev/null HOME=/dev/null
 export GIT_ATTR_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0 LC_ALL=C
 umask 077
-command -v git >/dev/null 2>&1 || { echo gittrack none; exit 0; }
+"""
+
+# $1: our folder, $2: project, $3: settings of a new repository, $4: commit, $5: run or nothing, $6: "whole", or "open"
+# where files are still to be put into the work tree.
+GIT = (
+    _ALONE
+    + """command -v git >/dev/null 2>&1 || { echo gittrack none; exit 0; }
 repo=$1/repos/$2.git
 free() { df -Pk "$1" 2>/dev/null | { read -r _; read -r _ _ _ kb _; echo "$kb"; }; }
 if ! [ -f "$repo/HEAD" ]
@@ -99,6 +107,10 @@ rm -f "$job/index.new"
 [ -d "$job/work" ] || mv "$job/work.new" "$job/work" || exit 63
 echo gittrack placed
 """
+)
+
+# $1: our folder, $2: project.
+UPLOAD = _ALONE + 'cd "$1/repos/$2.git" || exit 61\nexec git upload-pack .\n'
 
 # $1: our folder, $2: run, $3: "whole" or "open". Input: a tar of `tree/`, then `complete`: tar does not mind a
 # stream that ends too early between two files.

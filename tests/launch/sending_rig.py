@@ -109,3 +109,13 @@ def disk(path: Path, size: str):
         yield path
     finally:
         subprocess.run(["umount", str(path)], check=True)
+
+
+def without(names: tuple[str, ...], folder: Path, monkeypatch) -> None:
+    """A PATH with all programs but these."""
+    folder.mkdir()
+    for place in os.environ["PATH"].split(os.pathsep):
+        for name in os.listdir(place) if os.path.isdir(place) else ():
+            if name not in names and not os.path.lexists(folder / name):
+                (folder / name).symlink_to(os.path.join(place, name))
+    monkeypatch.setenv("PATH", str(folder))

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sending_rig import Breaking, code_of, disk, fsck, job, objects_of, pack_size, places
+from sending_rig import Breaking, code_of, disk, fsck, job, objects_of, pack_size, places, without
 
 from gittrack.errors import HostFailed, LinkLost
 from gittrack.launch import sending
@@ -268,16 +268,6 @@ def test_a_repository_of_sha256_can_be_sent(tmp_path, here):
     assert sending.send_code(here, code_of(repo), RUN).state == "placed"
     (repo / "train.py").write_text("print(2)\n")
     assert sending.send_code(here, code_of(repo), "1" * 20).state == "placed"
-
-
-def without(names: tuple[str, ...], folder: Path, monkeypatch) -> None:
-    """A PATH with all programs but these."""
-    folder.mkdir()
-    for place in os.environ["PATH"].split(os.pathsep):
-        for name in os.listdir(place) if os.path.isdir(place) else ():
-            if name not in names and not os.path.lexists(folder / name):
-                (folder / name).symlink_to(os.path.join(place, name))
-    monkeypatch.setenv("PATH", str(folder))
 
 
 def test_without_git_at_the_host_that_of_an_image_takes_the_code(

@@ -1,0 +1,78 @@
+"""The code of jobs that somebody else has sent to a host, from the project's repository there into this clone.
+
+git fetches it as from any remote, with the same checks; its way is the link, which it reaches through a socket. What
+comes are objects: their refs are made with those of the runs.
+"""
+
+import re
+import shlex
+import sys
+from collections.abc import Collection, Mapping
+
+from gittrack import errors
+from gittrack.core import layout
+from gittrack.git import network
+from gittrack.git.command import Git
+from gittrack.git.objects import is_oid
+from gittrack.git.repository import Repository
+from gittrack.launch import shelling, there
+from gittrack.launch.link import Link
+from gittrack.launch.sending import NO_HELP, Helper
+from gittrack.share import validate
+
+URL = "ssh://gittrack-host/project"  # never looked up: our program takes the place of ssh, and knows one way only
+_IMAGE = re.compile(r"sha256:[0-9a-f]{64}")
+
+# $1: path of the socket. What git calls as its ssh.
+_SSH = """
+import os, socket, sys, threading
+line = socket.socket(socket.AF_UNIX)
+line.connect(sys.argv[1])
+def send():
+    while data := os.read(0, 1 << 16):
+        line.sendall(data)
+    line.shutdown(socket.SHUT_WR)
+threading.Thread(target=send, daemon=True).start()
+while data := line.recv(1 << 16):
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+"""
+
+
+def snapshot_of(start: Mapping[str, object]) -> str | None:
+    """The oid of the code, as a start event says it."""
+    run = start.get("run")
+    found = run.get("snapshot") if isinstance(run, dict) else None
+    return found if isinstance(found, str) and is_oid(found) else None
+
+
+def image_of(start: Mapping[str, object]) -> str:
+    """The image of a job, in which a host without git may find one; empty where it is not known."""
+    run = start.get("run")
+    launched = run.get("launched") if isinstance(run, dict) else None
+    found = launched.get("digest") if isinstance(launched, dict) else None
+    return found if isinstance(found, str) and _IMAGE.fullmatch(found) else ""
+
+
+def bring(link: Link, repo: Repository, project: str, snapshots: Collection[str], helper: Helper = NO_HELP) -> set[str]:
+    """Have the objects of these snapshots. Gives those that are not here afterwards: the host has them no more, or no
+    git. Raises RemoteFailed where git refuses what comes, LinkLost."""
+    lacking = {oid for oid in snapshots if not repo.exists(oid)}
+    if not lacking:
+        return set()
+    if link.list(f"{link.folder()}/repos/{project}.git") is None:
+        return lacking
+    argv = shelling.script(
+        there.WITH_GIT_QUIETLY, there.UPLOAD.strip() + "\n", helper.docker, helper.image, link.folder(), project
+    )
+    with link.socket(argv) as path:
+        ssh = shlex.join([sys.executable, "-I", "-S", "-c", _SSH, path])
+        git = Git(repo.paths, {**repo.git.environ, "GIT_SSH_COMMAND": ssh, "GIT_SSH_VARIANT": "simple"})
+        found = network.ls_remote(git, URL)
+        wanted = {ref: oid for oid in lacking if found.get(ref := layout.code_ref(oid)) == oid}
+        network.fetch(git, URL, wanted)
+    refused = validate.commits(repo, wanted)
+    if refused:
+        ref, why = next(iter(refused.items()))
+        raise errors.RemoteFailed(f"the code {wanted[ref][:12]} that {link.name} gives is none: {why}", "")
+    return {oid for oid in lacking if not repo.exists(oid)}

@@ -1,0 +1,160 @@
+"""The code of a teammate's job comes with its run: from the host, which no git remote has to know of."""
+
+import json
+import subprocess
+
+import keeping
+import pytest
+from host_journal import Job, opened
+from sending_rig import code_of, without
+
+from gittrack import errors
+from gittrack.core import layout
+from gittrack.launch import fetching_code, sending
+from gittrack.launch.fetching_host import fetch_host
+
+
+@pytest.fixture
+def mate(repo, git, tmp_path):
+    """A clone of a teammate's, who has the commits and nothing else."""
+    path = tmp_path / "mate"
+    subprocess.run(["git", "clone", "-q", str(repo), str(path)], check=True)
+    subprocess.run(["git", "-C", str(path), "remote", "remove", "origin"], check=True)
+    return path
+
+
+@pytest.fixture
+def sent(repo, here, git, mate):
+    """A job that was sent to the host with a change that is in no commit."""
+    (repo / "new.py").write_text("print('uncommitted')\n")
+    code = code_of(repo)
+    sending.send_code(here, code)
+    return job(1, code, git("rev-parse", "HEAD"))
+
+
+def job(number, code, base):
+    made = Job(f"{number:020x}", snapshot=code.oid, base=base).start()
+    start = keeping.start(made.id)
+    start["run"].update(made.facts)
+    document = {"format": 1, "id": made.id, "project": code.project, "start": {"run": start["run"], "goals": {}}}
+    (made.path / "job.json").write_text(json.dumps(document))
+    made.code = code
+    return made
+
+
+def fetched(mate, here, code, **more):
+    repo = opened(mate)
+    try:
+        return fetch_host(here, repo, code.project, **more)
+    finally:
+        repo.close()
+
+
+def refs(mate, *prefixes):
+    argv = ["git", "-C", str(mate), "for-each-ref", "--format=%(refname)", *prefixes]
+    return subprocess.check_output(argv, text=True).split()
+
+
+def test_a_teammate_has_the_code_of_a_job_that_is_fetched(sent, here, mate, track):
+    sent.end()
+    before = refs(mate, "refs/heads", "refs/remotes")
+    found = fetched(mate, here, sent.code)
+    assert (found.home, found.codeless) == ([sent.id], ())
+    assert refs(mate, "refs/track/code") == [layout.code_ref(sent.code.oid)]
+    assert refs(mate, "refs/heads", "refs/remotes") == before
+    assert not (mate / ".git" / "FETCH_HEAD").exists()
+    subprocess.run(["git", "-C", str(mate), "fsck", "--strict"], check=True, capture_output=True)
+    track("checkout", sent.id, "--code", cwd=mate)
+    assert (mate / "new.py").read_text() == "print('uncommitted')\n"
+
+
+def test_also_of_one_that_goes_on(sent, here, mate):
+    sent.write(keeping.point(1))
+    sent.cut()
+    assert fetched(mate, here, sent.code).going == [sent.id]
+    assert refs(mate, "refs/track/code") == [layout.code_ref(sent.code.oid)]
+
+
+def test_of_one_whose_code_could_not_be_had_it_comes_the_next_time(sent, here, mate):
+    sent.write(keeping.point(1))
+    sent.cut()
+    repository = f"{here.folder()}/repos/{sent.code.project}.git"
+    subprocess.run(["mv", repository, f"{repository}.not"], check=True)
+    found = fetched(mate, here, sent.code)
+    assert (found.going, found.codeless) == ([sent.id], (sent.id,))
+    assert refs(mate, "refs/track/code") == []
+    subprocess.run(["mv", f"{repository}.not", repository], check=True)
+    sent.end()
+    found = fetched(mate, here, sent.code)
+    assert (found.home, found.codeless) == ([sent.id], ())
+    assert refs(mate, "refs/track/code") == [layout.code_ref(sent.code.oid)]
+
+
+def test_code_that_the_host_has_removed_holds_up_no_results(sent, here, mate, track):
+    sent.end()
+    repository = f"{here.folder()}/repos/{sent.code.project}.git"
+    subprocess.run(["git", "-C", repository, "update-ref", "-d", layout.code_ref(sent.code.oid)], check=True)
+    (mate / "gittrack.yaml").write_text("hosts: {lab: {host: here}}\n")
+    done = track("fetch", "lab", cwd=mate)
+    assert "1 run came" in done.stdout and "lab gave no code of 1 run" in done.stderr
+    assert "not in this clone" in track("checkout", sent.id, "--code", cwd=mate, code=None).stderr
+
+
+def test_what_is_no_sound_commit_is_not_taken(sent, here, mate, git):
+    sent.end()
+    repository = f"{here.folder()}/repos/{sent.code.project}.git"
+    tree = git("rev-parse", f"{sent.code.oid}^{{tree}}")
+    bad = f"tree {tree}\nauthor nobody\n\nno committer\n".encode()
+    made = subprocess.run(
+        ["git", "-C", repository, "hash-object", "-t", "commit", "-w", "--literally", "--stdin"],
+        input=bad, capture_output=True, check=True,
+    ).stdout.decode().strip()  # fmt: skip
+    subprocess.run(["git", "-C", repository, "update-ref", layout.code_ref(made), made], check=True)
+    hostile = job(2, sent.code._replace(oid=made), None)
+    hostile.end()
+    found = fetched(mate, here, sent.code)
+    assert hostile.id in found.codeless
+    assert layout.code_ref(made) not in refs(mate, "refs/track/code")
+
+
+def test_hooks_and_settings_at_the_host_have_no_say(sent, here, mate, monkeypatch, tmp_path):
+    config = tmp_path / "config"
+    config.write_text(f"[uploadpack]\n\tpackObjectsHook = touch {tmp_path}/ran;\n\thideRefs = refs/track\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    sent.end()
+    assert fetched(mate, here, sent.code).codeless == ()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_nothing_is_asked_for_where_the_code_is_here(repo, sent, here, monkeypatch):
+    sent.end()
+    monkeypatch.setattr(here, "socket", None)
+    assert fetched(repo, here, sent.code).codeless == ()
+
+
+def test_across_ssh(repo, ssh, mate):
+    (repo / "new.py").write_text("print('uncommitted')\n")
+    code = code_of(repo)
+    sending.send_code(ssh, code)
+    clone = opened(mate)
+    other = "f" * 40
+    assert fetching_code.bring(ssh, clone, code.project, [code.oid, other]) == {other}
+    assert clone.exists(code.oid)
+    clone.close()
+
+
+def test_a_host_without_git_gives_the_code_by_that_of_an_image(
+    repo, here, mate, dockerd, python_image, slim_image, tmp_path, monkeypatch
+):
+    (repo / "new.py").write_text("print('uncommitted')\n")
+    code = code_of(repo)
+    sending.send_code(here, code)
+    clone = opened(mate)
+    helper = sending.Helper(dockerd.command, python_image)
+    without(("git",), tmp_path / "bin", monkeypatch)
+    for image in ("", slim_image):
+        with pytest.raises(errors.RemoteFailed):
+            fetching_code.bring(here, clone, code.project, [code.oid], helper._replace(image=image))
+    assert fetching_code.bring(here, clone, code.project, [code.oid], helper) == set()
+    assert clone.exists(code.oid)
+    clone.close()
