@@ -2,7 +2,6 @@
 
 import enum
 import sys
-import time
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -132,7 +131,7 @@ def _state(job: cleaning.Job, container: Any) -> str:
 def _check(at: At, as_json: bool) -> None:
     """What makes it impossible to run jobs there has been raised by who asked for it."""
     look = at.look
-    skew = None if look.clock is None else look.clock - time.time()
+    skew = look.ahead
     notes = []
     if "git" not in look.has:
         notes.append("no git: it is borrowed from the images of jobs")

@@ -60,6 +60,7 @@ class Look(NamedTuple):
     user: str = ""  # uid:gid as whom a container writes files that are the user's
     home: str = ""
     clock: float | None = None  # seconds since 1970
+    ahead: float | None = None  # seconds by which that clock is ahead of ours
     has: frozenset[str] = frozenset()  # git, python3
     home_free: int | None = None
 

@@ -60,7 +60,7 @@ def carry_out(launch: Launch) -> None:
     reached = names.index(launch.done) + 1 if launch.done in names else 0
     for step in STEPS[reached:]:
         together(*(functools.partial(act, launch) for act in step.acts))
-        away.update(launch.directory, step=step.name, state=step.state, made=launch.made)
+        away.update(launch.directory, step=step.name, state=step.state, made=launch.made, ahead=launch.at.look.ahead)
 
 
 def save_job(directory: str, document: Mapping[str, Any]) -> None:
@@ -111,6 +111,9 @@ def _send(launch: Launch) -> None:
     with launch.talk.transfer("sending the code") as show:
         wanted = inputs.find(launch.code, launch.clone.settings.inputs, left_out, show)
         sent = placing_there.bring(launch.at.link, launch.code, launch.run_id, wanted, helper, show)
+        if resume := launch.document.get("resume"):
+            door = lazy("gittrack.launch.continuing")
+            door.send(launch.at.link, launch.code, launch.run_id, resume, show)
     for remark in wanted.remarks:
         launch.talk.say(remark)
     if sent.by == sending.FILES:

@@ -20,6 +20,7 @@ FILE = "away.json"
 FORMAT = 1
 QUEUED, SENDING, BUILDING, STARTING, RUNNING, LOST = "queued", "sending", "building", "starting", "running", "lost?"
 STATES = (QUEUED, SENDING, BUILDING, STARTING, RUNNING, LOST)
+AHEAD = 2.0  # seconds that clocks may differ before it matters; how far they do is not known any better
 PATIENCE = 3600.0  # seconds without a word from the host, after which a run is shown as `lost?`
 _LONGEST = 64 << 20  # of a file that we wrote ourselves
 _KEYS = ("format", "host", "state", "step", "since", "project", "start")
@@ -37,6 +38,14 @@ class Away(NamedTuple):
     project: str | None = None
     start: Mapping[str, Any] = {}
     more: Mapping[str, Any] = {}
+
+    @property
+    def ahead(self) -> float:
+        """Seconds by which the clock of the host is ahead of ours, as far as it is known."""
+        found = self.more.get("ahead")
+        if isinstance(found, (int, float)) and events.is_time(abs(found)) and abs(found) >= AHEAD:
+            return float(found)
+        return 0.0
 
     def shown(self, now: float) -> str:
         """The state that is shown of a run that has not begun yet, or says nothing of its end."""

@@ -96,6 +96,7 @@ def look(directory: str, here: live.Here) -> News | None:
     params: dict[str, Mapping[str, Any]] = {}
     last = _Last()
     end: Mapping[str, Any] = {}
+    ahead = 0.0
     changed = 0.0
     for name in live.process_files(directory):
         window = _window(os.path.join(directory, name))
@@ -110,13 +111,17 @@ def look(directory: str, here: live.Here) -> News | None:
         last.take(window.texts[-1])
         if name == events.STARTER:
             end = next(_events(window.texts[-1], _END), {})
+            ahead = sent.ahead if sent else 0.0  # until the record is here, times are told by our clock
         changed = max(changed, window.changed)
     facts, goals = start.get("run") or {}, start.get("goals") or {}
     now = time.time()
     status = end.get("status") or (sent.shown(now) if sent else _SILENT.get(state, "running"))
     at = sent.seen if sent and status == LOST else changed if state in _SILENT else now
     host = sent.host if sent else None
-    return News(facts, goals, float(start.get("w") or 0.0), status, end, at, params, last.values(), host)
+    started = float(start.get("w") or 0.0) - ahead
+    if ahead and "w" in end:
+        end = {**end, "w": end["w"] - ahead}
+    return News(facts, goals, started, status, end, at, params, last.values(), host)
 
 
 class _Window(NamedTuple):
@@ -198,6 +203,7 @@ def _patched(row: Row, news: News) -> Row:
         live=True,
         status=news.status,
         host=news.host or row.host,
+        started=news.started if news.host else row.started,
         ended=_ended(news),
         duration=_duration(news),
         exit_code=news.end.get("code"),

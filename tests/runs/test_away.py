@@ -202,3 +202,9 @@ def test_a_run_that_has_not_begun_is_shown_too(directory, track):
     assert "queued" in track("ps").stdout
     assert "queued" in track("show", ID[:7]).stdout
     assert "printed nothing" in track("logs", ID[:7]).stderr
+
+
+@pytest.mark.parametrize("found", [None, "3600", True, 1.5, float("nan"), 1e300, [3600]])
+def test_how_far_clocks_differ_is_nothing_where_it_is_not_known_or_within_what_can_be_known(found):
+    assert away.Away("gpu1", more={"ahead": found}).ahead == 0.0
+    assert away.Away("gpu1", more={"ahead": -3600}).ahead == -3600.0

@@ -1,0 +1,57 @@
+"""Clocks that differ by an hour: what is shown of a job is not fooled by either of them."""
+
+import datetime
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rig_docker import Engine
+from rig_ssh import Site
+from survival import World, world
+
+HOUR = 3600
+
+
+@pytest.fixture
+def survived(repo: Path, sealed: Path, site: Site, dockerd: Engine, python_image: str) -> Iterator[World]:
+    if not shutil.which("faketime"):
+        pytest.skip("not installed: faketime")
+    with world(repo, sealed, site, dockerd, python_image) as made:
+        yield made
+
+
+def shifted(seconds: int) -> dict[str, str]:
+    """The environment of a process here whose clock is wrong by so much."""
+    library = subprocess.check_output(["faketime", "-f", "+1s", "printenv", "LD_PRELOAD"], text=True).strip()
+    return {"LD_PRELOAD": library, "FAKETIME": f"{seconds:+}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
+@pytest.mark.parametrize("ahead", [HOUR, -HOUR])
+def test_a_laptop_whose_clock_is_wrong_by_an_hour(survived: World, ahead: int) -> None:
+    clock = shifted(ahead)
+    assert abs(float(subprocess.check_output(["date", "+%s"], env=clock)) - time.time() - ahead) < 60
+
+    def row() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(survived.track("ls", "--json", **clock).out)[-1]
+        return found
+
+    began = time.monotonic()
+    survived.track("run", "-H", "gpu1", "-d", "python3", "train.py", **clock)
+    (run_id,) = survived.jobs()
+    survived.track("fetch", "gpu1", **clock)
+    assert row()["status"] == "running"
+    assert row()["duration"] < time.monotonic() - began + 3  # times of hosts are known to a second or two
+    started = datetime.datetime.fromisoformat(row()["started"]).timestamp()
+    assert -3 < time.time() + ahead - started < time.monotonic() - began + 3  # by the clock here, which shows it
+    survived.go()
+    survived.track("attach", run_id, **clock)
+    assert row()["status"] == "completed" and 0 < row()["duration"] < time.monotonic() - began
+    survived.track("run", "true", **clock)
+    listed = json.loads(survived.track("ls", "--json", **clock).out)
+    assert [each["id"] == run_id for each in listed] == [False, True]  # the newest first, wherever they were executed
+    assert survived.refs(survived.second()).items() <= survived.refs().items()
