@@ -118,8 +118,10 @@ def _enable_reading() -> None:
         finders.append(_find_checkpoint)
 
 
-def _find_checkpoint(repo: str, run_id: str, step: int | None) -> Any:
-    """The checkpoint of a run at `step`, or the last one."""
+def _find_checkpoint(repo: str, run_id: str, step: int | None, job: str | None = None) -> Any:
+    """The checkpoint of a run at `step`, or the last one. `job`: the folder where it was sent to, at a host."""
+    if job is not None:
+        return _door("gittrack.compare.sent", "read the run that is continued").find(job, run_id, step)
     if step is None:
         return _door("gittrack.compare.checkpoints", "read the run that is continued").last_of(repo, run_id)
     (run,) = [

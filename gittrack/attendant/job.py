@@ -37,6 +37,7 @@ class Job(NamedTuple):
     stored: list[str]
     environment: dict[str, Any]
     variables: list[str]
+    resume: dict[str, Any]  # what was sent of the run to go on from
 
 
 class Place(NamedTuple):
@@ -86,6 +87,7 @@ def read(folder: str) -> Job:
             found.get("stored") or [],
             found.get("environment") or {},
             found.get("variables") or [],
+            found.get("resume") or {},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise errors.UsageError(f"{path} is no job: {error}", "send the job again") from error
@@ -118,6 +120,8 @@ def environ(given: Mapping[str, str], place: Place, continued: str | None = None
 
 def continued(job: Job) -> str | None:
     """What a training that asks for the checkpoint to go on from is told."""
+    if job.resume.get("as"):
+        return str(job.resume["as"])
     found = job.start["run"].get("continues")
     if not isinstance(found, dict) or not found.get("run"):
         return None

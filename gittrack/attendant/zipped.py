@@ -18,6 +18,7 @@ _PACKAGE = os.path.dirname(_HERE)
 
 MODULES = (
     "errors",
+    "compare/__init__", "compare/loading", "compare/sent", "compare/weight_names",
     "core/__init__", "core/codec", "core/console", "core/events", "core/layout", "core/parcels", "core/pointer",
     "core/redact", "core/secret_scan", "core/shape",
     "record/__init__", "record/command", "record/console", "record/declared", "record/documents", "record/keeping",

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from gittrack.compare import files
 from gittrack.compare.files import File, Files, Open
 from gittrack.compare.text import cell
-from gittrack.compare.weight_files import holds_weights
+from gittrack.compare.weight_names import holds_weights
 from gittrack.config import environment
 from gittrack.core import layout
 from gittrack.core.model import Record
@@ -137,11 +137,17 @@ def last_of(repo_dir: str, run_id: str) -> Checkpoint | None:
     unknown run.
     """
     paths = discover(repo_dir, environment.current())
-    repo: Repository = lazy("gittrack.git.open").open_repository(paths, environment.current())
-    if run_id in live.over(paths):
+    return to_go_on_from(lazy("gittrack.git.open").open_repository(paths, environment.current()), run_id)
+
+
+def to_go_on_from(repo: Repository, run_id: str, step: int | None = None) -> Checkpoint | None:
+    """The same, or the checkpoint at `step`. Raises RunNotFound, also where there is none at that step."""
+    if run_id in live.over(repo.paths):
         with contextlib.suppress(GittrackError, OSError):  # where it cannot be written, its journals are read
             lazy("gittrack.runs.folding").fold_dead(repo, time.time())
     found = of_run(lambda: repo, reader.read(repo, run_id))
+    if step is not None:
+        return found.at(step)
     return next((one for one in reversed(found) if one.files), found[-1] if found else None)
 
 

@@ -4,6 +4,8 @@ A pickle can run any program. torch's `weights_only=True` builds tensors and pla
 that switch is not for callers to turn, so a file that needs more is refused, with the call that would trust it.
 """
 
+from __future__ import annotations
+
 import io
 import os
 import pickle
@@ -12,7 +14,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
-from gittrack.compare.weight_files import SAFETENSORS
+from gittrack.compare.weight_names import SAFETENSORS
 from gittrack.errors import GittrackError, Unsupported, UsageError
 from gittrack.lazy import lazy
 

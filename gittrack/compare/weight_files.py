@@ -1,22 +1,15 @@
-"""Which files hold weights, and which of two runs are to be compared."""
+"""Which files with weights, of two runs, are to be compared."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gittrack.compare.text import line
+from gittrack.compare.weight_names import holds_weights
 from gittrack.core.model import Record
 from gittrack.errors import RunNotFound, UsageError
 from gittrack.git.repository import Repository
 from gittrack.runs import artifacts, choosing
 from gittrack.runs.artifacts import Artifact
-
-SAFETENSORS = ".safetensors"
-_ENDINGS = (".pt", ".pth", ".ckpt", ".bin", SAFETENSORS)
-
-
-def holds_weights(path: str) -> bool:
-    """By its name."""
-    return path.lower().endswith(_ENDINGS)
 
 
 class Side(NamedTuple):

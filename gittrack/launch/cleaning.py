@@ -63,7 +63,8 @@ rm -rf jobs/gone.* repos/gone.*
 while read -r what name
 do  case $what in
     job) mv "jobs/$name" "jobs/gone.$name" ;;
-    work) mv "jobs/$name/work" "jobs/gone.work.$name"; rm -rf "jobs/$name/work.new" "jobs/$name/env" ;;
+    work) mv "jobs/$name/work" "jobs/gone.work.$name"; rm -rf "jobs/$name/work.new" "jobs/$name/env"
+          rm -rf "jobs/$name/checkpoint" "jobs/$name/checkpoint.new" ;;
     code) mv "repos/$name.git" "repos/gone.$name" ;;
     snapshots)
         export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
@@ -82,7 +83,7 @@ rm -rf jobs/gone.* repos/gone.*
 # $1: our folder, $2: the run whose results came home, $3: days or nothing. The same, for what needs no questions.
 TIDY = """
 cd "$1/jobs" || exit 0
-rm -f "$2/env"
+rm -rf "$2/env" "$2/checkpoint" "$2/checkpoint.new"
 [ -d "$2/work" ] && mv "$2/work" "gone.work.$2"
 [ -z "$3" ] || find . -maxdepth 1 -type d -mtime "+$3" | while read -r j
 do  [ "$j" != . ] && [ -n "$(ls -A "$j/fetched" 2>/dev/null)" ] || continue

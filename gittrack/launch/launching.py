@@ -19,6 +19,7 @@ from gittrack.launch.hosts import HERE, Host
 from gittrack.launch.job import Asked
 from gittrack.launch.later import Later
 from gittrack.launch.steps import Launch
+from gittrack.lazy import lazy
 from gittrack.record import beginning
 from gittrack.record.beginning import Beginning, Wish
 from gittrack.record.surroundings import Surroundings
@@ -45,6 +46,8 @@ def begin(
         began = beginning.begin(run_id, wish, around, clone.environ, before)
         project = sending.project(around.git)
         document = {**job.document(run_id, wish, began, list(secrets)), "project": project}
+        if before.resumed:
+            document["resume"] = lazy("gittrack.launch.continuing").find(clone.paths, clone.environ, before.resumed)
     except BaseException:
         reaching.abandon(At.close)
         raise

@@ -7,7 +7,7 @@ is in it.
 import contextlib
 import os
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from gittrack import errors
@@ -36,7 +36,7 @@ def bring(
     if sent.state == "open":
         files = [file for file in inputs.files if file.kind in (FILE, EXECUTABLE)]
         moved = send(link, code, files, show)
-        _put(link, run_id, inputs)
+        put(link, run_id, inputs.files)
         sent = sent._replace(size=sent.size + moved, state="placed")
     return sent
 
@@ -46,7 +46,7 @@ def send(link: Link, code: Code, files: Sequence[File], show: Progress | None = 
     wanted = {file.value: file for file in files}
     if not wanted:
         return 0
-    todo, free = _lacking(link, wanted)
+    todo, free = lacking(link, wanted)
     total = sum(file.size for file in todo)
     if free is not None and free < total:
         raise sending.full(link, total, free)
@@ -57,8 +57,8 @@ def send(link: Link, code: Code, files: Sequence[File], show: Progress | None = 
     return total
 
 
-def _lacking(link: Link, wanted: dict[str, File]) -> tuple[list[File], int | None]:
-    """(what is not there, bytes that are free there)."""
+def lacking(link: Link, wanted: Mapping[str, File]) -> tuple[list[File], int | None]:
+    """(what is not there, bytes that are free there). `wanted` by SHA-256. Raises HostFailed, LinkLost."""
     asked = "".join(f"{digest}\n" for digest in wanted).encode()
     done = link.run(shelling.script(taking_in.LACKING, link.folder()), asked)
     said = done.out.decode("ascii", "replace").split("\n")
@@ -144,11 +144,12 @@ def _changed(file: File) -> errors.UsageError:
     )
 
 
-def _put(link: Link, run_id: str, inputs: Inputs) -> None:
+def put(link: Link, run_id: str, files: Sequence[File], folder: str = "work") -> None:
+    """Put what the host has into `folder` of a job, which is there when it is whole. Raises HostFailed, LinkLost."""
     fields = b"".join(
-        b"\0".join((file.kind.encode(), os.fsencode(file.value), os.fsencode(file.path), b"")) for file in inputs.files
+        b"\0".join((file.kind.encode(), os.fsencode(file.value), os.fsencode(file.path), b"")) for file in files
     )
-    values = (taking_in.PUT_BY_PYTHON, link.folder(), run_id)
+    values = (taking_in.PUT_BY_PYTHON, link.folder(), run_id, folder)
     done = link.run(shelling.script(taking_in.PUT, *values), fields, check=False)
     said = done.out.decode("ascii", "replace").splitlines()
     if "gittrack placed" in said:
@@ -156,5 +157,5 @@ def _put(link: Link, run_id: str, inputs: Inputs) -> None:
     words = sending.shown(done.err)
     left = next((sending.kilobytes(line.split()[3:]) for line in said if line.startswith("gittrack failed")), None)
     if "No space left" in words or (left is not None and left < sending.NEARLY_FULL):
-        raise sending.full(link, inputs.size, left)
-    raise errors.HostFailed(f"{link.name}: the inputs cannot be put into the work tree: {words}", "", "place")
+        raise sending.full(link, sum(file.size for file in files), left)
+    raise errors.HostFailed(f"{link.name}: files cannot be put into {folder} of the job: {words}", "", "place")

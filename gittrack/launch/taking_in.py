@@ -43,13 +43,15 @@ cd / && rm -rf "$new"
 echo gittrack kept
 """
 
-# $1: PUT_BY_PYTHON, $2: our folder, $3: run. Input: kind, digest or target, and path of each file, ended by NULs.
+# $1: PUT_BY_PYTHON, $2: our folder, $3: run, $4: which folder of the job they go into: its work tree, or the checkpoint
+# to go on from. That is there when it is whole; until then it is called `$4.new`.
+# Input: kind, digest or target, and path of each file, ended by NULs.
 PUT = r"""
 job=$2/jobs/$3
 free() { df -Pk "$1" 2>/dev/null | { read -r _; read -r _ _ _ kb _; echo "$kb"; }; }
-if [ -d "$job/work" ]; then echo gittrack placed; exit 0; fi
+if [ -d "$job/$4" ]; then echo gittrack placed; exit 0; fi
 umask 022
-cd "$job/work.new" || exit 64
+cd "$job/$4.new" || exit 64
 if python3 -I -c '' 2>/dev/null
 then python3 -I -c "$1" "$2/cache/files" || bad=1
 else
@@ -72,8 +74,8 @@ else
             shift 3
         done' sh || bad=1
 fi
-[ -z "$bad" ] || { echo gittrack failed put "$(free .)"; cd / && rm -rf "$job/work.new"; exit 63; }
-[ -d "$job/work" ] || mv "$job/work.new" "$job/work" || exit 63
+[ -z "$bad" ] || { echo gittrack failed put "$(free .)"; cd / && rm -rf "$job/$4.new"; exit 63; }
+[ -d "$job/$4" ] || mv "$job/$4.new" "$job/$4" || exit 63
 echo gittrack placed
 """
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Optional
 
-    Find = Callable[[str, str, Optional[int]], Any]  # repository, id of the run that is continued, step or None
+    # Repository, id of the run that is continued, step or None; the folder of the job where there is no repository.
+    Find = Callable[[str, str, Optional[int], Optional[str]], Any]
 
 RESUME = "GITTRACK_RESUME"
 finders: list[Find] = []  # the last one counts
@@ -27,7 +28,7 @@ def last_checkpoint(run_dir: str, text: str | None) -> Any:
     run_id, _, step = text.partition("@")
     if not finders:
         raise RuntimeError(f"resume_checkpoint() needs gittrack installed for {sys.executable}")
-    return finders[-1](_repository(run_dir), run_id, int(step) if step else None)
+    return finders[-1](_repository(run_dir), run_id, int(step) if step else None, _job(run_dir))
 
 
 def _repository(run_dir: str) -> str:
@@ -36,6 +37,12 @@ def _repository(run_dir: str) -> str:
     if not os.path.exists(os.path.join(common, "HEAD")):
         return "."
     return os.path.dirname(common) if os.path.basename(common) == ".git" else common
+
+
+def _job(run_dir: str) -> str | None:
+    """The folder of the job at a host (docs/format.md §12); None where the run is executed in a repository."""
+    above, name = os.path.split(os.path.abspath(run_dir))
+    return above if name == "run" and os.path.isfile(os.path.join(above, "job.json")) else None
 
 
 def named() -> str | None:

@@ -22,7 +22,9 @@ MODULES = {
 OURS = [name for name in MODULES if not name.startswith("gittrack.recorder") and name != "gittrack"]
 # Asked for by name when they are needed, and missed with a clear word where they are not there.
 LATE = {"gittrack.config.secret_rules", "tomllib", "glob", "csv", "platform", "ctypes"} | {
-    name for name in MODULES if name.startswith(("gittrack.attendant.", "gittrack.record."))
+    name
+    for name in MODULES
+    if name.startswith(("gittrack.attendant.", "gittrack.record.")) or name == "gittrack.compare.sent"
 }
 NEVER_LOADED = {"gittrack.record.documents": {"yaml"}}
 
