@@ -60,7 +60,7 @@ def close_if_dead(at: At, run_id: str, container: "Container | None", attendant:
     program = attendant or _newest(at)
     if not image or not program:
         return False
-    argv = containers.attendant("close", "--status", "crashed", "--reason", reason(container))
+    argv = containers.attendant("close", "--status", "crashed", "--reason", reason(container), *_end(container))
     binds = [containers.Mount(folder, containers.JOB), containers.Mount(program, containers.ATTENDANT, read_only=True)]
     try:
         done = at.engine.run(image, argv, binds, user=at.look.user)
@@ -100,6 +100,14 @@ def reason(container: "Container | None") -> str:
     if container.oom:
         return OUT_OF_MEMORY
     return f"its container ended with exit code {container.code}"
+
+
+def _end(container: "Container | None") -> list[str]:
+    """When it ended, as far as the engine knows. Its exit code is not the command's, which the attendant would have
+    written down: it stands in the reason alone."""
+    if container is None or container.finished is None:
+        return []
+    return ["--at", f"{container.finished:.6f}"]
 
 
 def _is_dead(at: At, folder: str, container: "Container | None") -> bool:
