@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from gittrack.core import events
 from gittrack.launch import mirrored
-from gittrack.launch.bringing import AT_ONCE_BYTES, Part, read_many
+from gittrack.launch.bringing import AT_ONCE, AT_ONCE_BYTES, Part, read_many
 from gittrack.launch.link import Link
 from gittrack.launch.mirrored import Growth, Known, Odd, Wanted
 from gittrack.runs import away, live
@@ -64,7 +64,7 @@ class Copy:
             left: list[Growth] = []
             room = AT_ONCE_BYTES
             for one in grown:
-                size = min(room, one.end - one.start)
+                size = min(room, one.end - one.start) if len(parts) < AT_ONCE else 0
                 if size:
                     parts.append(Part(f"{self._there}/{one.name}", one.start - one.overlap, one.overlap + size))
                 if size < one.end - one.start:

@@ -339,3 +339,11 @@ def test_a_look_at_a_run_of_which_nothing_is_new_asks_the_host_once(job, home, h
     job.say(b"x")
     mirror.sync()
     assert len(asked) == 3, "a listing, and all that has grown"
+
+
+def test_the_journals_of_thousands_of_processes_come_home(job, home, mirror):
+    for number in range(1500):
+        job.write(keeping.header(), file=f"17000000{number:05}-{number + 10}-abcd.jsonl")
+    job.end()
+    assert mirror.sync().is_final
+    assert tip(home)
