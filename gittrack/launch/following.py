@@ -66,7 +66,7 @@ class Follower:
         """Hand on what the command prints, until it has ended; False when `interrupt` came first.
 
         Raises LinkLost, HostFailed."""
-        while (piece := self._pieces.get()) is not None:
+        while not self._interrupted and (piece := self._pieces.get()) is not None:
             out(*piece)
         if self._interrupted:
             return False
@@ -86,7 +86,8 @@ class Follower:
         found = self._at.engine.find(self._run_id)
         closing.check_begun(self._at, self._run_id, found)
         closing.close_if_dead(self._at, self._run_id, found)
-        self._wait_for_end()
+        with contextlib.closing(self._mirror):
+            self._wait_for_end()
         with contextlib.suppress(errors.GittrackError):  # `git track host prune` is for what is left over
             closing.leave_clean(self._at, self._run_id, found)
         return found
@@ -114,14 +115,22 @@ class Follower:
             found = self._at.engine.find(self._run_id)
             if found is not None:
                 for piece in self._at.engine.logs(found.id, follow=True, tail=tail):
-                    if self._over.is_set():
+                    if not self._put(piece):
                         return
-                    self._pieces.put(piece)
         finally:
-            self._pieces.put(None)
+            self._put(None)
+
+    def _put(self, piece: tuple[int, bytes] | None) -> bool:
+        """Whether anybody still wants it."""
+        while not self._over.is_set():
+            with contextlib.suppress(queue.Full):
+                self._pieces.put(piece, timeout=EVERY)
+                return True
+        return False
 
     def _bring(self) -> None:
-        """A failure is not the console's: `finish` tries again, and says it."""
-        with contextlib.suppress(errors.GittrackError):
+        """A failure is not the console's: `finish` tries again, and says it. Afterwards others may bring it."""
+        with contextlib.closing(self._mirror), contextlib.suppress(errors.GittrackError):
             while not self._over.wait(EVERY):
-                self._mirror.sync()
+                with contextlib.suppress(errors.CannotWrite):  # somebody may make room
+                    self._mirror.sync()

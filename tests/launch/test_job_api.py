@@ -1,14 +1,19 @@
 """`gittrack.launch()`: jobs from Python."""
 
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from common import wait_until
 from rig_docker import Engine
 
 import gittrack
+from gittrack.git.discover import discover
+from gittrack.launch import following
 
 SCRIPT = """
 import pathlib, sys, time
@@ -50,6 +55,37 @@ def test_a_job_that_goes_on_is_running_until_it_is_stopped(project: Path) -> Non
     job.stop(grace=5)
     assert job.wait(timeout=60) == "killed"
     job.close()
+
+
+def test_who_has_waited_for_a_while_lets_others_bring_the_results(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "EVERY", 0.02)
+    with gittrack.launch(["python3", "train.py", "wait"]) as job:
+        with pytest.raises(TimeoutError):
+            job.wait(timeout=1)
+        job.stop(grace=5)
+        wait_until(lambda: job.status == "killed")
+
+
+def test_a_wait_ends_in_time_however_much_the_command_prints(project: Path) -> None:
+    (project / "loud.py").write_text("while True:\n    print('x' * 1000)\n")
+    with gittrack.launch(["python3", "loud.py"]) as job:
+        at = job._reached()
+        watched = following.Follower(at, discover(str(project), os.environ), job.id)
+        told = threading.Event()
+
+        def slow(_stream: int, _data: bytes) -> None:
+            assert not told.is_set()
+            wait_until(lambda: watched._pieces.full())
+            watched.interrupt()
+            told.set()
+
+        try:
+            assert watched.console(slow) is False
+        finally:
+            watched.leave()
+            job.stop(grace=0)
 
 
 def test_without_detaching_it_is_over_when_the_call_returns(project: Path) -> None:
