@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from gittrack.core import events
 from gittrack.launch import containers, demands, images, inputs, job, placing_there, program, sending
 from gittrack.launch.at import At, Clone, Talk
 from gittrack.launch.job import Asked
@@ -18,7 +19,7 @@ from gittrack.launch.later import together
 from gittrack.lazy import lazy
 from gittrack.runs import away, live
 
-JOB = "job.json"
+JOB, WORK = "job.json", "work"
 STARTED = "started"
 
 
@@ -56,9 +57,7 @@ class Step(NamedTuple):
 
 def carry_out(launch: Launch) -> None:
     """Do what is left to be done. Raises HostFailed, LinkLost, ImageFailed, and what sending raises."""
-    names = [step.name for step in STEPS]
-    reached = names.index(launch.done) + 1 if launch.done in names else 0
-    for step in STEPS[reached:]:
+    for step in STEPS[_reached(launch) :]:
         together(*(functools.partial(act, launch) for act in step.acts))
         away.update(launch.directory, step=step.name, state=step.state, made=launch.made, ahead=launch.at.look.ahead)
 
@@ -79,10 +78,29 @@ def read_job(directory: str) -> dict[str, Any]:
 
 def clear(at: At, run_id: str) -> None:
     """Remove at the host what there is of a job that never ran. Raises HostFailed, LinkLost."""
-    at.link.run(["rm", "-rf", "--", at.job(run_id)])
     found = at.engine.find(run_id)
     if found is not None:
         at.engine.remove(found.id)
+    at.link.run(["rm", "-rf", "--", at.job(run_id)])
+
+
+def _reached(launch: Launch) -> int:
+    """How many steps need not be done again. What was done may be gone meanwhile: hosts are cleaned and installed anew.
+    And the job may have been started by a process that could not say so any more."""
+    names = [step.name for step in STEPS]
+    reached = names.index(launch.done) + 1 if launch.done in names else 0
+    if not 0 < reached < len(STEPS):
+        return reached
+    at, folder = launch.at, launch.at.job(launch.run_id)
+    if any(entry.name == events.STARTER for entry in at.link.list(f"{folder}/run") or ()):
+        away.update(launch.directory, step=STARTED, state=away.RUNNING)
+        launch.is_started = True
+        return len(STEPS)
+    is_there = any(entry.name == WORK for entry in at.link.list(folder) or ())
+    if is_there and (reached == 1 or at.engine.find(launch.run_id) is not None):
+        return reached
+    clear(at, launch.run_id)
+    return 0
 
 
 def _send_program(launch: Launch) -> None:

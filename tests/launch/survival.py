@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -201,3 +202,20 @@ def until(what: Callable[[], object], seconds: float = 30) -> None:
     while not what():
         assert time.monotonic() < end, "it does not happen"
         time.sleep(0.02)
+
+
+def killed_after(world: World, step: str) -> None:
+    """`run -H` of the training, dead when this step was done and written down."""
+    program = (
+        "import os, sys\n"
+        "from gittrack.runs import away\n"
+        "update = away.update\n"
+        "def die(directory, **changes):\n    update(directory, **changes)\n"
+        f"    os._exit(9) if changes.get('step') == {step!r} else None\n"
+        "away.update = die\n"
+        "from gittrack.cli.main import start\n"
+        "sys.exit(start(sys.argv[1:], 'linux'))\n"
+    )
+    argv = [sys.executable, "-c", program, "run", "-H", "gpu1", "python3", "train.py"]
+    done = subprocess.run(argv, cwd=world.repo, check=False, capture_output=True)
+    assert done.returncode == 9, done.stderr
