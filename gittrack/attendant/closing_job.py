@@ -52,7 +52,7 @@ def close(
         storing.keep(job, place)
     if not files.has_ended(directory):
         stopped = status == "crashed" and place.is_stopped
-        _say_end(directory, {
+        say_end(directory, {
             "code": code,
             "reason": redactor.text(reason) if reason else "it was stopped" if stopped else None,
             "signal": None,
@@ -66,8 +66,8 @@ def close(
     return closing.final_cut(cutter, time.time(), status, (), end_console)
 
 
-def _say_end(directory: str, fields: dict[str, Any], at: float | None) -> None:
-    """The `end` event in the place of the starter, which is gone."""
+def say_end(directory: str, fields: dict[str, Any], at: float | None = None) -> None:
+    """The `end` event in the place of the starter, which is gone. `at`: as for `close`. Raises OSError."""
     first = live.head(directory)
     assert first is not None
     began = float(first[0]["w"])

@@ -1,15 +1,18 @@
 """`git track attach`, `wait` and `stop`: what one does with a job that is at a host."""
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gittrack.cli import jobs, run_at_host, watching
+from gittrack.cli.asking import find
 from gittrack.cli.context import here
 from gittrack.cli.host_talk import talk
 from gittrack.cli.render import say
 from gittrack.compare.text import harmless
+from gittrack.core.layout import SHORT
 from gittrack.launch import launching, stopping
 from gittrack.launch.at import At, reach
 from gittrack.lazy import lazy
@@ -93,17 +96,30 @@ def stop(
         int, typer.Option(min=0, metavar="SECONDS", help="How long the command has to keep a last checkpoint.")
     ] = stopping.GRACE,
     host: jobs.AT = None,
+    give_up: Annotated[
+        bool, typer.Option("--give-up", help="The host is gone for good: end the runs here, with what has come.")
+    ] = False,
 ) -> None:
     """End jobs at hosts.
 
     The command gets SIGTERM, and after the grace period SIGKILL. What it has logged and kept is recorded, and the run
     is `killed`. Any clone whose user may use the host can do that.
 
+    With --give-up the host is not asked: the runs end as `crashed`, with what has come of them, and their records say
+    that the rest is not known. What the host has, should it come back, stays there; `git track undo` takes the giving
+    up back, and then `git track fetch HOST` brings all of it.
+
     Examples:
       git track stop latest
       git track stop 7c3e --grace 120
+      git track stop 7c3e --give-up
     """
     place = here()
+    if give_up:
+        for run_id in [find(text).id for text in runs]:
+            lazy("gittrack.launch.giving_up").give_up(place.repository, run_id, time.time())
+            say(f"run {run_id[:SHORT]} is given up; `git track undo` takes that back")
+        return
     for found in [jobs.job(text, host) for text in runs]:
         at = reach(found.host, run_at_host.clone(place).environ, talk().ask)
         try:

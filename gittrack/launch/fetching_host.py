@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 from gittrack import errors
 from gittrack.core import codec, events, layout
 from gittrack.git.repository import Repository
-from gittrack.launch import fetching_code, mirrored, shelling
+from gittrack.launch import fetching_code, giving_up, mirrored, shelling
 from gittrack.launch.bringing import Show, nothing
 from gittrack.launch.link import Link
-from gittrack.launch.mirror import FETCHED, Mirror, ended, mark
+from gittrack.launch.mirror import FETCHED, Mirror, mark, status_of
 from gittrack.launch.sending import Helper
 from gittrack.record import beginning
 from gittrack.runs import away, live, logs, writer
+from gittrack.runs.archiving import ENDED
 
 LARGEST_JOB = 16 << 20  # bytes of a job.json
 
@@ -93,7 +94,12 @@ def _jobs(link: Link, repo: Repository, project: str, ids: Sequence[str], found:
     for run_id in ids:
         directory = live.folder(repo.paths, run_id)
         try:
-            if run_id not in known and ended(repo, run_id):  # killed before it could be marked, or a remote had it
+            status = {} if run_id in known else status_of(repo, run_id)
+            if giving_up.is_given_up(status):
+                found.refused[run_id] = (
+                    "it was given up here: `git track undo` of that, then fetch again, brings all of it"
+                )
+            elif status.get("status") in ENDED:  # killed before it could be marked, or a remote had it
                 mark(link, repo.paths, run_id)
             elif run_id not in known:
                 jobs[run_id] = _job(link, run_id)

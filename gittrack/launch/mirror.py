@@ -187,15 +187,15 @@ class Mirror:
         if os.path.isdir(self._directory):
             return False
         with contextlib.closing(open_repository(self._paths, self._environ, "cli")) as repo:
-            return ended(repo, self._run_id)
+            return status_of(repo, self._run_id).get("status") in ENDED
 
 
-def ended(repo: Repository, run_id: str) -> bool:
-    """Whether the run is known here, and over."""
+def status_of(repo: Repository, run_id: str) -> Mapping[str, Any]:
+    """How the run that is known here stands; empty where none is."""
     with contextlib.suppress(errors.RunNotFound, errors.DamagedRecord):
-        status: Mapping[str, Any] = lazy("gittrack.runs.reader").read(repo, run_id).status
-        return status.get("status") in ENDED
-    return False
+        found: Mapping[str, Any] = lazy("gittrack.runs.reader").read(repo, run_id).status
+        return found
+    return {}
 
 
 def mark(link: Link, paths: Paths, run_id: str) -> None:
