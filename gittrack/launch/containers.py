@@ -306,8 +306,9 @@ def _limits(place: Place, options: Options) -> dict[str, Any]:
     found: dict[str, Any] = {
         "RestartPolicy": {"Name": "no"},
         "ShmSize": options.shm_size or max((options.memory or place.memory) // 2, _SMALLEST_SHARED),
-        # The run's own record of the console is what is kept; this one is for following it.
-        "LogConfig": {"Type": "json-file", "Config": {"max-size": "100m", "max-file": "2"}},
+        # The run's own record of the console is what is kept; this one is for following it. `json-file`, which engines
+        # choose by themselves, makes U+FFFD of all bytes that are not UTF-8.
+        "LogConfig": {"Type": "local", "Config": {"max-size": "100m", "max-file": "2"}},
     }
     if options.cpus:
         found["NanoCpus"] = round(options.cpus * 1e9)

@@ -115,6 +115,13 @@ def test_output_comes_at_once_and_says_where_it_came_from(
     assert b"".join(data for which, data in engine.logs(made) if which == 2) == b"err\n"
 
 
+def test_output_that_is_no_text_comes_as_it_is(engine: Engine, slim_image: str, run_id: str, tmp_path: Path) -> None:
+    made = engine.create(program(run_id, slim_image, "import os; os.write(1, bytes(range(256)) * 300)", tmp_path))
+    engine.start(made)
+    assert b"".join(data for _, data in engine.logs(made, follow=True)) == bytes(range(256)) * 300
+    assert b"".join(data for _, data in engine.logs(made)) == bytes(range(256)) * 300
+
+
 def test_a_container_is_stopped_killed_and_waited_for(
     engine: Engine, slim_image: str, run_id: str, tmp_path: Path
 ) -> None:
