@@ -8,7 +8,7 @@ import typer
 
 from gittrack.cli import jobs, run_at_host, watching
 from gittrack.cli.asking import find
-from gittrack.cli.context import here
+from gittrack.cli.context import Workplace, here
 from gittrack.cli.host_talk import talk
 from gittrack.cli.render import say
 from gittrack.compare.text import harmless
@@ -17,6 +17,7 @@ from gittrack.launch import launching, stopping
 from gittrack.launch.at import At, reach
 from gittrack.lazy import lazy
 from gittrack.runs import away, live
+from gittrack.runs.archiving import ENDED
 
 if TYPE_CHECKING:
     from gittrack.launch.following import Out
@@ -41,10 +42,10 @@ def attach(
     """
     place = here()
     found = jobs.job(run, host)
-    if not found.is_away and host is None:
+    if _is_here(place, found, host):
         _print_record(found.id, tail)
         return run_at_host.report(place, found.id, run_at_host.Manner())
-    at = launching.attach(run_at_host.clone(place), found.id, found.host, talk())
+    at = _attached(place, found)
     try:
         return run_at_host.watch(at, place, found.id, run_at_host.Manner(), tail, _out(found))
     finally:
@@ -78,8 +79,8 @@ def wait(
     place = here()
     code = 0
     for found in [jobs.job(text, host) for text in runs]:
-        if found.is_away:
-            at = launching.attach(run_at_host.clone(place), found.id, found.host, talk())
+        if not _is_here(place, found, host):
+            at = _attached(place, found)
             try:
                 watching.watch(at, place, found.id, tail=0, out=_nothing)
             except watching.Left as left:
@@ -141,6 +142,25 @@ def _stop(at: At, found: jobs.Job, grace: int) -> None:
     say(f"run {found.short} is stopped" if stopped else f"run {found.short} is not running any more")
     if found.is_away:
         lazy("gittrack.launch.following").bring(at, here().paths, found.id)
+
+
+def _is_here(place: Workplace, found: jobs.Job, host: str | None) -> bool:
+    """Whether there is nothing that a host would have to be asked for. Who names one may mean a teammate's job."""
+    if found.is_away or host is None:
+        return not found.is_away
+    return lazy("gittrack.launch.mirror").status_of(place.repository, found.id).get("status") in ENDED
+
+
+def _attached(place: Workplace, found: jobs.Job) -> At:
+    at = launching.attach(run_at_host.clone(place), found.id, found.host, talk())
+    try:
+        if not found.is_away:
+            project = lazy("gittrack.launch.sending").project(place.git)
+            lazy("gittrack.launch.fetching_host").take_up(at.link, place.repository, project, found.id)
+        return at
+    except BaseException:
+        at.close()
+        raise
 
 
 def _print_record(run_id: str, tail: int | None) -> None:

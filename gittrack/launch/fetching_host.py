@@ -135,8 +135,7 @@ def _fetch(link: Link, repo: Repository, job: _Job, run_id: str, found: Fetched,
     """One job."""
     directory = live.folder(repo.paths, run_id)
     if job.is_new:
-        now = time.time()
-        away.create(directory, away.Away(link.name, away.QUEUED, None, now, now, job.project, job.start))
+        _expect(link, directory, job)
     mirror = Mirror(link, repo.paths, run_id, show)
     try:
         news = mirror.sync()
@@ -158,6 +157,28 @@ def _fetch(link: Link, repo: Repository, job: _Job, run_id: str, found: Fetched,
             away.update(directory, state=away.RUNNING)
     if news.missing:
         found.missing[run_id] = len(news.missing)
+
+
+def take_up(link: Link, repo: Repository, project: str, run_id: str) -> None:
+    """Have one job brought home from now on, which nobody has sent from this clone.
+
+    Raises RunNotFound for one that is not there or of another project, HostFailed, LinkLost."""
+    if link.list(f"{link.folder()}/jobs/{run_id}") is None:
+        raise errors.RunNotFound(
+            f"there is no job of run {run_id[: layout.SHORT]} at {link.name}",
+            f"`git track host ls {link.name}` lists those that are there",
+        )
+    job = _job(link, run_id)
+    if job.project != project:
+        raise errors.RunNotFound(
+            f"run {run_id[: layout.SHORT]} at {link.name} is of another project", "change to a clone of that one"
+        )
+    _expect(link, live.folder(repo.paths, run_id), job)
+
+
+def _expect(link: Link, directory: str, job: _Job) -> None:
+    now = time.time()
+    away.create(directory, away.Away(link.name, away.QUEUED, None, now, now, job.project, job.start))
 
 
 def _forget(repo: Repository, run_id: str) -> None:
