@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gittrack import errors
 from gittrack.cli import render, run_at_host
 from gittrack.cli.context import here, output_colour
 from gittrack.cli.host_talk import talk
@@ -22,7 +23,7 @@ def top(
         typer.Argument(metavar="[HOST...]", help="Those hosts; else all where runs of this clone are."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with everything that is known.")] = False,
-) -> None:
+) -> int:
     """Show what jobs use of their hosts: CPU, memory, GPUs.
 
     One line per job that is running at a host where this clone has a run, or at those that are named; jobs of others,
@@ -38,14 +39,16 @@ def top(
     found, failed = topping.look(
         [hosts.find(place.settings, name) for name in names], run_at_host.clone(place).environ, talk()
     )
-    for name, problem in failed.items():
-        say(f"{name}: {problem}")
+    for problem in failed.values():
+        say(problem)
+    answered = [name for name in names if name not in failed]
     if as_json:
-        return render.write(codec.dumps([_document(use) for use in found]).decode())
-    if not found:
-        return render.say("no job is running" + (f" at {', '.join(names)}" if names else ""))
-    text, _ = render.table(_columns(found), render.terminal_width(), output_colour())
-    return render.write(text)
+        render.write(codec.dumps([_document(use) for use in found]).decode())
+    elif found:
+        render.write(render.table(_columns(found), render.terminal_width(), output_colour())[0])
+    elif answered or not names:
+        render.say("no job is running" + (f" at {', '.join(answered)}" if answered else ""))
+    return errors.HostFailed.exit_code if failed else 0
 
 
 def _hosts() -> list[str]:

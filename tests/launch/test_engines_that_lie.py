@@ -103,3 +103,11 @@ def test_a_run_at_an_engine_that_lies_leaves_nothing(
     done = track("run", "--container", "--image", "python:3", "true", DOCKER_HOST=lying, code=86)
     assert "makes no sense" in done.stderr
     assert track("ps").stdout == "" and track("ls", "-q").stdout == ""
+
+
+def test_top_does_not_say_that_nothing_runs_where_nobody_answered(
+    repo: Path, track: Callable[..., Any], lying: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Handler, "body", "odd")
+    done = track("top", "here", DOCKER_HOST=lying, code=86)
+    assert "no job" not in done.stdout + done.stderr and "here" in done.stderr
