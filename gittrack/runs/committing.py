@@ -131,15 +131,16 @@ class Committer:
 
     def _update(self, changes: list[RefChange], log: bool = True) -> None:
         """Move refs. The log of operations has a run's first move and its last: what is between, an undo joins. Where
-        small files are removed afterwards, the ref must survive a power cut, as they would not."""
+        small files are removed afterwards, or a host is told that all is here, the ref must survive a power cut."""
+        durable = bool(self._arrived) or self._doubting
         try:
             if changes and not log:
-                self.repo.update_refs(changes, durable=bool(self._arrived))
+                self.repo.update_refs(changes, durable)
             elif changes:
                 verb = operations.BROUGHT if self._doubting else "run"
                 what = " ".join(f"{verb} {self._fold.facts.get('command')}".split())[:LONGEST_COMMAND]
                 who = story.author(self._fold.facts)
-                operations.apply(self.repo, changes, what, self._now, who=who, group=self.run_id)
+                operations.apply(self.repo, changes, what, self._now, who=who, group=self.run_id, durable=durable)
         except errors.RefConflict:
             if any(self.repo.refs(change.ref).get(change.ref) != change.new for change in changes):
                 raise  # another run of the same code may have made the code ref: that is no conflict
