@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from gittrack import errors
 from gittrack.core import codec
-from gittrack.core.redact import Redactor, secret_values
+from gittrack.core.redact import Redactor, secret_values, spellings
 from gittrack.recorder.resume import RESUME
 
 FORMAT = 1
@@ -130,7 +130,7 @@ def continued(job: Job) -> str | None:
 
 def redactor(job: Job, environ: Mapping[str, str]) -> Redactor:
     """Takes out what the sender knows, and what the command's environment has under the names of secrets."""
-    named = [environ[name] for name in job.secrets if environ.get(name)]
+    named = [text for name in job.secrets if environ.get(name) for text in spellings(environ[name])]
     return Redactor.from_json(job.redactor).knowing((*named, *secret_values(environ)))
 
 

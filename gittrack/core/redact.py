@@ -7,6 +7,7 @@ Three sources: rules (patterns of a well-kept scanner, see `config.secret_rules`
 from __future__ import annotations
 
 import builtins
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -14,9 +15,10 @@ from typing import Any
 from gittrack.core.secret_scan import Rule, Scanner, rule_of
 from gittrack.recorder.secret_names import REDACTED, is_secret_name, secret_values
 
-__all__ = ["Redactor", "secret_values", "url"]
+__all__ = ["Redactor", "secret_values", "spellings", "url"]
 
 _MARK = REDACTED.encode()
+_SHORTEST_LINE = 8  # of a secret of several lines; of a key those that hold it are longer
 
 # Patterns are texts and compile when first used: compiled on import, they would cost each command 4 ms.
 # A private key is the one secret that spans lines (or holds "\n" as two characters, in JSON). Its body is base64, and
@@ -143,6 +145,14 @@ class _Stream:
             self._open = True
             data = data[: begun.start()] + _MARK + b"\n"
         return self._redactor.bytes(data)
+
+
+def spellings(value: str) -> list[str]:
+    """A secret as programs print it: itself, as a literal of Python or JSON, and, since lines may come one by one, each
+    line of it that is long enough not to be found by chance."""
+    lines = [line.strip() for line in value.splitlines()] if "\n" in value or "\r" in value else []
+    literals = [repr(value)[1:-1], json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]]
+    return list(dict.fromkeys([value, *literals, *(line for line in lines if len(line) >= _SHORTEST_LINE)]))
 
 
 def url(text: str) -> str:

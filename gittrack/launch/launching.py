@@ -12,6 +12,7 @@ import time
 
 from gittrack import errors
 from gittrack.core import layout
+from gittrack.core.redact import spellings
 from gittrack.git.open import open_repository
 from gittrack.launch import choosing, containers, job, sending, steps
 from gittrack.launch.at import At, Clone, Talk, reach
@@ -42,7 +43,9 @@ def begin(
     reaching = reaching or choosing.begin(clone, asked.host, asked.gpus, talk)
     run_id = layout.new_id(os.urandom(10))
     try:
-        around = around._replace(redactor=around.redactor.knowing(secrets.values()))
+        around = around._replace(
+            redactor=around.redactor.knowing(text for value in secrets.values() for text in spellings(value))
+        )
         began = beginning.begin(run_id, wish, around, clone.environ, before)
         project = sending.project(around.git)
         document = {**job.document(run_id, wish, began, list(secrets)), "project": project}

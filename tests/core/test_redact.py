@@ -6,7 +6,7 @@ import time
 import pytest
 
 from gittrack.core import secret_paths
-from gittrack.core.redact import Redactor, url
+from gittrack.core.redact import Redactor, spellings, url
 from gittrack.core.secret_scan import Rule
 from gittrack.recorder.secret_names import secret_values
 
@@ -177,3 +177,14 @@ def test_a_gigabyte_of_ordinary_lines_would_take_seconds_not_minutes() -> None:
     began = time.perf_counter()
     assert Redactor([RULE]).bytes(data) is data
     assert time.perf_counter() - began < 1
+
+
+def test_secrets_of_several_lines_are_known_as_literals_and_line_by_line() -> None:
+    value = "first line of it\n'second' \"line\"\n}\nüber-secret"
+    redactor = Redactor(values=spellings(value))
+    for text in (value, repr({"a": value}), json.dumps([value]), json.dumps(value, ensure_ascii=False)):
+        assert "second" not in redactor.text(text) and "secret" not in redactor.text(text).replace("\\u00fc", "")
+    stream = redactor.stream()
+    pieces = [stream(line.encode() + b"\n") for line in value.splitlines()]
+    assert pieces == [b"[redacted]\n", b"[redacted]\n", b"}\n", b"[redacted]\n"]
+    assert spellings("plain") == ["plain"]

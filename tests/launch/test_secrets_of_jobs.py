@@ -15,6 +15,9 @@ SCRIPT = """
 import os, pathlib, sys, time
 print("begun", os.environ["PHRASE"] != "", flush=True)
 print(os.environ["PHRASE"], os.environ["API_KEY"], flush=True)
+print({"phrase": os.environ["PHRASE"]}, flush=True)
+for line in os.environ["PHRASE"].splitlines():
+    print("line", line, flush=True)
 while len(sys.argv) > 1 and not pathlib.Path("/gittrack/job/go").exists():
     time.sleep(0.02)
 """
@@ -88,6 +91,8 @@ def test_nothing_of_them_is_left_when_the_results_are_home(
     track(*{"fetch": ["fetch", "gpu1"], "stop": ["stop", "latest"]}.get(how, [how, "latest"]), code=None)
     assert track("ps").stdout == "" or "no run" in track("ps").stdout
     assert holders(site.ann.home, project / ".git") == set()
+    logs = track("logs").stdout
+    assert "redacted" in logs and not [word for word in ("battery", "staple", GIVEN) if word in logs]
     assert dockerd.docker("ps", "-aq", "--filter", f"name=gittrack-{job.name}") == ""  # its console is in its log
     assert not (job / "env").exists() and not (job / "work").exists() and (job / "run").exists()
 
