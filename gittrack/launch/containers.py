@@ -243,17 +243,7 @@ def env_file(variables: Mapping[str, str]) -> bytes:
     return b"".join(f"{name}={value}\0".encode("utf-8", "surrogateescape") for name, value in sorted(variables.items()))
 
 
-def secrets_of(options: Options, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Values that must not be in a record, for the redactor."""
-    return tuple(environ[name] for name in options.secrets if environ.get(name))
-
-
 # What the engine is asked for -------------------------------------------------------------------------------------
-
-
-def start(arguments: Sequence[str] = ()) -> list[str]:
-    """The command by which an image's own Python runs the attendant."""
-    return [*entry.ENTRYPOINT, *arguments]
 
 
 def spec(
@@ -263,7 +253,7 @@ def spec(
     """The container of a run. `arguments` go to the attendant."""
     body: dict[str, Any] = {
         "Image": image,
-        "Entrypoint": start(),
+        "Entrypoint": attendant(),
         "Cmd": list(arguments),
         "User": options.user or place.user,
         "WorkingDir": posixpath.normpath(posixpath.join(WORK, cwd)),

@@ -60,7 +60,7 @@ def present(engine: "Engine", name: str, mirror: str | None, talk: Talk) -> "Ima
         return found
     name = recipes.mirrored(name, mirror)
     with talk.transfer(f"pulling {name}") as show:
-        return engine.image(name) or engine.pull(name, show or _silent)
+        return engine.image(name) or engine.pull(name, show or silent)
 
 
 def fitting(image: "Image", at: At, name: str) -> "Image":
@@ -109,7 +109,7 @@ def made(engine: "Engine", recipe: Recipe, source: Source, talk: Talk, fresh: bo
     labels = {f"{LABEL}.project": source.project, f"{LABEL}.commit": source.oid}
     asked = doors.Building(recipe.name, contexts.DOCKERFILE, recipe.args, recipe.target, recipe.network, labels, fresh)
     with talk.transfer("building the image") as show:
-        built: Image = doors.build(engine, _context(recipe, source), asked, show or _silent, _unheard)
+        built: Image = doors.build(engine, _context(recipe, source), asked, show or silent, unheard)
     return built
 
 
@@ -188,9 +188,9 @@ def _authority(wanted: Wish) -> bytes | None:
         raise errors.UsageError(f"build: ca: {path}: {error.strerror}", "name a file with certificates") from error
 
 
-def _silent(_what: str, _done: int, _total: int) -> None:
-    pass
+def silent(_what: str, _done: int, _total: int) -> None:
+    """Progress that nobody looks at."""
 
 
-def _unheard(_text: str) -> None:
-    pass
+def unheard(_text: str) -> None:
+    """What a build prints, where nobody reads it."""

@@ -1,7 +1,6 @@
 """The attendant at a host: one file, named by its content, sent once and shared by all jobs there."""
 
 import contextlib
-import hashlib
 import os
 
 from gittrack import errors
@@ -9,8 +8,6 @@ from gittrack.attendant import zipped
 from gittrack.git.discover import Paths
 from gittrack.launch.link import Link
 from gittrack.runs import live
-
-DIGITS = 16
 
 
 def at_host(link: Link, paths: Paths) -> str:
@@ -33,9 +30,7 @@ def _built(paths: Paths) -> str:
     try:
         os.makedirs(cache, exist_ok=True)
         zipped.build(fresh)
-        with open(fresh, "rb") as file:
-            digest = hashlib.sha256(file.read()).hexdigest()
-        path = os.path.join(cache, f"attendant-{digest[:DIGITS]}.zip")
+        path = os.path.join(cache, zipped.name_of(fresh))
         os.replace(fresh, path)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -48,7 +48,7 @@ def build(
     asked = doors.Building(name, contexts.DOCKERFILE, labels=labels, fresh=fresh)
     context = contexts.of_snapshot(source.git, files, "", text.encode(), "code/")
     with talk.transfer("building the image") as show:
-        built: Image = doors.build(at.engine, context, asked, show or _silent, _unheard)
+        built: Image = doors.build(at.engine, context, asked, show or images.silent, images.unheard)
     return built
 
 
@@ -71,11 +71,3 @@ def _document(past: Past, name: str) -> Mapping[str, Any]:
     data = past.environment.get(name)
     found = codec.loads(data) if data is not None else {}
     return found if isinstance(found, Mapping) else {}
-
-
-def _silent(_what: str, _done: int, _total: int) -> None:
-    pass
-
-
-def _unheard(_text: str) -> None:
-    pass

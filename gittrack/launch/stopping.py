@@ -5,7 +5,6 @@ from gittrack.launch.at import At
 from gittrack.launch.closing import close_if_dead
 
 GRACE = 30  # seconds
-_MORE = 10  # seconds for the attendant to record the end of a command that it had to kill
 STOP = "stop"
 
 
