@@ -6,7 +6,7 @@ A key that needs a passphrase is tried last, so that nobody is asked for one whe
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import paramiko
@@ -49,6 +49,11 @@ class Credentials:
                 if not self._by_keys(transport, tried):
                     self._by_person(transport, tried)
             except (paramiko.SSHException, EOFError, OSError) as error:
+                if _is_cut(transport, tried, str(error)):
+                    message = f"{self._name}: the connection ended while we were being let in"
+                    raise HostFailed(
+                        message, "run it again; if it stays so, the host's log says why", "protocol"
+                    ) from error
                 raise self._failed(tried, str(error)) from error
 
     def _by_keys(self, transport: Any, tried: list[str]) -> bool:
@@ -155,13 +160,22 @@ class Credentials:
 
     def _failed(self, tried: list[str], reason: str) -> HostFailed:
         words = f"; tried: {', '.join(tried)}" if tried else "; there was no key to try"
-        many = "too many" in reason.lower() or len(tried) > 4
+        many = _are_too_many(tried, reason)
         hint = (
             "the host may count tries: name the right key in ~/.ssh/config (IdentityFile, IdentitiesOnly yes)"
             if many
             else f"does `{self._meaning.typed}` work? A key has to be in its ~/.ssh/authorized_keys"
         )
         return HostFailed(f"{self._name}: {self._meaning.user} is not let in{words}", hint, "auth")
+
+
+def _is_cut(transport: Any, tried: Sequence[str], reason: str) -> bool:
+    """Whether the connection broke: a host that lets nobody in says so, and waits for the next try."""
+    return not transport.is_active() and bool(tried) and not _are_too_many(tried, reason)
+
+
+def _are_too_many(tried: Sequence[str], reason: str) -> bool:
+    return "too many" in reason.lower() or len(tried) > 4
 
 
 def _loaded(path: str) -> _Key | _Locked | None:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rig_ssh import Proxy, Site, cut_line, line, sshd
+from rig_ssh import Proxy, Site, cut_line, keypair, line, sshd
 
-from gittrack.errors import LinkLost
+from gittrack.errors import HostFailed, LinkLost
 from gittrack.launch import ssh as ssh_link
 from gittrack.launch.hosts import Host
 from gittrack.launch.link import Link, open_link
@@ -181,3 +181,24 @@ def test_a_line_that_only_pauses_is_not_lost(proxied: tuple[Link, Proxy], monkey
     threading.Timer(1.0, proxy._open.set).start()
     assert channel.read(10) == b"late" and not link.lost
     channel.close()
+
+
+def test_a_line_that_breaks_while_keys_are_tried_is_not_taken_for_a_refusal(
+    site: Site, sealed: Path, tmp_path: Path
+) -> None:
+    slow = "AuthorizedKeysCommand /bin/sleep 30\nAuthorizedKeysCommandUser root\n"  # thinks about keys that it has not
+    stranger = keypair(tmp_path / "stranger")
+    with sshd(site.folder / "slow", [site.ann], site.key, options=slow) as server:
+        site._replace(sshd=server, key=stranger).configure(sealed)
+
+        def cut_when_asked() -> None:
+            until = time.monotonic() + 20
+            while "method publickey" not in server.log() and time.monotonic() < until:
+                time.sleep(0.01)
+            server.cut()
+
+        cutter = threading.Thread(target=cut_when_asked)
+        cutter.start()
+        with pytest.raises(HostFailed, match="ended while we were being let in"):
+            open_link(HOST)
+        cutter.join()
