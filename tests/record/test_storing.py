@@ -256,14 +256,16 @@ def test_killed_at_random_points_everything_is_kept_once(run: Live) -> None:
         run.parcel({"model.pt": noise(BIG, number), "log.txt": b"%d" % number, "all": b"same"}): number
         for number in range(40)
     }
-    kills = 0
-    while live.parcels(run.directory):
+    kills, left, longest = 0, len(contents), 0.06
+    while left:
         process = storer.start(run.paths, run.directory)
         assert process is not None
         wait_until(lambda process=process: storer.is_at_work(run.directory) or process.poll() is not None)
-        time.sleep(chance.random() * 0.06)
+        time.sleep(chance.random() * longest)
         process.kill()
         kills += process.wait() == -signal.SIGKILL
+        before, left = left, len(live.parcels(run.directory))
+        longest = 0.06 if left < before else longest * 1.5  # a busy machine may need more to get anything done
     assert kills >= 20
     kept = run.lines("kept")
     assert len(kept) == len({(line["parcel"], line["path"]) for line in kept}) == 120
