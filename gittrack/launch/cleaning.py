@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DAY = 86400.0
 JOB, WORK, CONTAINER, CODE, INPUTS, REST = "job", "work tree", "container", "code", "inputs", "leftovers"
 SNAPSHOTS = "snapshots"
+ON_ITS_WAY = 1.0  # days for which a job without a container may still be being sent, by a teammate maybe
 NEWEST = 50  # snapshots of a project that stay: the next one is sent as what differs from them
 _NUMBER = re.compile(r"[0-9]{1,15}")
 
@@ -208,7 +209,7 @@ def _of_job(job: Job, container: "Container | None", wish: Wish) -> list[Removal
         return []
     old = _is_old(job.age, wish)
     if not job.begun and not job.over:
-        if container is not None or not old:
+        if container is not None or not old or job.age < ON_ITS_WAY:
             return []
         return [Removal(JOB, job.id, job.size, f"{short} was never started")]
     if not job.over or not (job.home or wish.unfetched):

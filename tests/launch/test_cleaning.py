@@ -87,6 +87,11 @@ def test_a_job_that_is_going_on_or_about_to_is_left_alone(host):
     assert kinds(host, Wish(everything=True), running) == {(REST, "rest"), (INPUTS, "all")}
 
 
+def test_a_job_that_somebody_is_just_sending_is_left_alone(host):
+    assert (JOB, QUEUED) not in kinds(host, Wish(everything=True))
+    assert (JOB, QUEUED) not in kinds(host, Wish(days=0))
+
+
 def test_code_and_inputs_go_when_nothing_was_sent_for_long(host):
     folder = Path(host.folder())
     repository = next((folder / "repos").glob("*.git"))
