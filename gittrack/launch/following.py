@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gittrack import errors
+from gittrack.core import events
 from gittrack.git.discover import Paths
 from gittrack.launch import closing
 from gittrack.launch.at import At
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 SOON = 0.1  # seconds, where only another process is waited for
 PATIENCE = 60.0  # seconds without anything new of a run that is over
 EVERY = 2.0  # seconds between two looks at the journal
+_RECORDED = 16 << 20  # bytes of a console that are shown where only its record is left
 _PIECES = 256  # of console that wait for the terminal
 
 Out = Callable[[int, bytes], None]  # 1 for standard output, 2 for standard error; the bytes
@@ -117,8 +119,20 @@ class Follower:
                 for piece in self._at.engine.logs(found.id, follow=True, tail=tail):
                     if not self._put(piece):
                         return
+            elif tail != 0:
+                self._put((1, self._recorded(tail)))
         finally:
             self._put(None)
+
+    def _recorded(self, tail: int | None) -> bytes:
+        """What there is of the console of a job whose container is gone, and its engine's log with it."""
+        folder = f"{self._at.job(self._run_id)}/run"
+        sizes = {entry.name: entry.size for entry in self._at.link.list(folder) or ()}
+        start = max(0, sizes.get(events.CONSOLE, 0) - _RECORDED)
+        with contextlib.suppress(FileNotFoundError):
+            text = self._at.link.read(f"{folder}/{events.CONSOLE}", start, _RECORDED)
+            return b"".join(text.splitlines(keepends=True)[-tail if tail else 0 :])
+        return b""
 
     def _put(self, piece: tuple[int, bytes] | None) -> bool:
         """Whether anybody still wants it."""

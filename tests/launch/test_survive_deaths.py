@@ -60,7 +60,7 @@ def test_a_container_that_is_removed_by_force_leaves_a_crashed_run_with_all_that
     run_id = started(survived)
     survived.engine.docker("rm", "-f", f"gittrack-{run_id}")
     said = survived.track("attach", run_id, code=70)
-    assert "nobody knows how" in said.err
+    assert said.out == HEAD and "nobody knows how" in said.err
     check_partial(survived, run_id, "its container is gone")
 
 
