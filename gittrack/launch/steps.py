@@ -11,7 +11,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from gittrack.core import events
+from gittrack import errors
+from gittrack.core import events, layout
 from gittrack.launch import containers, demands, images, inputs, job, placing_there, program, sending
 from gittrack.launch.at import At, Clone, Talk
 from gittrack.launch.job import Asked
@@ -71,8 +72,16 @@ def save_job(directory: str, document: Mapping[str, Any]) -> None:
 
 
 def read_job(directory: str) -> dict[str, Any]:
-    with open(os.path.join(directory, JOB), encoding="utf-8") as file:
-        found: dict[str, Any] = json.load(file)
+    """Raises RunNotFound where whoever began the run was killed before it could be kept."""
+    try:
+        with open(os.path.join(directory, JOB), encoding="utf-8") as file:
+            found: dict[str, Any] = json.load(file)
+    except (FileNotFoundError, ValueError) as error:
+        short = os.path.basename(directory)[: layout.SHORT]
+        raise errors.RunNotFound(
+            f"run {short} was not sent, and what it was to execute is not known any more",
+            f"`git track stop {short}` gives it up; then start it again",
+        ) from error
     return found
 
 

@@ -8,6 +8,9 @@ from rig_docker import Engine
 from rig_ssh import Site
 from survival import World, until, world
 
+from gittrack import errors
+from gittrack.launch import steps
+
 ONCE = "local/once:1"
 
 
@@ -36,3 +39,12 @@ def test_results_stay_when_neither_the_container_nor_its_image_is_there_any_more
     small_world.track("fetch", "gpu1", code=None)
     (row,) = small_world.rows()
     assert row["id"] == run_id and row["metrics"]["loss"]["last_step"] >= 4
+
+
+@pytest.mark.parametrize("left", [None, "", '{"argv": ["py'])
+def test_a_job_that_was_cut_off_before_it_was_kept_says_what_to_do(tmp_path: Path, left: str | None) -> None:
+    if left is not None:
+        (tmp_path / steps.JOB).write_text(left)
+    with pytest.raises(errors.RunNotFound) as raised:
+        steps.read_job(str(tmp_path))
+    assert "gives it up" in str(raised.value.hint)
