@@ -40,6 +40,14 @@ class Copy:
         away.touch(self._directory)
         return self._bring_journal(mirrored.sizes(listing))
 
+    def glance(self) -> None:
+        """Copy what has grown of the journals alone, for who looks meanwhile: no cut is due before its files are here.
+        Raises as `bring`."""
+        there = mirrored.sizes(self._link.list(self._there) or ())
+        there.pop(events.CUTS, None)
+        here = {name: _size(self._path(name)) for name in self._names(there)}
+        self._bring_files(mirrored.growth(there, here, self.cuts[-1].files if self.cuts else {}))
+
     def _bring_journal(self, there: Mapping[str, int]) -> bool:
         """Copy what has grown. Cuts are kept in memory: their turn comes last."""
         here = {name: _size(os.path.join(self._directory, name)) for name in self._names(there)}

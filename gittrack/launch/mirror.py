@@ -35,6 +35,7 @@ from gittrack.runs.own_store import own_store
 from gittrack.share import validate
 
 FETCHED = "fetched"  # folder of a job: who has all of it
+GLANCE = 2.0  # seconds between two looks at the journal while large files come
 ASIDE = ".refused"  # of a folder whose record was not taken
 
 
@@ -67,6 +68,7 @@ class Mirror:
         self._run_id = run_id
         self._directory = live.folder(paths, run_id)
         self._show = show
+        self._glanced = time.monotonic()
         self._guard = threading.Lock()
         self._environ = environment.current()
         self._here: _Here | None = None
@@ -121,6 +123,13 @@ class Mirror:
         if copy.cuts and copy.cuts[-1].reason == "final":
             self._finish(here)
         return News(self._final, grown, began, missing=self._missing)
+
+    def _came(self, done: int, total: int) -> None:
+        """Some of a large file. Metrics and console do not wait for the rest of it."""
+        self._show(done, total)
+        if self._here is not None and time.monotonic() - self._glanced >= GLANCE:
+            self._here.copy.glance()
+            self._glanced = time.monotonic()
 
     def _finish(self, here: _Here) -> None:
         """All is folded: what else is done when a run has ended, and the folder goes."""
@@ -177,7 +186,7 @@ class Mirror:
             repo.close()
             return None
         copy = Copy(self._link, f"{job}/run", self._directory)
-        bringing = Bringing(self._link, job, self._directory, own_store(self._paths), self._show)
+        bringing = Bringing(self._link, job, self._directory, own_store(self._paths), self._came)
         self._here = _Here(repo, following, copy, bringing)
         self._folded = 0
         return self._here

@@ -234,6 +234,38 @@ def test_a_large_file_is_cut_into_chunks_while_it_still_comes(job, home, here, m
     assert own_store(home.paths).chunks(wanted.sha256, len(data)) == other.chunks(wanted.sha256, len(data))
 
 
+def test_metrics_are_seen_while_a_large_file_still_comes(job, home, here, mirror, repo, tmp_path, monkeypatch):
+    monkeypatch.setattr("gittrack.launch.mirror.GLANCE", 0.0)
+    job.write(keeping.point(1), keeping.checkpoint(1, 1))
+    job.keep(1, {"model.pt": LARGE}, "store")
+    job.cut()
+    known = len(live.read_cuts(str(job.run)))
+    seen = []
+    fetch = here.fetch
+
+    def meanwhile(path, target, offset, progress):
+        job.write(keeping.point(7), keeping.checkpoint(2, 7))
+        job.keep(2, {"late.txt": b"kept while the other one came"})
+        job.cut(120)
+
+        def counted(size):
+            progress(size)
+            row = overlay.rows(home.paths, [ID], {})[ID]
+            seen.append((row.metrics["loss"]["last_step"], len(live.read_cuts(live.folder(home.paths, ID)))))
+
+        return fetch(path, target, offset, counted)
+
+    here.fetch = meanwhile
+    mirror.sync()
+    assert seen[0] == (7, 0)
+    assert len(live.read_cuts(str(job.run))) > known
+    assert len(live.read_cuts(live.folder(home.paths, ID))) == known  # nobody has looked for the later one's file yet
+    here.fetch = fetch
+    job.end()
+    assert mirror.sync().is_final
+    assert tip(home) == job.folded(cloned(repo, tmp_path / "other"))
+
+
 def test_a_part_that_a_power_cut_has_spoilt_is_fetched_anew(job, home, mirror):
     data = noise(3, 9_000_000)
     job.write(keeping.checkpoint(1, 1))
