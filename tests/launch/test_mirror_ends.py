@@ -1,0 +1,63 @@
+"""What a mirror does with very many journals, and in which order it tells of its end."""
+
+import shutil
+import subprocess
+import sys
+
+import keeping
+import pytest
+from host_journal import ID, Job, opened, send_off, tip
+
+from gittrack.core import layout
+from gittrack.launch.mirror import Mirror
+
+
+@pytest.fixture
+def job():
+    return Job().start()
+
+
+@pytest.fixture
+def home(repo):
+    """The clone that sent the run."""
+    found = opened(repo)
+    send_off(found.paths)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def mirror(home, here):
+    made = Mirror(here, home.paths, ID)
+    yield made
+    made.close()
+
+
+def test_the_journals_of_thousands_of_processes_come_home(job, home, mirror):
+    for number in range(1500):
+        job.write(keeping.header(), file=f"17000000{number:05}-{number + 10}-abcd.jsonl")
+    job.end()
+    assert mirror.sync().is_final
+    assert tip(home)
+
+
+BRING = """
+import os, sys
+from gittrack.git.discover import discover
+from gittrack.launch.hosts import HERE
+from gittrack.launch.link import open_link
+from gittrack.launch.mirror import Mirror
+assert Mirror(open_link(HERE), discover(".", os.environ), sys.argv[1]).sync().is_final
+"""
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_the_ref_is_on_the_disk_before_the_host_is_told_that_all_is_here(job, home, tmp_path):
+    job.end()
+    log = tmp_path / "calls"
+    traced = ["strace", "-f", "-y", "-e", "trace=fsync,execve", "-s", "300", "-o", str(log)]
+    subprocess.run([*traced, sys.executable, "-c", BRING, ID], cwd=home.paths.worktree, check=True)
+    calls = log.read_text().splitlines()
+    synced = [at for at, line in enumerate(calls) if "fsync(" in line and layout.run_ref(ID) in line]
+    told = [at for at, line in enumerate(calls) if "/fetched/" in line]
+    assert synced and told and synced[-1] < told[0]
