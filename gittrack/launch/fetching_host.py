@@ -173,12 +173,13 @@ def take_up(link: Link, repo: Repository, project: str, run_id: str) -> None:
         raise errors.RunNotFound(
             f"run {run_id[: layout.SHORT]} at {link.name} is of another project", "change to a clone of that one"
         )
-    _expect(link, live.folder(repo.paths, run_id), job)
+    begun = events.STARTER in {entry.name for entry in link.list(f"{link.folder()}/jobs/{run_id}/run") or ()}
+    _expect(link, live.folder(repo.paths, run_id), job, away.RUNNING if begun else away.QUEUED)
 
 
-def _expect(link: Link, directory: str, job: _Job) -> None:
+def _expect(link: Link, directory: str, job: _Job, state: str = away.QUEUED) -> None:
     now = time.time()
-    away.create(directory, away.Away(link.name, away.QUEUED, None, now, now, job.project, job.start))
+    away.create(directory, away.Away(link.name, state, None, now, now, job.project, job.start))
 
 
 def _forget(repo: Repository, run_id: str) -> None:

@@ -23,6 +23,7 @@ def test_a_teammate_watches_a_job_to_its_end_by_naming_host_and_run(sent: World)
     subprocess.run(["git", "clone", "-q", str(sent.repo), str(other)], check=True)
     watching = sent.begin("attach", "-H", "gpu1", run_id, cwd=other)
     assert watching.stdout is not None and watching.stdout.readline() == "step 0\n"
+    assert sent.rows(other)[0]["status"] == "running"
     sent.go()
     until(lambda: sent.has_ended(run_id))
     out, err = watching.communicate(timeout=60)
