@@ -26,6 +26,7 @@ SOON = 0.1  # seconds, where only another process is waited for
 PATIENCE = 60.0  # seconds without anything new of a run that is over
 EVERY = 2.0  # seconds between two looks at the journal
 _RECORDED = 16 << 20  # bytes of a console that are shown where only its record is left
+_GOING = ("removing", "dead")
 _PIECES = 256  # of console that wait for the terminal
 
 Out = Callable[[int, bytes], None]  # 1 for standard output, 2 for standard error; the bytes
@@ -114,15 +115,30 @@ class Follower:
 
     def _read(self, tail: int | None) -> None:
         try:
-            found = self._at.engine.find(self._run_id)
-            if found is not None:
-                for piece in self._at.engine.logs(found.id, follow=True, tail=tail):
-                    if not self._put(piece):
-                        return
-            elif tail != 0:
+            if not self._read_container(tail) and tail != 0:
                 self._put((1, self._recorded(tail)))
         finally:
             self._put(None)
+
+    def _read_container(self, tail: int | None) -> bool:
+        """Whether there was anything to be read. Who has all of a job removes its container while others look."""
+        container, seen = self._container(), False
+        try:
+            for piece in self._at.engine.logs(container, follow=True, tail=tail) if container else ():
+                seen = True
+                if not self._put(piece):
+                    break
+        except errors.LinkLost:
+            raise
+        except errors.HostFailed:
+            if self._container():
+                raise
+        return seen or bool(container and self._container())
+
+    def _container(self) -> str:
+        """Its id, while its output can be read."""
+        found = self._at.engine.find(self._run_id)
+        return found.id if found is not None and found.state not in _GOING else ""
 
     def _recorded(self, tail: int | None) -> bytes:
         """What there is of the console of a job whose container is gone, and its engine's log with it."""

@@ -74,3 +74,15 @@ def test_two_who_go_on_with_one_launch_start_it_once(survived: World) -> None:
         assert each.returncode == 0 and out == CONSOLE, err
     assert len(survived.starts()) == 1
     survived.check_whole(run["id"])
+
+
+def test_a_container_that_is_removed_while_somebody_looks_at_it_costs_him_nothing(survived: World) -> None:
+    survived.track("run", "-H", "gpu1", "-d", "python3", "train.py")
+    (run_id,) = survived.jobs()
+    until(lambda: survived.has_ended(run_id))
+    looking = [survived.begin("logs", "-f", run_id) for _ in range(3)]
+    survived.engine.docker("rm", "-f", f"gittrack-{run_id}", code=None)
+    for process in looking:
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0 and out == CONSOLE, err
+    survived.check_whole(run_id)
