@@ -21,11 +21,12 @@ import rig_docker
 from rig_ssh import Site
 
 from gittrack.compare import api
+from gittrack.launch.drivers import TORCH_INDEX
 
 ROOT = Path(__file__).resolve().parents[2]
 CA = "/etc/ssl/certs/ca-certificates.crt"
 TORCH = "torch==2.13.0+cpu"  # the graphics one weighs gigabytes and shows nothing more here
-WHEELS = "https://download.pytorch.org/whl/cpu"  # where it is had, if pip knows no place nearer by
+WHEELS = f"{TORCH_INDEX}cpu"  # where it is had, if pip knows no place nearer by
 
 TRAIN = """
 import numpy
