@@ -57,7 +57,8 @@ def test_a_disk_that_is_full_while_code_is_sent_leaves_no_run(small: World) -> N
     assert "No space" in said.err or "full" in said.err or "room" in said.err
     assert small.rows() == [] and small.jobs() == [] and small.starts() == []
     (small.repo / "large.bin").unlink()
-    small.track("run", "-H", "gpu1", "python3", "train.py")  # what was sent before is no obstacle
+    # What was sent before is no obstacle, once the processes there have seen that nobody wants it any more.
+    until(lambda: small.track("run", "-H", "gpu1", "python3", "train.py", code=None).code == 0)
 
 
 def test_a_disk_that_is_full_while_a_job_runs_costs_nothing_that_was_kept_before_or_is_logged_later(
