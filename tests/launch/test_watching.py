@@ -59,7 +59,9 @@ def started(project: Path) -> "subprocess.Popen[str]":
         ["git-track", "run", "-H", "gpu1", "python3", "train.py"], cwd=project, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
-    assert process.stdout is not None and process.stdout.readline() == "begun\n"
+    assert process.stdout is not None and process.stderr is not None
+    first = process.stdout.readline()
+    assert first == "begun\n", process.stderr.read()
     return process
 
 
