@@ -96,8 +96,9 @@ class Ssh(Scripted):
     def _lost(self) -> LinkLost:
         if self._closed.is_set():
             return LinkLost(f"{self.name}: the connection has been closed", "")
+        why = next((reason for line in self._lines if (reason := line.why())), "")
         return LinkLost(
-            f"{self.name}: the connection is lost",
+            f"{self.name}: the connection is lost" + (f": {why}" if why else ""),
             "what runs there goes on; `git track attach RUN` goes on with it here",
         )
 
@@ -120,6 +121,8 @@ class _Line:
         self._transport = reached.transport
         self._limit = _SESSIONS
         self._used = 0
+        self._silent = False
+        self._broke: Exception | None = None
         self._guard = threading.Lock()
 
     @property
@@ -154,15 +157,28 @@ class _Line:
 
     def ask(self) -> None:
         """Whether the host is there. Any answer will do; sshd knows no such request, and says so."""
-        timer = threading.Timer(ANSWER_WITHIN, self.close)
+        timer = threading.Timer(ANSWER_WITHIN, self._give_up)
         timer.daemon = True
         timer.start()
         with contextlib.suppress(*_BROKEN):
             self._transport.global_request("keepalive@openssh.com", wait=True)
         timer.cancel()
 
+    def why(self) -> str:
+        """Why it is not alive, as far as anybody knows; empty while it is."""
+        if self.alive:
+            return ""
+        if self._silent:
+            return f"the host has not answered for {ANSWER_WITHIN:g} s"
+        self._broke = self._transport.get_exception() or self._broke  # paramiko says it once
+        return str(self._broke or "")
+
     def close(self) -> None:
         self._reached.close()
+
+    def _give_up(self) -> None:
+        self._silent = True
+        self.close()
 
     def _release(self) -> None:
         with self._guard:
