@@ -178,7 +178,8 @@ def test_a_folder_in_the_work_tree_is_asked_about_and_gets_portable_scripts(repo
     assert contents(husky) == before
 
 
-def test_husky_nine(repo, track, git, commit):
+def husky_nine(repo):
+    """The folder of hooks as husky 9 makes it, each passing on to one script."""
     inner = repo / ".husky" / "_"
     inner.mkdir(parents=True)
     (inner / "h").write_text(HUSKY)
@@ -186,6 +187,10 @@ def test_husky_nine(repo, track, git, commit):
     for name in hook_script.NAMES:
         (inner / name).write_text('#!/usr/bin/env sh\n. "$(dirname "$0")/h"\n')
         (inner / name).chmod(0o755)
+
+
+def test_husky_nine(repo, track, git, commit):
+    husky_nine(repo)
     (repo / ".husky" / "pre-commit").write_text("echo own >> ran\n")
     git("config", "core.hooksPath", ".husky/_")
     before = contents(repo / ".husky" / "_"), (repo / ".husky" / "pre-commit").read_bytes()
@@ -295,13 +300,7 @@ def test_hooks_that_are_turned_off_are_said_to_be_so(repo, track, git):
 
 
 def test_the_message_hook_knows_the_other_one_behind_husky(repo, track, git, commit):
-    inner = repo / ".husky" / "_"
-    inner.mkdir(parents=True)
-    (inner / "h").write_text(HUSKY)
-    (inner / ".gitignore").write_text("*")
-    for name in hook_script.NAMES:
-        (inner / name).write_text('#!/usr/bin/env sh\n. "$(dirname "$0")/h"\n')
-        (inner / name).chmod(0o755)
+    husky_nine(repo)
     git("config", "core.hooksPath", ".husky/_")
     track("hooks", "install", "--yes")
     (repo / "train.py").write_text("print('better')\n")

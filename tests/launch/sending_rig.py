@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,21 @@ def without(names: tuple[str, ...], folder: Path, monkeypatch) -> None:
             if name not in names and not os.path.lexists(folder / name):
                 (folder / name).symlink_to(os.path.join(place, name))
     monkeypatch.setenv("PATH", str(folder))
+
+
+def send_all(link, codes):
+    """Send each code as a job of its own, the number its id, all at once."""
+    problems: list[BaseException] = []
+
+    def send(number: int) -> None:
+        try:
+            assert sending.send_code(link, codes[number], f"{number:020x}").state == "placed"
+        except BaseException as error:  # noqa: BLE001 - asserted below
+            problems.append(error)
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(len(codes))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from rig_ssh import Proxy
-from sending_rig import code_of, fsck, job, objects_of
+from sending_rig import code_of, fsck, job, objects_of, send_all
 
 from gittrack.errors import LinkLost
-from gittrack.launch import inputs, placing_there, sending
+from gittrack.launch import inputs, placing_there
 from gittrack.launch.hosts import Host
 from gittrack.launch.link import open_link
 
@@ -87,18 +87,5 @@ def test_twenty_jobs_over_one_connection_at_once(repo, site, ssh):
     for number in range(20):
         (repo / "train.py").write_text(f"print({number})\n")
         codes.append(code_of(repo))
-    problems: list[BaseException] = []
-
-    def send(number: int) -> None:
-        try:
-            assert sending.send_code(ssh, codes[number], f"{number:020x}").state == "placed"
-        except BaseException as error:  # noqa: BLE001 - asserted below
-            problems.append(error)
-
-    threads = [threading.Thread(target=send, args=(number,)) for number in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert problems == []
+    send_all(ssh, codes)
     assert objects_of(ssh, codes[0].project) == []

@@ -4,12 +4,11 @@ import hashlib
 import os
 import shutil
 import subprocess
-import threading
 import time
 from pathlib import Path
 
 import pytest
-from sending_rig import Breaking, code_of, disk, fsck, job, objects_of, pack_size, places, without
+from sending_rig import Breaking, code_of, disk, fsck, job, objects_of, pack_size, places, send_all, without
 
 from gittrack.errors import HostFailed, LinkLost
 from gittrack.launch import sending
@@ -130,20 +129,7 @@ def test_twenty_at_once_make_one_repository_and_disturb_nobody(repo, here):
     for number in range(10):
         (repo / "train.py").write_text(f"print({number})\n")
         codes += [code_of(repo)] * 2
-    problems: list[BaseException] = []
-
-    def send(number: int) -> None:
-        try:
-            assert sending.send_code(here, codes[number], f"{number:020x}").state == "placed"
-        except BaseException as error:  # noqa: BLE001 - asserted below
-            problems.append(error)
-
-    threads = [threading.Thread(target=send, args=(number,)) for number in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert problems == []
+    send_all(here, codes)
     for number in range(20):
         text = (Path(job(here, f"{number:020x}")) / "work" / "train.py").read_text()
         assert text == f"print({number // 2})\n"
