@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import rig_ssh
+from host_journal import ID, Job, opened, send_off
 from rig_docker import bare_image, dockerd, full_engine, old_image, own_engine, python_image, slim_image  # noqa: F401
 
 from gittrack.launch.hosts import HERE, Host
 from gittrack.launch.link import Link, open_link
+from gittrack.launch.mirror import Mirror
 
 
 @pytest.fixture
@@ -44,3 +46,24 @@ def ssh(site: rig_ssh.Site) -> Iterator[Link]:
     link = open_link(Host("host", address="host"))
     yield link
     link.close()
+
+
+@pytest.fixture
+def job():
+    return Job().start()
+
+
+@pytest.fixture
+def home(repo):
+    """The clone that sent the run."""
+    found = opened(repo)
+    send_off(found.paths)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def mirror(home, here):
+    made = Mirror(here, home.paths, ID)
+    yield made
+    made.close()

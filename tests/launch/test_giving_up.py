@@ -8,7 +8,7 @@ import os
 import keeping
 import pytest
 from common import noise
-from host_journal import ID, PROJECT, Job, cloned, opened, send_off, tip
+from host_journal import ID, PROJECT, Job, cloned, tip
 
 from gittrack import errors
 from gittrack.launch.fetching_host import fetch_host
@@ -17,14 +17,6 @@ from gittrack.launch.mirror import Mirror
 from gittrack.runs import away, live
 
 LARGE = noise(1, 300_000)
-
-
-@pytest.fixture
-def home(repo):
-    found = opened(repo)
-    send_off(found.paths)
-    yield found
-    found.close()
 
 
 @pytest.fixture

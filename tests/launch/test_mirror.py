@@ -26,27 +26,6 @@ from gittrack.store.local import open_local
 LARGE = noise(1, 3_000_000)
 
 
-@pytest.fixture
-def job():
-    return Job().start()
-
-
-@pytest.fixture
-def home(repo):
-    """The clone that sent the run."""
-    found = opened(repo)
-    send_off(found.paths)
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def mirror(home, here):
-    made = Mirror(here, home.paths, ID)
-    yield made
-    made.close()
-
-
 def everything(job):
     """A run that did all that a run can do."""
     job.say(b"epoch 1\n")

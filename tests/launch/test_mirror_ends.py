@@ -6,31 +6,9 @@ import sys
 
 import keeping
 import pytest
-from host_journal import ID, Job, opened, send_off, tip
+from host_journal import ID, tip
 
 from gittrack.core import layout
-from gittrack.launch.mirror import Mirror
-
-
-@pytest.fixture
-def job():
-    return Job().start()
-
-
-@pytest.fixture
-def home(repo):
-    """The clone that sent the run."""
-    found = opened(repo)
-    send_off(found.paths)
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def mirror(home, here):
-    made = Mirror(here, home.paths, ID)
-    yield made
-    made.close()
 
 
 def test_the_journals_of_thousands_of_processes_come_home(job, home, mirror):

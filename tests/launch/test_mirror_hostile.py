@@ -20,26 +20,6 @@ from gittrack.launch.mirror import Mirror
 from gittrack.runs import live, overlay
 
 
-@pytest.fixture
-def job():
-    return Job().start()
-
-
-@pytest.fixture
-def home(repo):
-    found = opened(repo)
-    send_off(found.paths)
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def mirror(home, here):
-    made = Mirror(here, home.paths, ID)
-    yield made
-    made.close()
-
-
 @pytest.fixture(autouse=True)
 def sound(repo):
     """Whatever came, git finds nothing wrong with the repository afterwards."""
