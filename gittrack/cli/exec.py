@@ -21,7 +21,7 @@ from gittrack.cli.watching import put
 from gittrack.launch.at import reach
 
 if TYPE_CHECKING:
-    from gittrack.launch.engine import Session
+    from gittrack.launch.engine.engine import Session
 
 _PIECE = 1 << 16
 

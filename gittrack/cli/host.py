@@ -168,7 +168,7 @@ def _df(found: Survey, as_json: bool) -> None:
 
 
 def _prune(at: At, found: Survey, wish: Wish, dry_run: bool, yes: bool, as_json: bool) -> None:
-    images = lazy("gittrack.launch.engine_images")
+    images = lazy("gittrack.launch.engine.images")
     nameless = [one for one in images.stored(at.engine) if not one.names and not one.used]
     removals = cleaning.plan(found, at.engine.jobs(), wish)
     removals += [Removal("image", one.id, one.size, "it has lost its name to a newer one") for one in nameless]

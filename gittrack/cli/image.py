@@ -21,8 +21,8 @@ from gittrack.launch.at import At, Talk, reach
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
-    from gittrack.launch.engine import Image
-    from gittrack.launch.engine_images import Stored
+    from gittrack.launch.engine.engine import Image
+    from gittrack.launch.engine.images import Stored
 
 _DAY = 86_400.0
 _DAYS = 30
@@ -80,7 +80,7 @@ def image(
         target, digest = (what or "", "") if action is Action.push else ("", "")
         if target:
             with said.transfer(f"pushing {target}") as show:
-                images_of = lazy("gittrack.launch.engine_images")
+                images_of = lazy("gittrack.launch.engine.images")
                 digest = images_of.push(at.engine, made.names[0], target, show or (lambda *_: None))
         return _tell(made, target, digest, as_json)
     finally:
@@ -124,7 +124,7 @@ def _of_run(at: At, text: str, tag: str | None, said: Talk, no_cache: bool) -> "
 
 def _ours(at: At) -> "list[Stored]":
     project = sending.project(here().git)
-    found = lazy("gittrack.launch.engine_images").stored(at.engine)
+    found = lazy("gittrack.launch.engine.images").stored(at.engine)
     return [one for one in found if one.labels.get("gittrack.project") == project]
 
 
@@ -145,7 +145,7 @@ def _list(found: "list[Stored]", as_json: bool) -> None:
 
 
 def _prune(at: At, days: int, dry_run: bool, as_json: bool) -> None:
-    door, before = lazy("gittrack.launch.engine_images"), time.time() - days * _DAY
+    door, before = lazy("gittrack.launch.engine.images"), time.time() - days * _DAY
     going = [one for one in _ours(at) if not one.used and one.created <= before]
     gone = going if dry_run else [one for one in going if door.remove(at.engine, one)]
     if as_json:

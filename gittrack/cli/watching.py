@@ -22,7 +22,7 @@ from gittrack.launch.later import Later
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
-    from gittrack.launch.container_state import Container
+    from gittrack.launch.engine.state import Container
     from gittrack.launch.following import Out
 
 QUESTION = "\ngittrack: [d]etach, [s]top the job, or [c]ontinue to watch? "

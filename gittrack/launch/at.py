@@ -15,8 +15,8 @@ from gittrack.launch.link import NOBODY, Ask, Link, open_link
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
-    from gittrack.launch.engine import Engine
-    from gittrack.launch.look import Look
+    from gittrack.launch.engine.engine import Engine
+    from gittrack.launch.engine.host_facts import Look
 
 
 _HAS_GIT = ("sh", "-c", "command -v git >/dev/null")
@@ -79,7 +79,7 @@ class At:
         self.link.close()
 
     def _open(self) -> "Engine":
-        found: Engine = lazy("gittrack.launch.engine").Engine.open(self.link, self.host.docker, self._environ)
+        found: Engine = lazy("gittrack.launch.engine.engine").Engine.open(self.link, self.host.docker, self._environ)
         return found
 
 
@@ -87,5 +87,5 @@ def reach(host: Host, environ: Mapping[str, str], ask: Ask = NOBODY) -> At:
     """Raises HostFailed, LinkLost; what is wrong with its engine is said when that is asked for."""
     if not host.is_here:
         lazy("gittrack.launch.ssh")
-    Later(lambda: lazy("gittrack.launch.engine"))  # loaded while the host answers, and not before that is asked
+    Later(lambda: lazy("gittrack.launch.engine.engine"))  # loaded while the host answers, and not before that is asked
     return At(host, open_link(host, ask), environ)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gittrack import errors
 from gittrack.launch.at import At, Clone, Talk, reach
+from gittrack.launch.engine.host_facts import Gpu, free_gpus
 from gittrack.launch.hosts import HERE, Host, find
 from gittrack.launch.later import Later
-from gittrack.launch.look import Gpu, free_gpus
 
 if TYPE_CHECKING:
-    from gittrack.launch.look import Look
+    from gittrack.launch.engine.host_facts import Look
 
 ANY = "any"
 

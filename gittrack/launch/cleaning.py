@@ -18,7 +18,7 @@ from gittrack.launch.link import Link
 from gittrack.launch.sending import shown
 
 if TYPE_CHECKING:
-    from gittrack.launch.container_state import Container
+    from gittrack.launch.engine.state import Container
 
 DAY = 86400.0
 JOB, WORK, CONTAINER, CODE, INPUTS, REST = "job", "work tree", "container", "code", "inputs", "leftovers"

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from gittrack import errors
 from gittrack.core import events
 from gittrack.core.layout import SHORT
-from gittrack.launch import cleaning, containers
+from gittrack.launch import cleaning
 from gittrack.launch.at import At
+from gittrack.launch.engine import containers
 from gittrack.launch.sending import shown
 
 if TYPE_CHECKING:
-    from gittrack.launch.container_state import Container
+    from gittrack.launch.engine.state import Container
 
 OUT_OF_MEMORY, GONE = "out of memory", "its container is gone"
 _JOB_LIMIT = 1 << 24

@@ -2,8 +2,8 @@
 
 from gittrack.compare.text import count, size
 from gittrack.errors import HostFailed
-from gittrack.launch.containers import Options
-from gittrack.launch.look import Gpu, Look
+from gittrack.launch.engine.containers import Options
+from gittrack.launch.engine.host_facts import Gpu, Look
 
 
 def check(look: Look, options: Options, host: str) -> None:

@@ -20,7 +20,7 @@ from gittrack.launch.later import Later
 from gittrack.launch.mirror import Mirror
 
 if TYPE_CHECKING:
-    from gittrack.launch.container_state import Container
+    from gittrack.launch.engine.state import Container
 
 SOON = 0.1  # seconds, where only another process is waited for
 PATIENCE = 60.0  # seconds without anything new of a run that is over

@@ -16,14 +16,14 @@ from gittrack.git import catfile, export
 from gittrack.git.command import Git
 from gittrack.launch import contexts, packages, recipes
 from gittrack.launch.at import At, Talk
-from gittrack.launch.containers import LABEL
+from gittrack.launch.engine.containers import LABEL
 from gittrack.launch.packages import Packages
 from gittrack.launch.recipes import Recipe, Wish
 from gittrack.lazy import lazy
 from gittrack.recorder.packages import requirements
 
 if TYPE_CHECKING:
-    from gittrack.launch.engine import Engine, Image
+    from gittrack.launch.engine.engine import Engine, Image
 
 _PROBED = 20.0  # seconds that an interpreter has to say what it is
 
@@ -105,7 +105,7 @@ def made(engine: "Engine", recipe: Recipe, source: Source, talk: Talk, fresh: bo
         talk.say(line)
     if recipe.base:
         present(engine, recipe.base, None, talk)
-    doors = lazy("gittrack.launch.engine_images")
+    doors = lazy("gittrack.launch.engine.images")
     labels = {f"{LABEL}.project": source.project, f"{LABEL}.commit": source.oid}
     asked = doors.Building(recipe.name, contexts.DOCKERFILE, recipe.args, recipe.target, recipe.network, labels, fresh)
     with talk.transfer("building the image") as show:
@@ -158,7 +158,7 @@ def _chosen(source: Source, files: Mapping[str, export.Listed], folder: str) -> 
     if rules is None:
         return inside
     text = _content(source.git, rules).decode("utf-8", "replace")
-    out = lazy("gittrack.launch.engine_images").ignored(text, [one.path[len(folder) :] for one in inside])
+    out = lazy("gittrack.launch.engine.images").ignored(text, [one.path[len(folder) :] for one in inside])
     return [one for one in inside if one.path[len(folder) :] not in out]
 
 

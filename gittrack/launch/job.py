@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from gittrack import errors
 from gittrack.core.redact import Redactor
-from gittrack.launch import containers
-from gittrack.launch.containers import Options
+from gittrack.launch.engine import containers
+from gittrack.launch.engine.containers import Options
 from gittrack.record import environment
 from gittrack.record.beginning import Beginning, Wish
 from gittrack.record.surroundings import artifacts

@@ -14,8 +14,9 @@ from gittrack import errors
 from gittrack.core import layout
 from gittrack.core.redact import spellings
 from gittrack.git.open import open_repository
-from gittrack.launch import choosing, containers, job, sending, steps
+from gittrack.launch import choosing, job, sending, steps
 from gittrack.launch.at import At, Clone, Talk, reach
+from gittrack.launch.engine import containers
 from gittrack.launch.hosts import HERE, Host
 from gittrack.launch.job import Asked
 from gittrack.launch.later import Later

@@ -10,13 +10,13 @@ from gittrack.core import codec
 from gittrack.git import export
 from gittrack.launch import contexts, dockerfile, images, packages, recipes
 from gittrack.launch.at import At, Talk
-from gittrack.launch.containers import LABEL
+from gittrack.launch.engine.containers import LABEL
 from gittrack.launch.images import Source
 from gittrack.launch.recipes import Wish
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
-    from gittrack.launch.engine import Image
+    from gittrack.launch.engine.engine import Image
 
 _REDACTED = "[redacted]"
 
@@ -44,7 +44,7 @@ def build(
     files = export.listing(source.git, source.oid)
     name = name or f"{recipes.repository(source.project)}/run:{past.id}"
     labels = {f"{LABEL}.project": source.project, f"{LABEL}.of": past.id, f"{LABEL}.commit": source.oid}
-    doors = lazy("gittrack.launch.engine_images")
+    doors = lazy("gittrack.launch.engine.images")
     asked = doors.Building(name, contexts.DOCKERFILE, labels=labels, fresh=fresh)
     context = contexts.of_snapshot(source.git, files, "", text.encode(), "code/")
     with talk.transfer("building the image") as show:

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from gittrack import errors
 from gittrack.core import events, layout
-from gittrack.launch import containers, demands, images, inputs, job, placing_there, program, sending
+from gittrack.launch import demands, images, inputs, job, placing_there, program, sending
 from gittrack.launch.at import At, Clone, Talk
+from gittrack.launch.engine import containers
 from gittrack.launch.job import Asked
 from gittrack.launch.later import together
 from gittrack.lazy import lazy

@@ -10,8 +10,8 @@ from gittrack.launch.hosts import Host
 from gittrack.launch.later import Later
 
 if TYPE_CHECKING:
-    from gittrack.launch.container_state import Container, Usage
-    from gittrack.launch.look import Gpu
+    from gittrack.launch.engine.host_facts import Gpu
+    from gittrack.launch.engine.state import Container, Usage
 
 MOST = 64  # jobs of a host that are asked for what they use: each answer takes a second
 

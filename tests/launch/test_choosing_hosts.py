@@ -4,7 +4,7 @@ import pytest
 
 from gittrack import errors
 from gittrack.launch.choosing import Candidate, best, is_free, load_of, names
-from gittrack.launch.look import Gpu, Look
+from gittrack.launch.engine.host_facts import Gpu, Look
 
 GB = 1 << 30
 

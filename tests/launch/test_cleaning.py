@@ -9,7 +9,7 @@ from sending_rig import code_of, fsck, job
 
 from gittrack.launch import cleaning, inputs, placing_there
 from gittrack.launch.cleaning import CODE, CONTAINER, INPUTS, JOB, REST, SNAPSHOTS, WORK, Wish
-from gittrack.launch.container_state import Container
+from gittrack.launch.engine.state import Container
 
 OVER, GOING, UNFETCHED, QUEUED = ("0" * 19 + digit for digit in "1234")
 MONTH = 30 * 86400

@@ -10,7 +10,7 @@ import pytest
 from rig_docker import Engine
 from rig_ssh import Site
 
-from gittrack.launch.container_state import moment
+from gittrack.launch.engine.state import moment
 
 WAIT = """
 import time

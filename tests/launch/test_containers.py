@@ -3,8 +3,8 @@
 import pytest
 
 from gittrack.errors import UsageError
-from gittrack.launch import containers
-from gittrack.launch.containers import Mount, Options, Place, Port
+from gittrack.launch.engine import containers
+from gittrack.launch.engine.containers import Mount, Options, Place, Port
 
 PLACE = Place("/home/u/.gittrack/jobs/r1", "/home/u/.gittrack/cache/a.zip", "/home/u", "1000:1001", 64 << 30)
 

@@ -14,9 +14,9 @@ import pytest
 import rig_docker
 
 from gittrack.errors import GittrackError, HostFailed, ImageFailed
-from gittrack.launch import containers
-from gittrack.launch.containers import Mount, Options, Place, Spec
-from gittrack.launch.engine import Engine
+from gittrack.launch.engine import containers
+from gittrack.launch.engine.containers import Mount, Options, Place, Spec
+from gittrack.launch.engine.engine import Engine
 from gittrack.launch.link import Link
 
 ENDLESS = "import time\nprint('up', flush=True)\ntime.sleep(1000)"
@@ -299,7 +299,7 @@ def test_a_socket_that_one_may_not_use_is_said(here: Link, own_engine: rig_docke
 _AS_NOBODY = """
 import contextlib, os, sys
 from gittrack.errors import HostFailed
-from gittrack.launch.engine import Engine
+from gittrack.launch.engine.engine import Engine
 from gittrack.launch.hosts import HERE
 from gittrack.launch.link import open_link
 with contextlib.closing(open_link(HERE)) as link:  # all is imported by the one who may read it

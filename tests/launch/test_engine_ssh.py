@@ -11,10 +11,11 @@ import rig_docker
 from gittrack.errors import HostFailed, ImageFailed
 from gittrack.git.command import Git
 from gittrack.git.discover import discover
-from gittrack.launch import contexts, engine_images, images
+from gittrack.launch import contexts, images
 from gittrack.launch.at import At, Talk
-from gittrack.launch.containers import Mount
-from gittrack.launch.engine import Engine
+from gittrack.launch.engine import images as engine_images
+from gittrack.launch.engine.containers import Mount
+from gittrack.launch.engine.engine import Engine
 from gittrack.launch.hosts import Host
 from gittrack.launch.images import Source, Wish
 from gittrack.launch.link import Link

@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from gittrack.errors import HostFailed
-from gittrack.launch.engine import Engine
-from gittrack.launch.engine_client import Client
+from gittrack.launch.engine.client import Client
+from gittrack.launch.engine.engine import Engine
 from gittrack.launch.link import Link
 
 VERSION = {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20\x1b[31m"}
@@ -89,7 +89,7 @@ def test_answers_that_make_no_sense_are_told_as_such(
 
 def test_an_answer_without_end_does_not_fill_the_memory(lying: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Handler, "endless", True)
-    monkeypatch.setattr("gittrack.launch.engine_client.MOST", 4 << 20)
+    monkeypatch.setattr("gittrack.launch.engine.client.MOST", 4 << 20)
     client = Client(base_url=lying, version="1.41")
     with pytest.raises(requests.RequestException, match="4,194,304"):
         client.info()

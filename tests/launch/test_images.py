@@ -12,8 +12,9 @@ from gittrack.config import settings as configuring
 from gittrack.errors import ImageFailed
 from gittrack.git.command import Git
 from gittrack.git.discover import discover
-from gittrack.launch import engine_images, images
+from gittrack.launch import images
 from gittrack.launch.at import At, Talk
+from gittrack.launch.engine import images as engine_images
 from gittrack.launch.hosts import HERE
 from gittrack.launch.images import Source
 from gittrack.launch.link import Link

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from gittrack.errors import HostFailed
-from gittrack.launch import containers, demands
-from gittrack.launch.look import ARGV, SCRIPT, Gpu, Look, free_gpus, look
+from gittrack.launch import demands
+from gittrack.launch.engine import containers
+from gittrack.launch.engine.host_facts import ARGV, SCRIPT, Gpu, Look, free_gpus, look
 
 INFO = {"ServerVersion": "24.0.5", "Architecture": "x86_64", "OSType": "linux", "NCPU": 16, "MemTotal": 64 << 30,
         "SecurityOptions": ["name=apparmor"], "Runtimes": {"nvidia": {}}}  # fmt: skip

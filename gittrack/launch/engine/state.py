@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from gittrack.launch.containers import LABEL
+from gittrack.launch.engine.containers import LABEL
 
 STATES = frozenset(("created", "running", "paused", "restarting", "removing", "exited", "dead"))
 RUNNING = frozenset(("running", "paused", "restarting"))

@@ -20,14 +20,14 @@ import urllib3
 from docker import errors as faults
 
 from gittrack.errors import GittrackError, HostFailed, LinkLost
-from gittrack.launch import containers, engine_errors, engine_wire, looking
-from gittrack.launch.container_state import Container as Container
-from gittrack.launch.container_state import Usage, listed, read, usage
-from gittrack.launch.containers import LABEL, NAME, Mount, Spec
-from gittrack.launch.engine_client import Client
-from gittrack.launch.engine_wire import Stream
+from gittrack.launch.engine import containers, inquiry, problems, wire
+from gittrack.launch.engine.client import Client
+from gittrack.launch.engine.containers import LABEL, NAME, Mount, Spec
+from gittrack.launch.engine.host_facts import Look
+from gittrack.launch.engine.state import Container as Container
+from gittrack.launch.engine.state import Usage, listed, read, usage
+from gittrack.launch.engine.wire import Stream
 from gittrack.launch.link import Done, Link
-from gittrack.launch.look import Look
 
 PATIENCE = 120  # seconds for an answer; making a container with GPUs takes several
 SOCKET = "/var/run/docker.sock"
@@ -102,7 +102,7 @@ class Engine:
     def look(self) -> Look:
         """What the host is like."""
         with self.asking("asking what it is like"):
-            return looking.look(self.link, self.api.info())
+            return inquiry.look(self.link, self.api.info())
 
     # Images -------------------------------------------------------------------------------------------------------
 
@@ -120,11 +120,11 @@ class Engine:
         with self.asking(f"pulling {name}"):
             for event in self.api.pull(repository, tag=tag, stream=True, decode=True):
                 if "error" in event:
-                    raise engine_errors.explain(str(event["error"]), f"pulling {name}", self.link.name)
+                    raise problems.explain(str(event["error"]), f"pulling {name}", self.link.name)
                 _tell(event, progress)
         found = self.image(name)
         if found is None:
-            raise engine_errors.explain(f"No such image: {name}", "pulling", self.link.name)
+            raise problems.explain(f"No such image: {name}", "pulling", self.link.name)
         return found
 
     # Containers ---------------------------------------------------------------------------------------------------
@@ -139,14 +139,14 @@ class Engine:
                     raise
         found = self.inspect(spec.name)
         if found is None or found.labels.get(f"{LABEL}.run") != spec.body["Labels"].get(f"{LABEL}.run"):
-            raise engine_errors.explain(f"container name {spec.name} is already in use", "", self.link.name)
+            raise problems.explain(f"container name {spec.name} is already in use", "", self.link.name)
         return found.id
 
     def start(self, container: str) -> None:
         """Start a container that was made. One that runs or has run is left as it is: a job is done once."""
         found = self.inspect(container)
         if found is None:
-            raise engine_errors.gone("the container", self.link.name)
+            raise problems.gone("the container", self.link.name)
         if found.state == "created":
             with self.asking("starting the container"):
                 self.api.start(container)
@@ -171,7 +171,7 @@ class Engine:
 
     def logs(self, container: str, follow: bool = False, tail: int | None = None) -> Iterator[tuple[int, bytes]]:
         """What a container prints: 1 for standard output or 2 for standard error, and bytes as soon as they come."""
-        seen = {engine_wire.OUT: (b"", 0), engine_wire.ERR: (b"", 0)}  # the last moment, how many entries of it
+        seen = {wire.OUT: (b"", 0), wire.ERR: (b"", 0)}  # the last moment, how many entries of it
         with self.asking("reading the output"):
             for which, stamp, data in self._logged(container, follow, "all" if tail is None else tail):
                 seen[which] = (stamp, seen[which][1] + 1 if stamp == seen[which][0] else 1)
@@ -190,7 +190,7 @@ class Engine:
     def _logged(self, container: str, follow: bool, tail: int | str) -> Iterator[tuple[int, bytes, bytes]]:
         """Which output, when in a form that sorts, and what. A frame has one entry of the log."""
         query = {"stdout": 1, "stderr": 1, "follow": int(follow), "tail": tail, "timestamps": 1}
-        for which, data in engine_wire.frames_of(self.path, self.url(f"/containers/{quote(container)}/logs", **query)):
+        for which, data in wire.frames_of(self.path, self.url(f"/containers/{quote(container)}/logs", **query)):
             stamp, _, text = data.partition(b" ")
             yield which, stamp, text
 
@@ -200,10 +200,10 @@ class Engine:
             try:
                 self.api.wait(container, timeout=None)
             except faults.NotFound:
-                raise engine_errors.gone("the container", self.link.name) from None
+                raise problems.gone("the container", self.link.name) from None
         found = self.inspect(container)
         if found is None:
-            raise engine_errors.gone("the container", self.link.name)
+            raise problems.gone("the container", self.link.name)
         return found
 
     def stop(self, container: str, grace: float = 10) -> None:
@@ -294,24 +294,24 @@ class Engine:
         try:
             yield
         except faults.APIError as error:
-            raise engine_errors.explain(str(error.explanation or error), doing, self.link.name) from None
-        except engine_wire.Refused as error:
-            raise engine_errors.explain(str(error), doing, self.link.name) from None
+            raise problems.explain(str(error.explanation or error), doing, self.link.name) from None
+        except wire.Refused as error:
+            raise problems.explain(str(error), doing, self.link.name) from None
         except faults.DockerException as error:
             raise self._silent(error) from None
         except _BROKEN as error:
             raise self._silent(error) from None
         except _ODD as error:
-            raise engine_errors.odd(f"{type(error).__name__}: {error}", doing, self.link.name) from error
+            raise problems.odd(f"{type(error).__name__}: {error}", doing, self.link.name) from error
 
     def _silent(self, error: Exception) -> HostFailed:
         """Why there was no answer."""
         if self.link.lost:
             return LinkLost(f"the connection to {self.link.name} broke", "git track attach RUN goes on with it")
         if self.link.is_here and not os.path.exists(self.path):
-            return engine_errors.not_running(self.link.name)
+            return problems.not_running(self.link.name)
         if self.link.is_here and not os.access(self.path, os.W_OK):
-            return engine_errors.not_allowed(self.link.name)
+            return problems.not_allowed(self.link.name)
         try:
             done = self.link.run([*self._command, "version", "--format", "{{.Server.Version}}"], check=False)
         except FileNotFoundError:
@@ -320,11 +320,11 @@ class Engine:
             return lost
         if done.code == 0:  # it is there: it was this one request that failed
             return HostFailed(
-                f"the Docker engine of {self.link.name} hung up: {engine_errors.short(str(error))}",
+                f"the Docker engine of {self.link.name} hung up: {problems.short(str(error))}",
                 "try again",
                 "hung-up",
             )
-        return engine_errors.diagnose(done, self._command, self.link.name)
+        return problems.diagnose(done, self._command, self.link.name)
 
 
 def _feed(session: Session, data: bytes) -> None:

@@ -12,9 +12,9 @@ from docker.utils.build import PatternMatcher
 
 from gittrack.compare.text import lines as printable
 from gittrack.errors import GittrackError, ImageFailed
-from gittrack.launch import engine_errors
-from gittrack.launch.containers import LABEL
-from gittrack.launch.engine import Engine, Image, Progress
+from gittrack.launch.engine import problems
+from gittrack.launch.engine.containers import LABEL
+from gittrack.launch.engine.engine import Engine, Image, Progress
 
 OURS = f"{LABEL}.image"
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)", re.DOTALL)
@@ -89,7 +89,7 @@ def push(engine: Engine, name: str, target: str, progress: Progress) -> str:
         engine.api.tag(name, repository, tag)
         for event in engine.api.push(repository, tag, stream=True, decode=True):
             if "error" in event:
-                raise engine_errors.explain(str(event["error"]), f"pushing {target}", engine.link.name)
+                raise problems.explain(str(event["error"]), f"pushing {target}", engine.link.name)
             detail, aux = event.get("progressDetail") or {}, event.get("aux") or {}
             digest = str(aux.get("Digest") or digest)
             if "total" in detail:
@@ -154,7 +154,7 @@ class _Readable:
 def _failed(said: str, step: tuple[int, int, str], printed: str, host: str) -> GittrackError:
     """In the words of the step: what it printed says more than its exit code."""
     if "returned a non-zero code" not in said:
-        known = engine_errors.explain(said, "building the image", host)
+        known = problems.explain(said, "building the image", host)
         if _UNKNOWN.search(said):
             return ImageFailed(
                 f"the Dockerfile needs BuildKit: {_short(said)}",
