@@ -14,7 +14,7 @@ from typing import Any
 import paramiko
 
 from gittrack.errors import HostFailed, LinkLost
-from gittrack.launch import shelling
+from gittrack.launch import shelling, ssh_order
 from gittrack.launch.hosts import Host
 from gittrack.launch.link import KEPT_ERRORS, NOBODY, Ask
 from gittrack.launch.scripted import Scripted
@@ -170,8 +170,10 @@ class _Line:
             return ""
         if self._silent:
             return f"the host has not answered for {ANSWER_WITHIN:g} s"
+        if self._transport.farewell:
+            return f"the host has ended it: {self._transport.farewell}"
         self._broke = self._transport.get_exception() or self._broke  # paramiko says it once
-        return str(self._broke or "")
+        return "the host has closed it" if isinstance(self._broke, EOFError) else str(self._broke or "")
 
     def close(self) -> None:
         self._reached.close()
@@ -221,7 +223,7 @@ class SshChannel:
     def read(self, size: int) -> bytes:
         while True:
             try:
-                data: bytes = self._channel.recv(size)
+                data = ssh_order.receive(self._channel, size)
             except TimeoutError:
                 self._listen()
                 continue
@@ -237,13 +239,14 @@ class SshChannel:
         view = memoryview(data)
         while view:
             try:
-                view = view[self._channel.send(view) :]
-            except TimeoutError:
-                self._listen()
+                sent = ssh_order.send(self._channel, view)
             except (OSError, EOFError) as error:  # EOFError: the socket was closed while a packet was written
                 if isinstance(error, EOFError) or not self._session.transport.is_active():
                     raise self._lost() from error
                 raise BrokenPipeError(32, "the process reads no more") from error
+            view = view[sent:]
+            if not sent:
+                self._listen()
 
     def end_input(self) -> None:
         with self._guard:
@@ -251,7 +254,7 @@ class SshChannel:
                 return
             self._ended = True
         with contextlib.suppress(*_BROKEN):
-            self._channel.shutdown_write()
+            ssh_order.end_input(self._channel)
 
     def wait(self) -> int:
         while not self._channel.status_event.wait(_LOOK):
@@ -275,23 +278,13 @@ class SshChannel:
             self._closed = True
         with contextlib.suppress(*_BROKEN):
             if not self._channel.status_event.wait(max(0.0, self._born + _GROUP_MADE - time.monotonic())):
-                self._terminate()
-            self._channel.close()
+                ssh_order.signal(self._channel, "TERM")
+            ssh_order.close(self._channel)
         self._session.release()
-
-    def _terminate(self) -> None:
-        """SIGTERM to the process and its children; paramiko has no call for it. sshd does so since OpenSSH 7.9."""
-        message = paramiko.Message()
-        message.add_byte(paramiko.common.cMSG_CHANNEL_REQUEST)
-        message.add_int(self._channel.remote_chanid)
-        message.add_string("signal")
-        message.add_boolean(False)
-        message.add_string("TERM")
-        self._session.transport._send_user_message(message)
 
     def _listen(self) -> None:
         """Take what is on its standard error, which shares a window with its output: unread, it would stop both."""
         with self._guard, contextlib.suppress(*_BROKEN):
             while self._channel.recv_stderr_ready():
-                self._said += self._channel.recv_stderr(1 << 16)
+                self._said += ssh_order.receive_errors(self._channel, 1 << 16)
                 del self._said[:-KEPT_ERRORS]

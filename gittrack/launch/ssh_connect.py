@@ -16,7 +16,7 @@ import fabric
 import paramiko
 
 from gittrack.errors import HostFailed, UsageError
-from gittrack.launch import hosts, ssh_config
+from gittrack.launch import hosts, ssh_config, ssh_order
 from gittrack.launch.hosts import Host
 from gittrack.launch.link import Ask
 from gittrack.launch.ssh_auth import Credentials
@@ -120,7 +120,7 @@ class Way:
         return connection
 
     def _transport(self, sock: Any, **options: Any) -> Any:
-        transport = paramiko.Transport(sock, **options)
+        transport = ssh_order.Transport(sock, **options)
         logger = logging.getLogger(_LOG)
         if not logger.handlers:
             logger.addHandler(logging.NullHandler())

@@ -1,0 +1,122 @@
+"""Nothing is sent for a channel after it has been closed, however its end and our threads meet.
+
+A channel is over when both sides have said CLOSE (RFC 4254, 5.3), and its number is then another's. paramiko makes a
+message under the lock of its channel and sends it without, while its own thread answers the CLOSE of the host at once:
+what is sent between the two is for a channel that is not there, or is another's, and sshd answers by ending the whole
+connection. Here each message is made and sent in one piece, and CLOSE is answered by a thread that can wait for that.
+"""
+
+import contextlib
+import threading
+from queue import SimpleQueue
+from typing import Any
+
+import paramiko
+from paramiko.buffered_pipe import PipeTimeout
+
+_LONGEST = 200  # characters of what a host says at the end
+_WINDOW = paramiko.common.cMSG_CHANNEL_WINDOW_ADJUST
+
+
+def _answer_later(channel: Any, message: Any) -> None:
+    channel.transport.closings.put((channel, message))
+
+
+class Transport(paramiko.Transport):  # type: ignore[misc]  # paramiko has no types
+    """One connection. The channels that it opens are to be used by the functions of this module."""
+
+    _channel_handler_table = {
+        **paramiko.Transport._channel_handler_table,
+        paramiko.common.MSG_CHANNEL_CLOSE: _answer_later,
+    }
+
+    farewell = ""  # why the host has ended it, in its words
+
+    def run(self) -> None:
+        self.closings: SimpleQueue[tuple[Any, Any] | None] = SimpleQueue()
+        answering = threading.Thread(target=self._answer, name="gittrack-closings", daemon=True)
+        answering.start()
+        try:
+            super().run()
+        finally:
+            self.closings.put(None)
+
+    def _parse_disconnect(self, message: Any) -> None:
+        message.get_int()  # the code says less than the text
+        self.farewell = "".join(filter(str.isprintable, message.get_text()))[:_LONGEST]
+        message.rewind()
+        super()._parse_disconnect(message)
+
+    def _answer(self) -> None:
+        while (closing := self.closings.get()) is not None:
+            channel, message = closing
+            with contextlib.suppress(paramiko.SSHException, EOFError, OSError), _in_one_piece(channel):
+                channel._handle_close(message)
+
+
+def receive(channel: Any, size: int) -> bytes:
+    """Output; b"" at its end. Raises TimeoutError after the timeout of the channel."""
+    return _taken(channel, channel.in_buffer, size)
+
+
+def receive_errors(channel: Any, size: int) -> bytes:
+    """The same, of its standard error."""
+    return _taken(channel, channel.in_stderr_buffer, size)
+
+
+def send(channel: Any, data: memoryview) -> int:
+    """How much of `data` was sent. Raises OSError where nothing can be any more."""
+    with channel.lock:  # the window opens when the process reads: waited for without what others need
+        if not (channel.closed or channel.eof_sent or channel.out_window_size):
+            channel.out_buffer_cv.wait(channel.timeout)
+            if not (channel.closed or channel.eof_sent or channel.out_window_size):
+                return 0
+    with _in_one_piece(channel):
+        if channel.eof_sent:
+            raise BrokenPipeError(32, "its input has been ended")
+        return int(channel.send(data))
+
+
+def end_input(channel: Any) -> None:
+    """Once."""
+    with _in_one_piece(channel):
+        channel.shutdown_write()
+
+
+def close(channel: Any) -> None:
+    """Nothing more will be sent or received."""
+    with _in_one_piece(channel):
+        channel.close()
+
+
+def signal(channel: Any, name: str) -> None:
+    """To the process and its children; sshd passes it on since OpenSSH 7.9. paramiko has no call for it."""
+    with _in_one_piece(channel):
+        if not channel.closed:
+            message = paramiko.Message()
+            message.add_byte(paramiko.common.cMSG_CHANNEL_REQUEST)
+            message.add_int(channel.remote_chanid)
+            message.add_string("signal")
+            message.add_boolean(False)
+            message.add_string(name)
+            channel.transport._send_user_message(message)
+
+
+def _taken(channel: Any, buffer: Any, size: int) -> bytes:
+    try:
+        data: bytes = buffer.read(size, channel.timeout)
+    except PipeTimeout:
+        raise TimeoutError from None
+    with _in_one_piece(channel):
+        if room := channel._check_add_window(len(data)):
+            message = paramiko.Message()
+            message.add_byte(_WINDOW)
+            message.add_int(channel.remote_chanid)
+            message.add_int(room)
+            channel.transport._send_user_message(message)
+    return data
+
+
+def _in_one_piece(channel: Any) -> threading.Lock:
+    gate: threading.Lock = vars(channel).setdefault("gittrack_gate", threading.Lock())
+    return gate
