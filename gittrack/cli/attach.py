@@ -155,7 +155,7 @@ def _attached(place: Workplace, found: jobs.Job) -> At:
     at = launching.attach(run_at_host.clone(place), found.id, found.host, talk())
     try:
         if not found.is_away:
-            project = lazy("gittrack.launch.sending").project(place.git)
+            project = lazy("gittrack.launch.sending.snapshots").project(place.git)
             lazy("gittrack.launch.fetching_host").take_up(at.link, place.repository, project, found.id)
         return at
     except BaseException:

@@ -13,9 +13,10 @@ from gittrack.cli.host_talk import talk
 from gittrack.cli.progress import Bytes
 from gittrack.compare.text import count, json_text, line
 from gittrack.core.layout import SHORT
-from gittrack.launch import closing, fetching_host, hosts, sending
+from gittrack.launch import closing, fetching_host, hosts
 from gittrack.launch.at import At, reach
 from gittrack.launch.hosts import HERE, Host
+from gittrack.launch.sending import snapshots
 from gittrack.lazy import lazy
 
 LISTED = 10
@@ -41,7 +42,7 @@ def fetch(place: Workplace, host: Host, as_json: bool) -> int:
     repo = place.repository
     with contextlib.closing(reach(host, os.environ, asking.ask)) as at, Bytes("fetching") as show:
         close = _Closer(at).close
-        found = fetching_host.fetch_host(at.link, repo, sending.project(place.git), close, show, host.docker)
+        found = fetching_host.fetch_host(at.link, repo, snapshots.project(place.git), close, show, host.docker)
         for run_id in found.home:
             closing.try_to_leave_clean(at, run_id)
     if as_json:

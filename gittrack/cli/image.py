@@ -16,8 +16,10 @@ from gittrack.cli.host_talk import talk
 from gittrack.cli.render import say
 from gittrack.compare.card import pretty
 from gittrack.compare.text import cell, count, size
-from gittrack.launch import hosts, images, sending, standalone
+from gittrack.launch import hosts
 from gittrack.launch.at import At, Talk, reach
+from gittrack.launch.images import job_image, standalone
+from gittrack.launch.sending import snapshots
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
@@ -105,8 +107,8 @@ def _of_project(at: At, said: Talk, no_cache: bool) -> "Image":
     snapshot = lazy("gittrack.git.snapshot").take(around.git, around.plan([]))
     if snapshot.oid is None:
         raise errors.ImageFailed("there is nothing in this repository yet", "commit something first")
-    source = images.Source(place.git, snapshot.oid, sending.project(place.git), os.environ)
-    return images.find(at, source, place.settings, place.settings.image, said, no_cache)
+    source = job_image.Source(place.git, snapshot.oid, snapshots.project(place.git), os.environ)
+    return job_image.find(at, source, place.settings, place.settings.image, said, no_cache)
 
 
 def _of_run(at: At, text: str, tag: str | None, said: Talk, no_cache: bool) -> "Image":
@@ -118,12 +120,12 @@ def _of_run(at: At, text: str, tag: str | None, said: Talk, no_cache: bool) -> "
     past = standalone.Past(
         record.id, argv, str(record.facts.get("cwd") or "."), reader.environment(place.repository, record)
     )
-    source = images.Source(place.git, code.snapshot, sending.project(place.git), os.environ)
-    return standalone.build(at, source, past, images.wish(place.settings), tag, said, no_cache)
+    source = job_image.Source(place.git, code.snapshot, snapshots.project(place.git), os.environ)
+    return standalone.build(at, source, past, job_image.wish(place.settings), tag, said, no_cache)
 
 
 def _ours(at: At) -> "list[Stored]":
-    project = sending.project(here().git)
+    project = snapshots.project(here().git)
     found = lazy("gittrack.launch.engine.images").stored(at.engine)
     return [one for one in found if one.labels.get("gittrack.project") == project]
 

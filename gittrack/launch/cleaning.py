@@ -15,7 +15,7 @@ from gittrack.core.layout import SHORT, is_id
 from gittrack.git.objects import is_oid
 from gittrack.launch import shelling
 from gittrack.launch.link import Link
-from gittrack.launch.sending import shown
+from gittrack.launch.sending.snapshots import shown
 
 if TYPE_CHECKING:
     from gittrack.launch.engine.state import Container

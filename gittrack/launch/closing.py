@@ -15,7 +15,7 @@ from gittrack.core.layout import SHORT
 from gittrack.launch import cleaning
 from gittrack.launch.at import At
 from gittrack.launch.engine import containers
-from gittrack.launch.sending import shown
+from gittrack.launch.sending.snapshots import shown
 
 if TYPE_CHECKING:
     from gittrack.launch.engine.state import Container

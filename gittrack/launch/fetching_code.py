@@ -15,9 +15,10 @@ from gittrack.git import network
 from gittrack.git.command import Git
 from gittrack.git.objects import is_oid
 from gittrack.git.repository import Repository
-from gittrack.launch import shelling, there
+from gittrack.launch import shelling
 from gittrack.launch.link import Link
-from gittrack.launch.sending import NO_HELP, Helper
+from gittrack.launch.sending import code_scripts
+from gittrack.launch.sending.snapshots import NO_HELP, Helper
 from gittrack.share import validate
 
 URL = "ssh://gittrack-host/project"  # never looked up: our program takes the place of ssh, and knows one way only
@@ -62,9 +63,9 @@ def bring(link: Link, repo: Repository, project: str, snapshots: Collection[str]
         return set()
     if link.list(f"{link.folder()}/repos/{project}.git") is None:
         return lacking
-    argv = shelling.script(
-        there.WITH_GIT_QUIETLY, there.UPLOAD.strip() + "\n", helper.docker, helper.image, link.folder(), project
-    )
+    program = code_scripts.UPLOAD.strip() + "\n"
+    given = (helper.docker, helper.image, link.folder(), project)
+    argv = shelling.script(code_scripts.WITH_GIT_QUIETLY, program, *given)
     with link.socket(argv) as path:
         ssh = shlex.join([sys.executable, "-I", "-S", "-c", _SSH, path])
         git = Git(repo.paths, {**repo.git.environ, "GIT_SSH_COMMAND": ssh, "GIT_SSH_VARIANT": "simple"})

@@ -16,7 +16,7 @@ from gittrack.launch import fetching_code, giving_up, mirrored, shelling
 from gittrack.launch.bringing import Show, nothing
 from gittrack.launch.link import Link
 from gittrack.launch.mirror import FETCHED, Mirror, mark, status_of
-from gittrack.launch.sending import Helper
+from gittrack.launch.sending.snapshots import Helper
 from gittrack.record import beginning
 from gittrack.runs import away, live, logs, writer
 from gittrack.runs.archiving import ENDED

@@ -14,12 +14,13 @@ from gittrack import errors
 from gittrack.core import layout
 from gittrack.core.redact import spellings
 from gittrack.git.open import open_repository
-from gittrack.launch import choosing, job, sending, steps
+from gittrack.launch import choosing, job, steps
 from gittrack.launch.at import At, Clone, Talk, reach
 from gittrack.launch.engine import containers
 from gittrack.launch.hosts import HERE, Host
 from gittrack.launch.job import Asked
 from gittrack.launch.later import Later
+from gittrack.launch.sending import snapshots
 from gittrack.launch.steps import Launch
 from gittrack.lazy import lazy
 from gittrack.record import beginning
@@ -48,10 +49,11 @@ def begin(
             redactor=around.redactor.knowing(text for value in secrets.values() for text in spellings(value))
         )
         began = beginning.begin(run_id, wish, around, clone.environ, before)
-        project = sending.project(around.git)
+        project = snapshots.project(around.git)
         document = {**job.document(run_id, wish, began, list(secrets)), "project": project}
         if before.resumed:
-            document["resume"] = lazy("gittrack.launch.continuing").find(clone.paths, clone.environ, before.resumed)
+            door = lazy("gittrack.launch.sending.continuing")
+            document["resume"] = door.find(clone.paths, clone.environ, before.resumed)
     except BaseException:
         reaching.abandon(At.close)
         raise

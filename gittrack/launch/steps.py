@@ -13,11 +13,13 @@ from typing import Any, NamedTuple
 
 from gittrack import errors
 from gittrack.core import events, layout
-from gittrack.launch import demands, images, inputs, job, placing_there, program, sending
+from gittrack.launch import demands, job
 from gittrack.launch.at import At, Clone, Talk
 from gittrack.launch.engine import containers
+from gittrack.launch.images import job_image
 from gittrack.launch.job import Asked
 from gittrack.launch.later import together
+from gittrack.launch.sending import inputs, placing, program, snapshots
 from gittrack.lazy import lazy
 from gittrack.runs import away, live
 
@@ -37,7 +39,7 @@ class Launch:
         self.directory = live.folder(clone.paths, run_id)
         self.document = read_job(self.directory)
         self.options = job.options(asked, clone.settings.env)
-        self.code = sending.Code(
+        self.code = snapshots.Code(
             clone.paths, clone.environ, str(self.document["start"]["run"]["snapshot"]), str(self.document["project"])
         )
         found = away.read(self.directory)
@@ -120,8 +122,8 @@ def _send_program(launch: Launch) -> None:
 def _find_image(launch: Launch) -> None:
     """A host without git borrows it from the image, so that the code waits for that."""
     demands.check(launch.at.look, launch.options, launch.at.host.name)
-    source = images.Source(launch.code.git, launch.code.oid, launch.code.project, launch.clone.environ)
-    image = images.find(launch.at, source, launch.clone.settings, launch.asked.image, launch.talk)
+    source = job_image.Source(launch.code.git, launch.code.oid, launch.code.project, launch.clone.environ)
+    image = job_image.find(launch.at, source, launch.clone.settings, launch.asked.image, launch.talk)
     launch.made.update(image=image.id, digest=image.digest)
     if not launch.at.has_git:
         _send(launch)
@@ -134,17 +136,17 @@ def _send_code(launch: Launch) -> None:
 
 def _send(launch: Launch) -> None:
     """The work tree: the code, in one connection with its checkout, and what else the job needs."""
-    helper = sending.Helper(launch.at.host.docker, launch.made.get("image", ""))
+    helper = snapshots.Helper(launch.at.host.docker, launch.made.get("image", ""))
     left_out = launch.document["start"]["run"].get("left_out") or ()
     with launch.talk.transfer("sending the code") as show:
         wanted = inputs.find(launch.code, launch.clone.settings.inputs, left_out, show)
-        sent = placing_there.bring(launch.at.link, launch.code, launch.run_id, wanted, helper, show)
+        sent = placing.bring(launch.at.link, launch.code, launch.run_id, wanted, helper, show)
         if resume := launch.document.get("resume"):
-            door = lazy("gittrack.launch.continuing")
+            door = lazy("gittrack.launch.sending.continuing")
             door.send(launch.at.link, launch.code, launch.run_id, resume, show)
     for remark in wanted.remarks:
         launch.talk.say(remark)
-    if sent.by == sending.FILES:
+    if sent.by == snapshots.FILES:
         launch.talk.say(f"{launch.at.host.name}: no git there, nor in the image: all files are sent each time")
 
 

@@ -112,6 +112,6 @@ def test_nothing_names_a_machine_or_a_registry():
         path = ROOT / name
         if name != "tests/cli/test_docs.py" and path.suffix in (".md", ".py", ".toml", ".yaml", "", ".1"):
             text = path.read_text(errors="ignore")
-            if name == "gittrack/launch/drivers.py":  # where torch for a driver comes from is what it knows
+            if name == "gittrack/launch/images/drivers.py":  # where torch for a driver comes from is what it knows
                 text = text.replace('TORCH_INDEX = "https://download.pytorch.org/whl/"', "")
             assert not re.search(r"pypi\.org|pythonhosted|download\.pytorch|/work/(main|shared)|/opt/pypi", text), name

@@ -9,23 +9,23 @@ from pathlib import Path
 import pytest
 
 from gittrack.errors import LinkLost
-from gittrack.git import snapshot as snapshots
+from gittrack.git import snapshot as taking
 from gittrack.git.command import Git
 from gittrack.git.discover import discover
-from gittrack.launch import sending
+from gittrack.launch.sending import snapshots
 
 
 def snapshot(repo: Path):
     """The snapshot of a work tree, held by its ref, as a run has it."""
     git = Git(discover(str(repo), os.environ), os.environ)
-    taken = snapshots.take(git, snapshots.plan(git, snapshots.Policy(max_file=50_000_000)))
+    taken = taking.take(git, taking.plan(git, taking.Policy(max_file=50_000_000)))
     git.run("update-ref", f"refs/track/code/{taken.oid[-2:]}/{taken.oid}", taken.oid)
     return taken
 
 
-def code_of(repo: Path) -> sending.Code:
+def code_of(repo: Path) -> snapshots.Code:
     paths, environ = discover(str(repo), os.environ), dict(os.environ)
-    return sending.Code(paths, environ, snapshot(repo).oid, sending.project(Git(paths, environ)))
+    return snapshots.Code(paths, environ, snapshot(repo).oid, snapshots.project(Git(paths, environ)))
 
 
 def job(link, run_id: str) -> str:
@@ -128,7 +128,7 @@ def send_all(link, codes):
 
     def send(number: int) -> None:
         try:
-            assert sending.send_code(link, codes[number], f"{number:020x}").state == "placed"
+            assert snapshots.send_code(link, codes[number], f"{number:020x}").state == "placed"
         except BaseException as error:  # noqa: BLE001 - asserted below
             problems.append(error)
 

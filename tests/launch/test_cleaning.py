@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from sending_rig import code_of, fsck, job
 
-from gittrack.launch import cleaning, inputs, placing_there
+from gittrack.launch import cleaning
 from gittrack.launch.cleaning import CODE, CONTAINER, INPUTS, JOB, REST, SNAPSHOTS, WORK, Wish
 from gittrack.launch.engine.state import Container
+from gittrack.launch.sending import inputs, placing
 
 OVER, GOING, UNFETCHED, QUEUED = ("0" * 19 + digit for digit in "1234")
 MONTH = 30 * 86400
@@ -28,7 +29,7 @@ def host(repo, here):
     (repo / "data" / "set.bin").write_bytes(os.urandom(200_000))
     code = code_of(repo)
     for run in (OVER, GOING, UNFETCHED, QUEUED):
-        placing_there.bring(here, code, run, inputs.find(code, ["data"], []))
+        placing.bring(here, code, run, inputs.find(code, ["data"], []))
         folder = Path(job(here, run))
         (folder / "env").write_text("SECRET=1")
         if run != QUEUED:
@@ -134,7 +135,7 @@ def test_of_many_snapshots_the_newest_stay_and_the_next_one_is_sent_by_them(repo
     for number in range(6):
         (repo / "train.py").write_text(f"print({number})\n" + "x" * 5000)
         last = code_of(repo)
-        placing_there.bring(here, last, f"{number:020x}", inputs.NONE)
+        placing.bring(here, last, f"{number:020x}", inputs.NONE)
     (repo / "train.py").write_text("print(6)\n" + "x" * 5000)
     needed = cleaning.survey(here, 7)
     assert SNAPSHOTS not in {one.kind for one in cleaning.plan(needed, [], A_WEEK)}  # jobs that are nowhere else
@@ -147,7 +148,7 @@ def test_of_many_snapshots_the_newest_stay_and_the_next_one_is_sent_by_them(repo
     refs = list((Path(here.folder()) / "repos" / f"{last.project}.git" / "refs/track/code").rglob("*"))
     assert len([path for path in refs if path.is_file()]) == 3
     fsck(here, last.project)
-    assert placing_there.bring(here, code_of(repo), "f" * 20, inputs.NONE).size < 700
+    assert placing.bring(here, code_of(repo), "f" * 20, inputs.NONE).size < 700
 
 
 def test_never_is_never(host):

@@ -11,13 +11,13 @@ import rig_docker
 from gittrack.errors import HostFailed, ImageFailed
 from gittrack.git.command import Git
 from gittrack.git.discover import discover
-from gittrack.launch import contexts, images
 from gittrack.launch.at import At, Talk
-from gittrack.launch.engine import images as engine_images
+from gittrack.launch.engine import images
 from gittrack.launch.engine.containers import Mount
 from gittrack.launch.engine.engine import Engine
 from gittrack.launch.hosts import Host
-from gittrack.launch.images import Source, Wish
+from gittrack.launch.images import contexts, job_image
+from gittrack.launch.images.job_image import Source, Wish
 from gittrack.launch.link import Link
 
 
@@ -46,14 +46,14 @@ def test_an_image_is_built_across_ssh(
     source = Source(
         Git(discover(str(repo), os.environ), os.environ), git("rev-parse", "HEAD"), os.urandom(20).hex(), {}
     )
-    recipe = images.recipe(at, source, Wish(build={"dockerfile": "Dockerfile"}))
+    recipe = job_image.recipe(at, source, Wish(build={"dockerfile": "Dockerfile"}))
     seen: list[tuple[str, int, int]] = []
 
     @contextlib.contextmanager
     def transfer(_what: str):  # type: ignore[no-untyped-def]
         yield lambda *progress: seen.append(progress)
 
-    made = images.made(at.engine, recipe, source, Talk(transfer=transfer))
+    made = job_image.made(at.engine, recipe, source, Talk(transfer=transfer))
     try:
         assert made.names == (recipe.name,)
         assert [done for _, done, _ in seen][:2] == [1, 2]
@@ -78,7 +78,7 @@ def test_a_host_without_docker_or_with_an_engine_that_is_down_says_so(ssh: Link)
 def test_a_full_disk_at_the_host_is_said(ssh: Link, full_engine: rig_docker.Engine) -> None:
     with contextlib.closing(Engine.open(ssh, full_engine.command)) as engine:
         context = contexts.of_files("FROM scratch\nCOPY big /big\n", {"big": os.urandom(100_000_000)})
-        asked = engine_images.Building("gittrack/full:1", contexts.DOCKERFILE)
+        asked = images.Building("gittrack/full:1", contexts.DOCKERFILE)
         with pytest.raises((HostFailed, ImageFailed)) as caught:
-            engine_images.build(engine, context, asked, lambda *_: None, lambda _text: None)
+            images.build(engine, context, asked, lambda *_: None, lambda _text: None)
         assert "disk of host is full" in caught.value.message and "prune" in caught.value.hint

@@ -10,8 +10,9 @@ from sending_rig import code_of, without
 
 from gittrack import errors
 from gittrack.core import layout
-from gittrack.launch import fetching_code, sending
+from gittrack.launch import fetching_code
 from gittrack.launch.fetching_host import fetch_host
+from gittrack.launch.sending import snapshots
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def sent(repo, here, git, mate):
     """A job that was sent to the host with a change that is in no commit."""
     (repo / "new.py").write_text("print('uncommitted')\n")
     code = code_of(repo)
-    sending.send_code(here, code)
+    snapshots.send_code(here, code)
     return job(1, code, git("rev-parse", "HEAD"))
 
 
@@ -135,7 +136,7 @@ def test_nothing_is_asked_for_where_the_code_is_here(repo, sent, here, monkeypat
 def test_across_ssh(repo, ssh, mate):
     (repo / "new.py").write_text("print('uncommitted')\n")
     code = code_of(repo)
-    sending.send_code(ssh, code)
+    snapshots.send_code(ssh, code)
     clone = opened(mate)
     other = "f" * 40
     assert fetching_code.bring(ssh, clone, code.project, [code.oid, other]) == {other}
@@ -148,9 +149,9 @@ def test_a_host_without_git_gives_the_code_by_that_of_an_image(
 ):
     (repo / "new.py").write_text("print('uncommitted')\n")
     code = code_of(repo)
-    sending.send_code(here, code)
+    snapshots.send_code(here, code)
     clone = opened(mate)
-    helper = sending.Helper(dockerd.command, python_image)
+    helper = snapshots.Helper(dockerd.command, python_image)
     without(("git",), tmp_path / "bin", monkeypatch)
     for image in ("", slim_image):
         with pytest.raises(errors.RemoteFailed):

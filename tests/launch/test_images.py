@@ -12,11 +12,11 @@ from gittrack.config import settings as configuring
 from gittrack.errors import ImageFailed
 from gittrack.git.command import Git
 from gittrack.git.discover import discover
-from gittrack.launch import images
 from gittrack.launch.at import At, Talk
-from gittrack.launch.engine import images as engine_images
+from gittrack.launch.engine import images
 from gittrack.launch.hosts import HERE
-from gittrack.launch.images import Source
+from gittrack.launch.images import job_image
+from gittrack.launch.images.job_image import Source
 from gittrack.launch.link import Link
 
 AUTHORITY = "/etc/ssl/certs/ca-certificates.crt"
@@ -66,7 +66,7 @@ def found(at: At, source: Source, yaml: str = OFFLINE, said: list[str] | None = 
     (work / "gittrack.yaml").write_text(yaml)
     settings = configuring.load(source.git.paths, {}, {})
     talk = Talk(say=(said if said is not None else []).append)
-    return images.find(at, source, settings, settings.image, talk, **more).names[0]
+    return job_image.find(at, source, settings, settings.image, talk, **more).names[0]
 
 
 def inside(dockerd: rig_docker.Engine, image: str, *argv: str) -> str:
@@ -89,7 +89,7 @@ def test_packages_of_a_requirements_file_are_installed_once_and_code_changes_bui
     assert inside(dockerd, name, "sh", "-c", "ls /work 2>/dev/null; true") == ""
     newer = commit({"more/base.txt": "iniconfig==2.1.0\n"})._replace(project=source.project)
     assert found(at, newer) != name
-    ours = [each for each in engine_images.stored(at.engine) if name in each.names]
+    ours = [each for each in images.stored(at.engine) if name in each.names]
     assert len(ours) == 1 and ours[0].labels["gittrack.project"] == source.project and not ours[0].used
 
 
@@ -158,7 +158,7 @@ def test_the_environment_of_this_machine_is_what_an_image_gets_where_nothing_is_
     packages = next((tmp_path / "venv" / "lib").glob("python3*")) / "site-packages"
     (packages / "mypackage-1.5.dist-info").mkdir()
     environ = {**os.environ, "PATH": f"{tmp_path}/venv/bin:{os.environ['PATH']}"}
-    recipe = images.recipe(at, commit({})._replace(environ=environ), images.Wish())
+    recipe = job_image.recipe(at, commit({})._replace(environ=environ), job_image.Wish())
     assert b"mypackage==1.5\n" in recipe.files["packages/requirements.txt"]
     assert "as installed here" in recipe.said[0]
     version = subprocess.run(
@@ -191,8 +191,8 @@ def test_images_are_removed_unless_a_container_has_them(
     rig_docker.ensure(dockerd, rig_docker.SLIM)
     name = found(at, source, "build: Dockerfile\n")
     container = dockerd.docker("create", name, "true")
-    kept = next(each for each in engine_images.stored(at.engine) if name in each.names)
-    assert kept.used and not engine_images.remove(at.engine, kept)
+    kept = next(each for each in images.stored(at.engine) if name in each.names)
+    assert kept.used and not images.remove(at.engine, kept)
     dockerd.docker("rm", container)
-    assert engine_images.remove(at.engine, kept) and at.engine.image(name) is None
-    assert engine_images.remove(at.engine, kept)
+    assert images.remove(at.engine, kept) and at.engine.image(name) is None
+    assert images.remove(at.engine, kept)

@@ -21,7 +21,7 @@ import rig_docker
 from rig_ssh import Site
 
 from gittrack.compare import api
-from gittrack.launch.drivers import TORCH_INDEX
+from gittrack.launch.images.drivers import TORCH_INDEX
 
 ROOT = Path(__file__).resolve().parents[2]
 CA = "/etc/ssl/certs/ca-certificates.crt"

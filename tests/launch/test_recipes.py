@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from gittrack.errors import ImageFailed, UsageError
-from gittrack.launch import dockerfile, drivers, packages, recipes
-from gittrack.launch.recipes import Recipe, Wish
+from gittrack.launch.images import dockerfile, drivers, packages, recipes
+from gittrack.launch.images.recipes import Recipe, Wish
 
 UV = b"""version = 1
 [[package]]

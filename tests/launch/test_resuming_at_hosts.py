@@ -120,11 +120,11 @@ def test_a_job_that_was_killed_on_its_way_still_gets_its_checkpoint(
     # As if the sender had died when the files were in the cache and not yet in the job's folder.
     program = (
         "import os, sys\n"
-        "from gittrack.launch import placing_there\n"
-        "put = placing_there.put\n"
+        "from gittrack.launch.sending import placing\n"
+        "put = placing.put\n"
         "def die(link, run_id, files, folder='work'):\n"
         "    os._exit(9) if folder == 'checkpoint' else put(link, run_id, files, folder)\n"
-        "placing_there.put = die\n"
+        "placing.put = die\n"
         "from gittrack.cli.main import start\n"
         "sys.exit(start(sys.argv[1:], 'linux'))\n"
     )

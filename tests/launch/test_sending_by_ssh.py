@@ -10,9 +10,9 @@ from rig_ssh import Proxy
 from sending_rig import code_of, fsck, job, objects_of, send_all
 
 from gittrack.errors import LinkLost
-from gittrack.launch import inputs, placing_there
 from gittrack.launch.hosts import Host
 from gittrack.launch.link import open_link
+from gittrack.launch.sending import inputs, placing
 
 RUN = "0123456789abcdef0123"
 
@@ -31,7 +31,7 @@ def test_code_and_inputs_arrive_as_files_of_the_hosts_user(repo, data, site, ssh
     code = code_of(repo)
     found = inputs.find(code, ["data"], [])
     shown = []
-    sent = placing_there.bring(ssh, code, RUN, found, show=lambda what, done, total: shown.append((what, done, total)))
+    sent = placing.bring(ssh, code, RUN, found, show=lambda what, done, total: shown.append((what, done, total)))
     assert (sent.by, sent.state) == ("host", "placed")
     work = Path(job(ssh, RUN)) / "work"
     assert (work / "train.py").read_text() == (repo / "train.py").read_text()
@@ -39,7 +39,7 @@ def test_code_and_inputs_arrive_as_files_of_the_hosts_user(repo, data, site, ssh
         assert (work / "data" / path.name).read_bytes() == path.read_bytes()
     assert {path.stat().st_uid for path in work.rglob("*")} == {site.ann.ids[0]}
     assert ("Sending inputs", 2_000_000, 2_000_000) in shown
-    again = placing_there.bring(ssh, code, "1" * 20, found)
+    again = placing.bring(ssh, code, "1" * 20, found)
     assert again.size == 0
 
 
@@ -65,14 +65,14 @@ def test_a_line_that_is_cut_while_files_are_sent_loses_nothing_that_arrived(
     cutting = threading.Thread(target=cut, daemon=True)
     cutting.start()
     with pytest.raises(LinkLost):
-        placing_there.bring(link, code, RUN, found)
+        placing.bring(link, code, RUN, found)
     cutting.join()
     link.close()
     proxy.close()
     link = open_link(Host("host", address="host"))
     try:
         assert not os.path.exists(f"{job(link, RUN)}/work")
-        assert placing_there.bring(link, code, RUN, found).state == "placed"
+        assert placing.bring(link, code, RUN, found).state == "placed"
         monkeypatch.setenv("GIT_CONFIG_COUNT", "1")  # the repository is another user's
         monkeypatch.setenv("GIT_CONFIG_KEY_0", "safe.directory")
         monkeypatch.setenv("GIT_CONFIG_VALUE_0", "*")

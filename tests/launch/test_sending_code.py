@@ -11,9 +11,9 @@ import pytest
 from sending_rig import Breaking, code_of, disk, fsck, job, objects_of, pack_size, places, send_all, without
 
 from gittrack.errors import HostFailed, LinkLost
-from gittrack.launch import sending
 from gittrack.launch.here import Here
 from gittrack.launch.hosts import HERE
+from gittrack.launch.sending import snapshots
 
 RUN = "0123456789abcdef0123"
 
@@ -43,7 +43,7 @@ def test_the_work_tree_is_the_snapshot_as_git_has_it(repo, git, here):
     (repo / "new.py").write_text("untracked")
     code = code_of(repo)
     before = git("for-each-ref"), git("status", "--porcelain")
-    sent = sending.send_code(here, code, RUN)
+    sent = snapshots.send_code(here, code, RUN)
     work = Path(job(here, RUN)) / "work"
     assert (sent.by, sent.state) == ("host", "placed")
     assert {str(p.relative_to(work)) for p in work.rglob("*") if not p.is_dir()} == {
@@ -63,9 +63,9 @@ def test_the_work_tree_is_the_snapshot_as_git_has_it(repo, git, here):
 
 
 def test_what_is_there_is_not_sent_again(repo, here):
-    first = sending.send_code(here, code_of(repo))
-    again = sending.send_code(here, code_of(repo), RUN)
-    third = sending.send_code(here, code_of(repo), RUN)
+    first = snapshots.send_code(here, code_of(repo))
+    again = snapshots.send_code(here, code_of(repo), RUN)
+    third = snapshots.send_code(here, code_of(repo), RUN)
     assert first.size > 0
     assert (again.size, again.state, third.size, third.state) == (0, "placed", 0, "placed")
 
@@ -77,12 +77,12 @@ def test_of_a_changed_line_little_more_than_the_change_is_sent(repo, git, here):
     (repo / "untracked.bin").write_bytes(os.urandom(1_000_000))  # in no commit: it is in the snapshots alone
     (repo / "model.py").write_text("".join(f"line {n} {hashlib.sha256(b'%d' % n).hexdigest()}\n" for n in range(5000)))
     old = code_of(repo)
-    sending.send_code(here, old)
+    snapshots.send_code(here, old)
     (repo / "model.py").write_text((repo / "model.py").read_text().replace("line 7 ", "line seven "))
     new = code_of(repo)
     floor = pack_size(repo, new.oid, old.oid)
     assert floor < 2000
-    assert sending.send_code(here, new).size <= floor * 1.1 + 200  # the name of the ref, and what it is to be
+    assert snapshots.send_code(here, new).size <= floor * 1.1 + 200  # the name of the ref, and what it is to be
     fsck(here, new.project)
 
 
@@ -106,7 +106,7 @@ def test_settings_and_hooks_of_the_user_have_no_say(repo, git, here):
         "push.pushOption": "no",
     }.items():
         git("config", name, value)
-    assert sending.send_code(here, code_of(repo), RUN).state == "placed"
+    assert snapshots.send_code(here, code_of(repo), RUN).state == "placed"
     assert not (repo / "ran").exists()
 
 
@@ -120,7 +120,7 @@ def test_settings_of_the_hosts_user_have_no_say(repo, here, sealed, monkeypatch)
     )
     monkeypatch.delenv("GIT_CONFIG_GLOBAL")
     code = code_of(repo)
-    assert sending.send_code(here, code, RUN).state == "placed"
+    assert snapshots.send_code(here, code, RUN).state == "placed"
     assert (Path(job(here, RUN)) / "work" / "README").read_bytes() == b"a project\n"
 
 
@@ -141,12 +141,12 @@ def test_two_clones_share_what_is_there(repo, git, here, tmp_path):
     (repo / "data.bin").write_bytes(os.urandom(500_000))
     git("add", ".")
     git("commit", "-q", "-m", "Large")
-    sending.send_code(here, code_of(repo))
+    snapshots.send_code(here, code_of(repo))
     other = tmp_path / "other"
     subprocess.run(["git", "clone", "-q", f"file://{repo}", str(other)], check=True)
     (other / "train.py").write_text("print('theirs')\n")
     code = code_of(other)
-    assert sending.send_code(here, code, RUN).size < 2000
+    assert snapshots.send_code(here, code, RUN).size < 2000
     assert code.project == code_of(repo).project
 
 
@@ -159,9 +159,9 @@ def test_what_a_shallow_clone_has_sent_is_not_taken_for_the_whole(repo, git, her
     shallow = tmp_path / "shallow"
     subprocess.run(["git", "clone", "-q", "--depth", "1", f"file://{repo}", str(shallow)], check=True)
     whole = code_of(repo)
-    assert sending.send_code(here, code_of(shallow)._replace(project=whole.project), "1" * 20).state == "placed"
+    assert snapshots.send_code(here, code_of(shallow)._replace(project=whole.project), "1" * 20).state == "placed"
     (repo / "train.py").write_text(old)  # the host has a commit above this content, and not the content
-    assert sending.send_code(here, code_of(repo), RUN).state == "placed"
+    assert snapshots.send_code(here, code_of(repo), RUN).state == "placed"
     assert (Path(job(here, RUN)) / "work" / "train.py").read_text() == old
     fsck(here, whole.project)
 
@@ -173,9 +173,9 @@ def test_a_connection_that_is_cut_anywhere_leaves_nothing_that_hinders(repo, git
     git("commit", "-q", "-m", "Large")
     code = code_of(repo)
     with pytest.raises(LinkLost):
-        sending.send_code(Breaking(here, at), code, RUN)
+        snapshots.send_code(Breaking(here, at), code, RUN)
     assert not os.path.exists(f"{job(here, RUN)}/work")
-    assert sending.send_code(here, code, RUN).state == "placed"
+    assert snapshots.send_code(here, code, RUN).state == "placed"
     fsck(here, code.project)
     assert objects_of(here, code.project) == []
 
@@ -185,7 +185,7 @@ def test_a_work_tree_that_was_half_made_is_made_anew(repo, here):
     half.mkdir(parents=True)
     (half / "left").write_text("of a process that was killed")
     (half.parent / "index.new.lock").write_text("")
-    assert sending.send_code(here, code_of(repo), RUN).state == "placed"
+    assert snapshots.send_code(here, code_of(repo), RUN).state == "placed"
     assert sorted(os.listdir(half.parent)) == ["work"]
     assert sorted(os.listdir(half.parent / "work")) == ["README", "train.py"]
 
@@ -195,14 +195,14 @@ def test_a_full_disk_is_said_with_what_is_needed_and_nothing_half_is_left(repo, 
     git("add", ".")
     git("commit", "-q", "-m", "Large")
     with pytest.raises(HostFailed, match=r"too full.*needs 6\.0 MB, and .* free") as caught:
-        sending.send_code(small_host, code_of(repo), RUN)
+        snapshots.send_code(small_host, code_of(repo), RUN)
     assert caught.value.kind == "full"
     (repo / "data.bin").write_bytes(os.urandom(2_600_000))  # the pack fits, the work tree beside it does not
     code = code_of(repo)
     subprocess.run(["git", "-C", str(repo), "update-ref", "-d", "HEAD"], check=True)
     code = code_of(repo)
     with pytest.raises(HostFailed, match="too full"):
-        sending.send_code(small_host, code, RUN)
+        snapshots.send_code(small_host, code, RUN)
     assert os.listdir(job(small_host, RUN)) == []
     assert places(small_host) == []
 
@@ -224,7 +224,7 @@ def test_a_host_that_answers_nonsense_is_not_believed(repo, here, tmp_path, monk
         (fake / "git").write_text(f'#!/bin/sh\n[ "$1" = receive-pack ] || exit 1\n{text}\n')
         (fake / "git").chmod(0o755)
         with pytest.raises(HostFailed) as caught:
-            sending.send_code(here, code, RUN)
+            snapshots.send_code(here, code, RUN)
         assert "\033" not in caught.value.message, name
         assert len(caught.value.message) < 1000, name
     assert not os.path.exists(f"{job(here, RUN)}/work")
@@ -235,7 +235,7 @@ def test_old_sins_in_the_history_are_no_reason_to_refuse_it(repo, git, here):
     bad = f"tree {tree}\nauthor Ann<ann@example.org> 1 +0000\ncommitter Ann <ann@example.org> 01 +0000\n\nOld\n"
     oid = git("hash-object", "-t", "commit", "-w", "--stdin", "--literally", text_in=bad)
     git("update-ref", "refs/heads/main", oid)
-    assert sending.send_code(here, code_of(repo), RUN).state == "placed"
+    assert snapshots.send_code(here, code_of(repo), RUN).state == "placed"
 
 
 def test_a_repository_without_a_commit_can_be_sent(tmp_path, here):
@@ -243,7 +243,7 @@ def test_a_repository_without_a_commit_can_be_sent(tmp_path, here):
     subprocess.run(["git", "init", "-q", str(repo)], check=True)
     (repo / "train.py").write_text("print(1)\n")
     code = code_of(repo)
-    assert sending.send_code(here, code, RUN).state == "placed"
+    assert snapshots.send_code(here, code, RUN).state == "placed"
     assert code_of(repo).project == code.project
 
 
@@ -251,9 +251,9 @@ def test_a_repository_of_sha256_can_be_sent(tmp_path, here):
     repo = tmp_path / "long"
     subprocess.run(["git", "init", "-q", "--object-format=sha256", str(repo)], check=True)
     (repo / "train.py").write_text("print(1)\n")
-    assert sending.send_code(here, code_of(repo), RUN).state == "placed"
+    assert snapshots.send_code(here, code_of(repo), RUN).state == "placed"
     (repo / "train.py").write_text("print(2)\n")
-    assert sending.send_code(here, code_of(repo), "1" * 20).state == "placed"
+    assert snapshots.send_code(here, code_of(repo), "1" * 20).state == "placed"
 
 
 def test_without_git_at_the_host_that_of_an_image_takes_the_code(
@@ -263,13 +263,13 @@ def test_without_git_at_the_host_that_of_an_image_takes_the_code(
     (repo / "train.py").write_text("print('changed')\n")
     second = code_of(repo)
     without(("git",), tmp_path / "bin", monkeypatch)
-    helper = sending.Helper(f"docker -H unix://{dockerd.socket}", python_image)
-    sent = sending.send_code(here, first, RUN, helper=helper)
+    helper = snapshots.Helper(f"docker -H unix://{dockerd.socket}", python_image)
+    sent = snapshots.send_code(here, first, RUN, helper=helper)
     assert (sent.by, sent.state) == ("image", "placed")
-    assert sending.send_code(here, second, "1" * 20, helper=helper).size < 1000
+    assert snapshots.send_code(here, second, "1" * 20, helper=helper).size < 1000
     assert (Path(job(here, "1" * 20)) / "work" / "train.py").read_text() == "print('changed')\n"
-    assert sending.send_code(here, second, "2" * 20, helper=helper._replace(image=slim_image)).by == ""
-    assert sending.send_code(here, second, "2" * 20, helper=helper._replace(image="local/none:1")).by == ""
+    assert snapshots.send_code(here, second, "2" * 20, helper=helper._replace(image=slim_image)).by == ""
+    assert snapshots.send_code(here, second, "2" * 20, helper=helper._replace(image="local/none:1")).by == ""
     listed = ["docker", "-H", f"unix://{dockerd.socket}", "ps", "-aq", "--filter", "label=gittrack.helper"]
     until = time.monotonic() + 30  # the engine removes them when they have ended
     while subprocess.check_output(listed) and time.monotonic() < until:
@@ -287,12 +287,12 @@ def test_without_git_at_the_host_the_files_are_sent(repo, git, here, tmp_path, m
     for name in ("sh", "id", "mkdir", "rm", "mv", "tar", "df", "pwd", "chmod", "cat", "mktemp", "printf", "cp", "ls"):
         (bare / name).symlink_to(shutil.which(name) or name)
     monkeypatch.setenv("PATH", str(bare))
-    assert sending.send_code(here, code, RUN).by == ""
-    assert sending.send_files(here, code, RUN).state == "placed"
+    assert snapshots.send_code(here, code, RUN).by == ""
+    assert snapshots.send_files(here, code, RUN).state == "placed"
     work = Path(job(here, RUN)) / "work"
     assert (work / "train.py").read_text() == 'print("trained")\n'
     assert os.access(work / "run.sh", os.X_OK) and os.readlink(work / "link") == "train.py"
     for at in (0, 512, 3000):
         with pytest.raises(LinkLost):
-            sending.send_files(Breaking(here, at), code, "1" * 20)
+            snapshots.send_files(Breaking(here, at), code, "1" * 20)
         assert not os.path.exists(f"{job(here, '1' * 20)}/work")

@@ -13,9 +13,9 @@ from gittrack.errors import HostFailed, LinkLost, UsageError
 from gittrack.git import snapshot as snapshots
 from gittrack.git.command import Git
 from gittrack.git.discover import discover
-from gittrack.launch import inputs, placing_there
 from gittrack.launch.here import Here
 from gittrack.launch.hosts import HERE
+from gittrack.launch.sending import inputs, placing
 
 RUN = "0123456789abcdef0123"
 OTHER = "1" * 20
@@ -60,7 +60,7 @@ def data(repo) -> Path:
 
 
 def bring(link, code, found, run_id=RUN):
-    return placing_there.bring(link, code, run_id, found)
+    return placing.bring(link, code, run_id, found)
 
 
 def without_python(tmp_path: Path, monkeypatch) -> None:
@@ -194,10 +194,10 @@ def test_a_cut_leaves_whole_files_and_the_next_attempt_goes_on(repo, here, data,
     code = code_of(repo)
     (data / "later.bin").write_bytes(os.urandom(50_000))
     found = inputs.find(code, ["data/"], [])
-    placing_there.bring(here, code, OTHER, inputs.NONE)  # the code is there
+    placing.bring(here, code, OTHER, inputs.NONE)  # the code is there
     with pytest.raises(LinkLost):
         files = [one for one in found.files if one.size]
-        placing_there.send(Breaking(here, at), code, files)
+        placing.send(Breaking(here, at), code, files)
     for digest in cached(here):
         path = Path(here.folder()) / "cache" / "files" / digest[:2] / digest
         assert sha(path.read_bytes()) == digest
@@ -212,9 +212,9 @@ def test_whole_files_that_arrived_before_a_cut_stay(repo, here, data):
     code = code_of(repo)
     files = [one for one in inputs.find(code, ["data/"], []).files if one.path.endswith("bin")]
     with pytest.raises(LinkLost):
-        placing_there.send(Breaking(here, 1_500_000), code, files)
+        placing.send(Breaking(here, 1_500_000), code, files)
     assert len(cached(here)) >= 3
-    assert placing_there.send(here, code, files) <= 1_100_000
+    assert placing.send(here, code, files) <= 1_100_000
 
 
 def test_a_file_that_changes_while_it_is_sent_is_said_and_never_kept_under_the_wrong_name(repo, here, data):

@@ -19,8 +19,9 @@ from gittrack.git.command import Git
 from gittrack.git.discover import Paths
 from gittrack.git.network import Outcome, Progress
 from gittrack.git.objects import is_oid
-from gittrack.launch import shelling, there
+from gittrack.launch import shelling
 from gittrack.launch.link import Channel, Link
+from gittrack.launch.sending import code_scripts
 
 HOST, IMAGE, FILES = "host", "image", "files"  # whose git took the code in; FILES: nobody's
 _NOISE = 65536  # bytes that a shell's start-up files may say before our program does
@@ -107,7 +108,7 @@ def send_files(link: Link, code: Code, run_id: str, whole: bool = True, show: Pr
     """The snapshot without any git there: all its files. Raises as `send_code`."""
     listed = [one for one in export.listing(code.git, code.oid) if one.mode != export.SUBMODULE]
     total = sum(one.size or 0 for one in listed)
-    channel = link.open(shelling.script(there.TREE, link.folder(), run_id, "whole" if whole else "open"))
+    channel = link.open(shelling.script(code_scripts.TREE, link.folder(), run_id, "whole" if whole else "open"))
     with contextlib.closing(channel), tempfile.TemporaryDirectory(prefix="gittrack-") as work:
         tree = os.path.join(work, "tree")
         os.mkdir(tree)
@@ -128,8 +129,9 @@ def _once(
 ) -> tuple[Sent, Outcome]:
     """`forget`: what the host says that it has is not relied on."""
     folder = link.folder()
-    given = (folder, code.project, there.config(code.project), code.oid, run_id, "whole" if whole else "open")
-    channel = link.open(shelling.script(there.WITH_GIT, there.GIT.strip() + "\n", helper.docker, helper.image, *given))
+    given = (folder, code.project, code_scripts.config(code.project), code.oid, run_id, "whole" if whole else "open")
+    program = code_scripts.GIT.strip() + "\n"
+    channel = link.open(shelling.script(code_scripts.WITH_GIT, program, helper.docker, helper.image, *given))
     with contextlib.closing(channel):
         packets = sendpack.Packets(channel.read)
         try:

@@ -14,7 +14,7 @@ from gittrack.git import catfile, export, untracked
 from gittrack.git.digests import Digests
 from gittrack.git.export import Listed
 from gittrack.git.network import Progress
-from gittrack.launch.sending import Code
+from gittrack.launch.sending.snapshots import Code
 from gittrack.runs.own_store import own_store
 
 FILE, EXECUTABLE, LINK, EMPTY, GONE = "file", "exec", "link", "empty", "gone"  # as the programs at the host call them

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gittrack.errors import UsageError
-from gittrack.launch.packages import FROZEN, PIP, POETRY, UV, Packages
+from gittrack.launch.images.packages import FROZEN, PIP, POETRY, UV, Packages
 
 ENVIRONMENT = "/opt/venv"
 _PLACE = "/opt/gittrack"

@@ -1,8 +1,8 @@
 """The programs that take in files at a host: by their content, once, and copies of them into the work trees of jobs.
 
-As in `there`: fixed texts, to be run again after a cut anywhere. `cache/files` never holds what is not right: a file
-gets its name after its digest was checked there. Work trees get copies (reflinks where the file system has them), never
-links: a job may write into them.
+As in `code_scripts`: fixed texts, to be run again after a cut anywhere. `cache/files` never holds what is not right: a
+file gets its name after its digest was checked there. Work trees get copies (reflinks where the file system has them),
+never links: a job may write into them.
 """
 
 # $1: our folder. Input: digests, one a line. Output: size and path of those that are there: what a power cut has torn

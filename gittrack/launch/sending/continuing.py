@@ -17,10 +17,10 @@ from gittrack.git.discover import Paths
 from gittrack.git.network import Progress
 from gittrack.git.open import open_repository
 from gittrack.git.repository import Repository
-from gittrack.launch import placing_there
-from gittrack.launch.inputs import FILE, File
 from gittrack.launch.link import Link
-from gittrack.launch.sending import Code
+from gittrack.launch.sending import placing
+from gittrack.launch.sending.inputs import FILE, File
+from gittrack.launch.sending.snapshots import Code
 from gittrack.record.resuming import Origin
 from gittrack.runs.own_store import own_store
 
@@ -49,11 +49,11 @@ def send(link: Link, code: Code, run_id: str, resume: Mapping[str, Any], show: P
     if not said or not said["files"]:
         return
     wanted = {one["sha256"]: File(one["sha256"], FILE, one["sha256"], one["size"], "") for one in said["files"]}
-    lacking, _ = placing_there.lacking(link, wanted)
+    lacking, _ = placing.lacking(link, wanted)
     with _had(code, resume, lacking) as files:
-        placing_there.send(link, code, files, show)
+        placing.send(link, code, files, show)
     link.run(["mkdir", "-p", "--", f"{link.folder()}/jobs/{run_id}/{FOLDER}.new"])
-    placing_there.put(link, run_id, [*wanted.values()], FOLDER)
+    placing.put(link, run_id, [*wanted.values()], FOLDER)
 
 
 @contextlib.contextmanager

@@ -12,10 +12,11 @@ from typing import BinaryIO
 
 from gittrack import errors
 from gittrack.git.network import Progress
-from gittrack.launch import sending, shelling, taking_in
-from gittrack.launch.inputs import EXECUTABLE, FILE, File, Inputs
+from gittrack.launch import shelling
 from gittrack.launch.link import Channel, Link
-from gittrack.launch.sending import Code, Helper, Sent
+from gittrack.launch.sending import file_scripts, snapshots
+from gittrack.launch.sending.inputs import EXECUTABLE, FILE, File, Inputs
+from gittrack.launch.sending.snapshots import NO_HELP, Code, Helper, Sent
 from gittrack.runs.own_store import own_store
 
 BATCH_BYTES = 256_000_000
@@ -23,16 +24,16 @@ BATCH_FILES = 5000
 
 
 def bring(
-    link: Link, code: Code, run_id: str, inputs: Inputs, helper: Helper = sending.NO_HELP, show: Progress | None = None
+    link: Link, code: Code, run_id: str, inputs: Inputs, helper: Helper = NO_HELP, show: Progress | None = None
 ) -> Sent:
     """The whole work tree of a job: its snapshot and its inputs. Doing it again does what is missing.
 
     Raises HostFailed, LinkLost, and UsageError for an input that changes meanwhile.
     """
     whole = not inputs.files
-    sent = sending.send_code(link, code, run_id, whole, helper, show)
+    sent = snapshots.send_code(link, code, run_id, whole, helper, show)
     if not sent.by:
-        sent = sending.send_files(link, code, run_id, whole, show)
+        sent = snapshots.send_files(link, code, run_id, whole, show)
     if sent.state == "open":
         files = [file for file in inputs.files if file.kind in (FILE, EXECUTABLE)]
         moved = send(link, code, files, show)
@@ -49,7 +50,7 @@ def send(link: Link, code: Code, files: Sequence[File], show: Progress | None = 
     todo, free = lacking(link, wanted)
     total = sum(file.size for file in todo)
     if free is not None and free < total:
-        raise sending.full(link, total, free)
+        raise snapshots.full(link, total, free)
     done = 0
     for batch in _batches(todo):
         _send_batch(link, code, batch, show, done, total)
@@ -60,9 +61,9 @@ def send(link: Link, code: Code, files: Sequence[File], show: Progress | None = 
 def lacking(link: Link, wanted: Mapping[str, File]) -> tuple[list[File], int | None]:
     """(what is not there, bytes that are free there). `wanted` by SHA-256. Raises HostFailed, LinkLost."""
     asked = "".join(f"{digest}\n" for digest in wanted).encode()
-    done = link.run(shelling.script(taking_in.LACKING, link.folder()), asked)
+    done = link.run(shelling.script(file_scripts.LACKING, link.folder()), asked)
     said = done.out.decode("ascii", "replace").split("\n")
-    free = next((sending.kilobytes(line.split()[2:]) for line in said if line.startswith("gittrack free")), None)
+    free = next((snapshots.kilobytes(line.split()[2:]) for line in said if line.startswith("gittrack free")), None)
     if "gittrack all" not in said:
         raise errors.HostFailed(
             f"{link.name}: the host does not say which files it has", "run the command again", "code"
@@ -85,7 +86,7 @@ def _batches(files: Sequence[File]) -> Iterator[list[File]]:
 
 
 def _send_batch(link: Link, code: Code, batch: Sequence[File], show: Progress | None, before: int, total: int) -> None:
-    channel = link.open(shelling.script(taking_in.STORE, link.folder()))
+    channel = link.open(shelling.script(file_scripts.STORE, link.folder()))
     with contextlib.closing(channel):
         with contextlib.suppress(BrokenPipeError):  # what it says explains more
             _tar(code, batch, channel, show, before, total)
@@ -97,7 +98,7 @@ def _send_batch(link: Link, code: Code, batch: Sequence[File], show: Progress | 
 
 
 def _tar(code: Code, batch: Sequence[File], channel: Channel, show: Progress | None, before: int, total: int) -> None:
-    counted = sending.Counted(channel, "Sending inputs", before, total, show)
+    counted = snapshots.Counted(channel, "Sending inputs", before, total, show)
     with tarfile.open(fileobj=counted, mode="w", format=tarfile.USTAR_FORMAT) as tar:  # type: ignore[call-overload]
         for file in batch:
             info = tarfile.TarInfo(file.value)
@@ -130,10 +131,10 @@ def _raise(link: Link, channel: Channel, batch: Sequence[File], said: Sequence[s
     for file in batch:
         if file.value in damaged:
             raise _changed(file)
-    code, words = channel.wait(), sending.shown(channel.said())
-    left = next((sending.kilobytes(line.split()[3:]) for line in said if line.startswith("gittrack failed")), None)
-    if "No space left" in words or "quota" in words or (left is not None and left < sending.NEARLY_FULL):
-        raise sending.full(link, sum(file.size for file in batch), left)
+    code, words = channel.wait(), snapshots.shown(channel.said())
+    left = next((snapshots.kilobytes(line.split()[3:]) for line in said if line.startswith("gittrack failed")), None)
+    if "No space left" in words or "quota" in words or (left is not None and left < snapshots.NEARLY_FULL):
+        raise snapshots.full(link, sum(file.size for file in batch), left)
     raise errors.HostFailed(f"{link.name}: files cannot be sent: {words or f'exit code {code}'}", "", "code")
 
 
@@ -149,13 +150,13 @@ def put(link: Link, run_id: str, files: Sequence[File], folder: str = "work") ->
     fields = b"".join(
         b"\0".join((file.kind.encode(), os.fsencode(file.value), os.fsencode(file.path), b"")) for file in files
     )
-    values = (taking_in.PUT_BY_PYTHON, link.folder(), run_id, folder)
-    done = link.run(shelling.script(taking_in.PUT, *values), fields, check=False)
+    values = (file_scripts.PUT_BY_PYTHON, link.folder(), run_id, folder)
+    done = link.run(shelling.script(file_scripts.PUT, *values), fields, check=False)
     said = done.out.decode("ascii", "replace").splitlines()
     if "gittrack placed" in said:
         return
-    words = sending.shown(done.err)
-    left = next((sending.kilobytes(line.split()[3:]) for line in said if line.startswith("gittrack failed")), None)
-    if "No space left" in words or (left is not None and left < sending.NEARLY_FULL):
-        raise sending.full(link, sum(file.size for file in files), left)
+    words = snapshots.shown(done.err)
+    left = next((snapshots.kilobytes(line.split()[3:]) for line in said if line.startswith("gittrack failed")), None)
+    if "No space left" in words or (left is not None and left < snapshots.NEARLY_FULL):
+        raise snapshots.full(link, sum(file.size for file in files), left)
     raise errors.HostFailed(f"{link.name}: files cannot be put into {folder} of the job: {words}", "", "place")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gittrack import errors
 from gittrack.core import codec
 from gittrack.git import export
-from gittrack.launch import contexts, dockerfile, images, packages, recipes
 from gittrack.launch.at import At, Talk
 from gittrack.launch.engine.containers import LABEL
-from gittrack.launch.images import Source
-from gittrack.launch.recipes import Wish
+from gittrack.launch.images import contexts, dockerfile, job_image, packages, recipes
+from gittrack.launch.images.job_image import Source
+from gittrack.launch.images.recipes import Wish
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def build(
     asked = doors.Building(name, contexts.DOCKERFILE, labels=labels, fresh=fresh)
     context = contexts.of_snapshot(source.git, files, "", text.encode(), "code/")
     with talk.transfer("building the image") as show:
-        built: Image = doors.build(at.engine, context, asked, show or images.silent, images.unheard)
+        built: Image = doors.build(at.engine, context, asked, show or job_image.silent, job_image.unheard)
     return built
 
 
@@ -63,8 +63,8 @@ def _environment(at: At, source: Source, past: Past, wanted: Wish, talk: Talk, f
     listed = past.environment.get("requirements.txt")
     known = packages.frozen(listed.decode("utf-8", "replace")) if listed is not None else None
     python = _document(past, "python.json").get("version")
-    recipe = images.recipe(at, source, wanted, known, str(python) if python else None)
-    return images.made(at.engine, recipe, source, talk, fresh)
+    recipe = job_image.recipe(at, source, wanted, known, str(python) if python else None)
+    return job_image.made(at.engine, recipe, source, talk, fresh)
 
 
 def _document(past: Past, name: str) -> Mapping[str, Any]:

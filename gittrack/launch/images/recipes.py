@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from gittrack.compare.text import count
 from gittrack.errors import UsageError
-from gittrack.launch import dockerfile, drivers
-from gittrack.launch.drivers import Choice
-from gittrack.launch.packages import FROZEN, Packages
+from gittrack.launch.images import dockerfile, drivers
+from gittrack.launch.images.drivers import Choice
+from gittrack.launch.images.packages import FROZEN, Packages
 
 PYTHON = "3.11"
 _TAG = 16
