@@ -57,7 +57,7 @@ def test_what_the_host_says_when_it_ends_the_connection_is_passed_on(ssh: Ssh) -
     message.add_byte(paramiko.common.cMSG_CHANNEL_EOF)
     message.add_int(999)  # no such channel
     ssh._lines[0]._transport._send_message(message)
-    with pytest.raises(LinkLost, match="the host has ended it: .*nonexistent channel 999"):
+    with pytest.raises(LinkLost, match=r"the host has ended it: .*nonexistent channel 999"):
         channel.read(1)
     channel.close()
 
