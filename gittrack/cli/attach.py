@@ -13,14 +13,14 @@ from gittrack.cli.host_talk import talk
 from gittrack.cli.render import say
 from gittrack.compare.text import harmless
 from gittrack.core.layout import SHORT
-from gittrack.launch import launching, stopping
-from gittrack.launch.at import At, reach
+from gittrack.launch.jobs import launching, stopping
+from gittrack.launch.reached import At, reach
 from gittrack.lazy import lazy
 from gittrack.runs import away, live
 from gittrack.runs.archiving import ENDED
 
 if TYPE_CHECKING:
-    from gittrack.launch.following import Out
+    from gittrack.launch.jobs.following import Out
 
 
 def attach(
@@ -118,7 +118,7 @@ def stop(
     place = here()
     if give_up:
         for run_id in [find(text).id for text in runs]:
-            lazy("gittrack.launch.giving_up").give_up(place.repository, run_id, time.time())
+            lazy("gittrack.launch.home.giving_up").give_up(place.repository, run_id, time.time())
             say(f"run {run_id[:SHORT]} is given up; `git track undo` takes that back")
         return
     for found in [jobs.job(text, host) for text in runs]:
@@ -141,14 +141,14 @@ def _stop(at: At, found: jobs.Job, grace: int) -> None:
     stopped = stopping.stop(at, found.id, grace)
     say(f"run {found.short} is stopped" if stopped else f"run {found.short} is not running any more")
     if found.is_away:
-        lazy("gittrack.launch.following").bring(at, here().paths, found.id)
+        lazy("gittrack.launch.jobs.following").bring(at, here().paths, found.id)
 
 
 def _is_here(place: Workplace, found: jobs.Job, host: str | None) -> bool:
     """Whether there is nothing that a host would have to be asked for. Who names one may mean a teammate's job."""
     if found.is_away or host is None:
         return not found.is_away
-    return lazy("gittrack.launch.mirror").status_of(place.repository, found.id).get("status") in ENDED
+    return lazy("gittrack.launch.home.mirror").status_of(place.repository, found.id).get("status") in ENDED
 
 
 def _attached(place: Workplace, found: jobs.Job) -> At:
@@ -156,7 +156,7 @@ def _attached(place: Workplace, found: jobs.Job) -> At:
     try:
         if not found.is_away:
             project = lazy("gittrack.launch.sending.snapshots").project(place.git)
-            lazy("gittrack.launch.fetching_host").take_up(at.link, place.repository, project, found.id)
+            lazy("gittrack.launch.home.fetching_host").take_up(at.link, place.repository, project, found.id)
         return at
     except BaseException:
         at.close()

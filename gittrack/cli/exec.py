@@ -18,7 +18,7 @@ from gittrack.cli import jobs, run_at_host
 from gittrack.cli.context import here
 from gittrack.cli.host_talk import talk
 from gittrack.cli.watching import put
-from gittrack.launch.at import reach
+from gittrack.launch.reached import reach
 
 if TYPE_CHECKING:
     from gittrack.launch.engine.engine import Session

@@ -16,8 +16,8 @@ from gittrack.compare.card import pretty
 from gittrack.compare.text import MISSING, cell, count, size
 from gittrack.core.layout import SHORT
 from gittrack.launch import cleaning, hosts
-from gittrack.launch.at import At, reach
 from gittrack.launch.cleaning import Removal, Survey, Wish
+from gittrack.launch.reached import At, reach
 from gittrack.lazy import lazy
 
 _SKEW = 60.0  # seconds that clocks may differ before it is said

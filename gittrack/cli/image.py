@@ -17,8 +17,8 @@ from gittrack.cli.render import say
 from gittrack.compare.card import pretty
 from gittrack.compare.text import cell, count, size
 from gittrack.launch import hosts
-from gittrack.launch.at import At, Talk, reach
 from gittrack.launch.images import job_image, standalone
+from gittrack.launch.reached import At, Talk, reach
 from gittrack.launch.sending import snapshots
 from gittrack.lazy import lazy
 

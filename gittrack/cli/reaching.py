@@ -10,9 +10,9 @@ from typing import NamedTuple
 from gittrack import errors
 from gittrack.cli.context import Workplace
 from gittrack.cli.host_talk import talk
-from gittrack.launch import choosing
-from gittrack.launch.at import At, Clone, Talk
+from gittrack.launch.jobs import choosing
 from gittrack.launch.later import Later
+from gittrack.launch.reached import At, Clone, Talk
 from gittrack.record.surroundings import Surroundings, look
 
 

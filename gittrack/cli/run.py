@@ -123,7 +123,7 @@ def run(
         return 0
     if reached is not None:
         at_host, manner = lazy("gittrack.cli.run_at_host"), (detach, quiet, json)
-        asked = lazy("gittrack.launch.job").Asked(
+        asked = lazy("gittrack.launch.jobs.job").Asked(
             host or "", image, gpus, cpus, memory, shm_size,
             *(tuple(given or ()) for given in (mount, port, env, secret)),
         )  # fmt: skip

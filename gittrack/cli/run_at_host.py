@@ -12,15 +12,15 @@ from gittrack.cli.reaching import Reaching
 from gittrack.cli.render import say
 from gittrack.core import codec
 from gittrack.core.layout import SHORT
-from gittrack.launch import closing, launching
-from gittrack.launch.at import At, Clone
-from gittrack.launch.job import Asked
+from gittrack.launch.jobs import closing, launching
+from gittrack.launch.jobs.job import Asked
+from gittrack.launch.reached import At, Clone
 from gittrack.lazy import lazy
 from gittrack.record.beginning import Wish
 from gittrack.runs import away, live
 
 if TYPE_CHECKING:
-    from gittrack.launch.following import Out
+    from gittrack.launch.jobs.following import Out
     from gittrack.record.supervise import Result
 
 FAILED = 70  # nobody knows how the command ended: its container was killed

@@ -12,8 +12,8 @@ from gittrack.cli.render import say
 from gittrack.compare.text import MISSING, cell, size
 from gittrack.core import codec
 from gittrack.core.layout import SHORT
-from gittrack.launch import hosts, topping
-from gittrack.launch.topping import Use
+from gittrack.launch import hosts, usage
+from gittrack.launch.usage import Use
 from gittrack.runs import away, live
 
 
@@ -36,7 +36,7 @@ def top(
     """
     place = here()
     names = list(dict.fromkeys(host or _hosts()))
-    found, failed = topping.look(
+    found, failed = usage.look(
         [hosts.find(place.settings, name) for name in names], run_at_host.clone(place).environ, talk()
     )
     for problem in failed.values():

@@ -16,14 +16,14 @@ from gittrack.cli.context import Workplace
 from gittrack.cli.render import say
 from gittrack.compare.text import count
 from gittrack.core.layout import SHORT
-from gittrack.launch import stopping
-from gittrack.launch.at import At
+from gittrack.launch.jobs import stopping
 from gittrack.launch.later import Later
+from gittrack.launch.reached import At
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
     from gittrack.launch.engine.state import Container
-    from gittrack.launch.following import Out
+    from gittrack.launch.jobs.following import Out
 
 QUESTION = "\ngittrack: [d]etach, [s]top the job, or [c]ontinue to watch? "
 DETACH, STOP, CONTINUE = "detach", "stop", "continue"
@@ -51,7 +51,7 @@ def watch(
     """Show the console until the job is over and its results are here. The container as it ended, None when it is gone.
 
     Raises Left, LinkLost, HostFailed."""
-    follower = lazy("gittrack.launch.following").Follower(at, place.paths, run_id, tail)
+    follower = lazy("gittrack.launch.jobs.following").Follower(at, place.paths, run_id, tail)
     stops: list[Later[bool]] = []
     try:
         with _leaving():

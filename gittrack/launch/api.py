@@ -12,10 +12,10 @@ from gittrack import errors
 from gittrack.config import environment
 from gittrack.git.discover import discover
 from gittrack.git.open import open_repository
-from gittrack.launch import choosing, launching, stopping
-from gittrack.launch.at import At, Clone, Talk
-from gittrack.launch.following import Follower, look_once
-from gittrack.launch.job import Asked
+from gittrack.launch.jobs import choosing, launching, stopping
+from gittrack.launch.jobs.following import Follower, look_once
+from gittrack.launch.jobs.job import Asked
+from gittrack.launch.reached import At, Clone, Talk
 from gittrack.record.beginning import Wish
 from gittrack.record.facts import Labels
 from gittrack.record.surroundings import look

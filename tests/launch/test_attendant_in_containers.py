@@ -34,7 +34,7 @@ sys.exit(3)
 
 
 class Container:
-    """A container of one job, as `launch.containers` asks for it."""
+    """A container of one job, as `launch.engine.containers` asks for it."""
 
     def __init__(self, engine: Engine, image: str, job: Job) -> None:
         self.engine, self.image, self.job = engine, image, job

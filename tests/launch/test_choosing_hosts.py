@@ -3,8 +3,8 @@
 import pytest
 
 from gittrack import errors
-from gittrack.launch.choosing import Candidate, best, is_free, load_of, names
 from gittrack.launch.engine.host_facts import Gpu, Look
+from gittrack.launch.jobs.choosing import Candidate, best, is_free, load_of, names
 
 GB = 1 << 30
 

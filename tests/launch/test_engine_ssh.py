@@ -11,7 +11,6 @@ import rig_docker
 from gittrack.errors import HostFailed, ImageFailed
 from gittrack.git.command import Git
 from gittrack.git.discover import discover
-from gittrack.launch.at import At, Talk
 from gittrack.launch.engine import images
 from gittrack.launch.engine.containers import Mount
 from gittrack.launch.engine.engine import Engine
@@ -19,6 +18,7 @@ from gittrack.launch.hosts import Host
 from gittrack.launch.images import contexts, job_image
 from gittrack.launch.images.job_image import Source, Wish
 from gittrack.launch.link import Link
+from gittrack.launch.reached import At, Talk
 
 
 def test_an_engine_across_ssh_does_all_that_one_here_does(

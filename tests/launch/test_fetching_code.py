@@ -10,8 +10,8 @@ from sending_rig import code_of, without
 
 from gittrack import errors
 from gittrack.core import layout
-from gittrack.launch import fetching_code
-from gittrack.launch.fetching_host import fetch_host
+from gittrack.launch.home import fetching_code
+from gittrack.launch.home.fetching_host import fetch_host
 from gittrack.launch.sending import snapshots
 
 

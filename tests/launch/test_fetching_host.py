@@ -10,7 +10,7 @@ from host_journal import PROJECT, Job, cloned, opened, send_off, tip
 
 from gittrack import errors
 from gittrack.core import layout
-from gittrack.launch.fetching_host import Fetched, fetch_host
+from gittrack.launch.home.fetching_host import Fetched, fetch_host
 from gittrack.runs import live, overlay, writer
 from gittrack.runs.annotations import Author
 from gittrack.share import purge

@@ -11,9 +11,9 @@ from common import noise
 from host_journal import ID, PROJECT, Job, cloned, tip
 
 from gittrack import errors
-from gittrack.launch.fetching_host import fetch_host
-from gittrack.launch.giving_up import REASON, give_up
-from gittrack.launch.mirror import Mirror
+from gittrack.launch.home.fetching_host import fetch_host
+from gittrack.launch.home.giving_up import REASON, give_up
+from gittrack.launch.home.mirror import Mirror
 from gittrack.runs import away, live
 
 LARGE = noise(1, 300_000)

@@ -12,12 +12,12 @@ from gittrack.config import settings as configuring
 from gittrack.errors import ImageFailed
 from gittrack.git.command import Git
 from gittrack.git.discover import discover
-from gittrack.launch.at import At, Talk
 from gittrack.launch.engine import images
 from gittrack.launch.hosts import HERE
 from gittrack.launch.images import job_image
 from gittrack.launch.images.job_image import Source
 from gittrack.launch.link import Link
+from gittrack.launch.reached import At, Talk
 
 AUTHORITY = "/etc/ssl/certs/ca-certificates.crt"
 # Nothing can be pulled, and a container reaches a package index only over the network of the machine.

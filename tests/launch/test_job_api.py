@@ -13,7 +13,7 @@ from rig_docker import Engine
 
 import gittrack
 from gittrack.git.discover import discover
-from gittrack.launch import following
+from gittrack.launch.jobs import following
 
 SCRIPT = """
 import pathlib, sys, time

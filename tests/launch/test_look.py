@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from gittrack.errors import HostFailed
-from gittrack.launch import demands
 from gittrack.launch.engine import containers
 from gittrack.launch.engine.host_facts import ARGV, SCRIPT, Gpu, Look, free_gpus, look
+from gittrack.launch.jobs import demands
 
 INFO = {"ServerVersion": "24.0.5", "Architecture": "x86_64", "OSType": "linux", "NCPU": 16, "MemTotal": 64 << 30,
         "SecurityOptions": ["name=apparmor"], "Runtimes": {"nvidia": {}}}  # fmt: skip

@@ -18,7 +18,7 @@ from host_journal import ID, Job, cloned, opened, send_off, tip
 
 from gittrack import errors
 from gittrack.core import events, layout, parcels
-from gittrack.launch.mirror import Mirror
+from gittrack.launch.home.mirror import Mirror
 from gittrack.runs import away, live, overlay, writer
 from gittrack.runs.own_store import own_store
 from gittrack.store.local import open_local
@@ -122,7 +122,7 @@ import os, sys
 from gittrack.git.discover import discover
 from gittrack.launch.hosts import HERE
 from gittrack.launch.link import open_link
-from gittrack.launch.mirror import Mirror
+from gittrack.launch.home.mirror import Mirror
 calls = 0
 left = int(sys.argv[1])
 def trace(frame, event, arg):
@@ -214,7 +214,7 @@ def test_a_large_file_is_cut_into_chunks_while_it_still_comes(job, home, here, m
 
 
 def test_metrics_are_seen_while_a_large_file_still_comes(job, home, here, mirror, repo, tmp_path, monkeypatch):
-    monkeypatch.setattr("gittrack.launch.mirror.GLANCE", 0.0)
+    monkeypatch.setattr("gittrack.launch.home.mirror.GLANCE", 0.0)
     job.write(keeping.point(1), keeping.checkpoint(1, 1))
     job.keep(1, {"model.pt": LARGE}, "store")
     job.cut()

@@ -24,7 +24,7 @@ import os, sys
 from gittrack.git.discover import discover
 from gittrack.launch.hosts import HERE
 from gittrack.launch.link import open_link
-from gittrack.launch.mirror import Mirror
+from gittrack.launch.home.mirror import Mirror
 assert Mirror(open_link(HERE), discover(".", os.environ), sys.argv[1]).sync().is_final
 """
 

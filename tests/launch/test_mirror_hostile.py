@@ -14,9 +14,9 @@ from host_journal import ID, Job, cloned, opened, send_off, tip
 
 from gittrack import errors
 from gittrack.core import events, layout
-from gittrack.launch import bringing, mirrored
+from gittrack.launch.home import claims, kept_files
+from gittrack.launch.home.mirror import Mirror
 from gittrack.launch.link import Entry
-from gittrack.launch.mirror import Mirror
 from gittrack.runs import live, overlay
 
 
@@ -111,13 +111,13 @@ def test_a_file_that_becomes_a_link_after_it_was_listed_is_not_followed(job, hom
 
 @pytest.mark.parametrize("name", ["../../x.jsonl", "x.jsonl", "..", "config", "1700000000900-7-bcde.jsonl/../x", "a\n"])
 def test_names_that_no_journal_has_are_passed_over(name):
-    assert mirrored.sizes([Entry(name, 5, "file"), Entry("run.jsonl", 7, "file")]) == {"run.jsonl": 7}
+    assert claims.sizes([Entry(name, 5, "file"), Entry("run.jsonl", 7, "file")]) == {"run.jsonl": 7}
 
 
 def test_more_files_than_a_run_has_are_refused():
-    names = [Entry(f"{1700000000000 + number}-1-abcd.jsonl", 1, "file") for number in range(mirrored.MOST_FILES + 1)]
-    with pytest.raises(mirrored.Odd, match="files"):
-        mirrored.sizes(names)
+    names = [Entry(f"{1700000000000 + number}-1-abcd.jsonl", 1, "file") for number in range(claims.MOST_FILES + 1)]
+    with pytest.raises(claims.Odd, match="files"):
+        claims.sizes(names)
 
 
 def test_a_cut_that_covers_more_than_there_is_is_refused(job, home, mirror):
@@ -143,10 +143,10 @@ def test_a_cut_that_goes_back_or_beyond_the_end_is_refused(job, mirror, home, he
     cut(job, 0, run_jsonl=size(job))
     cut(job, 1, run_jsonl=10)
     refuses(mirror, "goes back")
-    assert mirrored.cuts(b"", 0, []) == []
+    assert claims.cuts(b"", 0, []) == []
     known = [events.Cut(0, {}, "final", None, 1.0)]
-    with pytest.raises(mirrored.Odd, match="after its end"):
-        mirrored.cuts(b'{"files":{},"n":1,"reason":"time","status":null,"w":2.0}\n', 0, known)
+    with pytest.raises(claims.Odd, match="after its end"):
+        claims.cuts(b'{"files":{},"n":1,"reason":"time","status":null,"w":2.0}\n', 0, known)
 
 
 @pytest.mark.parametrize("file", ["../run.jsonl", "a/b", "x" * 300])
@@ -195,7 +195,7 @@ def test_a_journal_that_does_not_begin_as_one_is_refused(mirror, lines):
 
 
 def test_a_line_that_does_not_end_is_refused_before_it_fills_the_memory(job, mirror, monkeypatch):
-    monkeypatch.setattr(mirrored, "LONGEST_LINE", 10_000)
+    monkeypatch.setattr(claims, "LONGEST_LINE", 10_000)
     for _ in range(4):
         with (job.run / events.STARTER).open("ab") as file:
             file.write(b"x" * 4_000)
@@ -216,13 +216,13 @@ def test_a_journal_of_garbage_costs_its_bytes_and_no_more(job, home, mirror):
 
 
 def test_cuts_that_are_no_cuts_do_not_fill_the_memory(job, mirror, monkeypatch):
-    monkeypatch.setattr(mirrored, "LONGEST_CUTS", 1000)
+    monkeypatch.setattr(claims, "LONGEST_CUTS", 1000)
     (job.run / events.CUTS).write_bytes(b"{}\n" * 1000)
     refuses(mirror, "no cuts")
 
 
 def test_a_run_with_too_many_cuts_is_refused(job, mirror, monkeypatch):
-    monkeypatch.setattr(mirrored, "MOST_CUTS", 3)
+    monkeypatch.setattr(claims, "MOST_CUTS", 3)
     for number in range(4):
         cut(job, number, run_jsonl=size(job))
     refuses(mirror, "too many")
@@ -278,7 +278,7 @@ def test_a_file_larger_than_it_says_is_not_read_to_its_end(job, home, here, mirr
 
 
 def test_a_blob_that_is_too_large_for_git_is_left_out(job, mirror, monkeypatch):
-    monkeypatch.setattr(bringing, "LARGEST_BLOB", 10)
+    monkeypatch.setattr(kept_files, "LARGEST_BLOB", 10)
     job.write(keeping.checkpoint(1, 1))
     job.keep(1, {"f": b"x" * 11})
     job.end()

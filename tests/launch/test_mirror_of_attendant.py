@@ -10,7 +10,7 @@ from common import wait_until
 from host_journal import ID, cloned, opened, send_off, tip
 
 from gittrack.core import codec, layout
-from gittrack.launch.mirror import Mirror
+from gittrack.launch.home.mirror import Mirror
 from gittrack.runs import live
 from gittrack.runs.own_store import own_store
 

@@ -9,9 +9,9 @@ from common import noise
 from host_journal import ID, Job, cloned, opened, send_off, tip
 
 from gittrack import errors
+from gittrack.launch.home.mirror import Mirror
 from gittrack.launch.hosts import Host
 from gittrack.launch.link import open_link
-from gittrack.launch.mirror import Mirror
 from gittrack.runs.own_store import own_store
 
 DATA = noise(3, 40_000_000)

@@ -9,7 +9,7 @@ from rig_ssh import Site
 from survival import World, until, world
 
 from gittrack import errors
-from gittrack.launch import steps
+from gittrack.launch.jobs import steps
 
 ONCE = "local/once:1"
 

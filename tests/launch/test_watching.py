@@ -15,7 +15,7 @@ from rig_docker import Engine
 from rig_ssh import Site
 
 from gittrack.cli import interrupts
-from gittrack.launch import steps
+from gittrack.launch.jobs import steps
 
 SCRIPT = """
 import pathlib, signal, sys, time

@@ -14,11 +14,11 @@ from gittrack import errors
 from gittrack.config.settings import Settings
 from gittrack.git import catfile, export
 from gittrack.git.command import Git
-from gittrack.launch.at import At, Talk
 from gittrack.launch.engine.containers import LABEL
 from gittrack.launch.images import contexts, packages, recipes
 from gittrack.launch.images.packages import Packages
 from gittrack.launch.images.recipes import Recipe, Wish
+from gittrack.launch.reached import At, Talk
 from gittrack.lazy import lazy
 from gittrack.recorder.packages import requirements
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gittrack import errors
 from gittrack.core import codec
 from gittrack.git import export
-from gittrack.launch.at import At, Talk
 from gittrack.launch.engine.containers import LABEL
 from gittrack.launch.images import contexts, dockerfile, job_image, packages, recipes
 from gittrack.launch.images.job_image import Source
 from gittrack.launch.images.recipes import Wish
+from gittrack.launch.reached import At, Talk
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gittrack import errors
 from gittrack.core.layout import is_id
-from gittrack.launch.at import At, Talk, reach
 from gittrack.launch.hosts import Host
 from gittrack.launch.later import Later
+from gittrack.launch.reached import At, Talk, reach
 
 if TYPE_CHECKING:
     from gittrack.launch.engine.host_facts import Gpu

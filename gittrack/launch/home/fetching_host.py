@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 from gittrack import errors
 from gittrack.core import codec, events, layout
 from gittrack.git.repository import Repository
-from gittrack.launch import fetching_code, giving_up, mirrored, shelling
-from gittrack.launch.bringing import Show, nothing
+from gittrack.launch import shelling
+from gittrack.launch.home import claims, fetching_code, giving_up
+from gittrack.launch.home.kept_files import Show, nothing
+from gittrack.launch.home.mirror import FETCHED, Mirror, mark, status_of
 from gittrack.launch.link import Link
-from gittrack.launch.mirror import FETCHED, Mirror, mark, status_of
 from gittrack.launch.sending.snapshots import Helper
 from gittrack.record import beginning
 from gittrack.runs import away, live, logs, writer
@@ -202,8 +203,8 @@ def _job(link: Link, run_id: str) -> _Job:
         document = codec.loads(data) if len(data) <= LARGEST_JOB else None
     start = document.get("start") if isinstance(document, dict) else None
     if not isinstance(start, dict) or not events.is_sound({**start, "e": "start"}):
-        raise mirrored.refused(link.name, run_id, "its job.json is none")
+        raise claims.refused(link.name, run_id, "its job.json is none")
     if start["run"].get("id") != run_id or document.get("id") != run_id:
-        raise mirrored.refused(link.name, run_id, "its job.json is of another run")
+        raise claims.refused(link.name, run_id, "its job.json is of another run")
     known = {name: start[name] for name in ("run", "goals", "default", "store") if name in start}
     return _Job(known, str(document.get("project") or ""))

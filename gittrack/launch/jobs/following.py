@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from gittrack import errors
 from gittrack.core import events
 from gittrack.git.discover import Paths
-from gittrack.launch import closing
-from gittrack.launch.at import At
+from gittrack.launch.home.mirror import Mirror
+from gittrack.launch.jobs import closing
 from gittrack.launch.later import Later
-from gittrack.launch.mirror import Mirror
+from gittrack.launch.reached import At
 
 if TYPE_CHECKING:
     from gittrack.launch.engine.state import Container

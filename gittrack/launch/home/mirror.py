@@ -20,11 +20,11 @@ from gittrack.git import command
 from gittrack.git.discover import Paths
 from gittrack.git.open import open_repository
 from gittrack.git.repository import RefChange, Repository
-from gittrack.launch import mirrored
-from gittrack.launch.bringing import Bringing, Show, nothing
-from gittrack.launch.copying import Copy
+from gittrack.launch.home import claims
+from gittrack.launch.home.claims import Odd
+from gittrack.launch.home.journal import Copy
+from gittrack.launch.home.kept_files import Bringing, Show, nothing
 from gittrack.launch.link import Link
-from gittrack.launch.mirrored import Odd
 from gittrack.lazy import lazy
 from gittrack.record import uploads
 from gittrack.runs import away, live, operations, writer
@@ -167,8 +167,8 @@ class Mirror:
         if isinstance(error, Contradicted):
             with contextlib.suppress(OSError):
                 os.rename(self._directory, f"{self._directory}{ASIDE}")
-            return mirrored.refused(self._link.name, self._run_id, error.message)
-        return mirrored.refused(self._link.name, self._run_id, str(error))
+            return claims.refused(self._link.name, self._run_id, error.message)
+        return claims.refused(self._link.name, self._run_id, str(error))
 
     def _open(self) -> _Here | None:
         """Be the one who brings it. None: another process is, or all of it is here."""

@@ -5,10 +5,10 @@ import os
 from collections.abc import Mapping
 
 from gittrack.core import events
-from gittrack.launch import mirrored
-from gittrack.launch.bringing import AT_ONCE, AT_ONCE_BYTES, Part, read_many
+from gittrack.launch.home import claims
+from gittrack.launch.home.claims import Growth, Known, Odd, Wanted
+from gittrack.launch.home.kept_files import AT_ONCE, AT_ONCE_BYTES, Part, read_many
 from gittrack.launch.link import Link
-from gittrack.launch.mirrored import Growth, Known, Odd, Wanted
 from gittrack.runs import away, live
 from gittrack.store import durable
 
@@ -38,26 +38,26 @@ class Copy:
         if listing is None:
             return False
         away.touch(self._directory)
-        return self._bring_journal(mirrored.sizes(listing))
+        return self._bring_journal(claims.sizes(listing))
 
     def glance(self) -> None:
         """Copy what has grown of the journals alone, for who looks meanwhile: no cut is due before its files are here.
         Raises as `bring`."""
-        there = mirrored.sizes(self._link.list(self._there) or ())
+        there = claims.sizes(self._link.list(self._there) or ())
         there.pop(events.CUTS, None)
         here = {name: _size(self._path(name)) for name in self._names(there)}
-        self._bring_files(mirrored.growth(there, here, self.cuts[-1].files if self.cuts else {}))
+        self._bring_files(claims.growth(there, here, self.cuts[-1].files if self.cuts else {}))
 
     def _bring_journal(self, there: Mapping[str, int]) -> bool:
         """Copy what has grown. Cuts are kept in memory: their turn comes last."""
         here = {name: _size(os.path.join(self._directory, name)) for name in self._names(there)}
         here[events.CUTS] = self._cuts_at + len(self._text)
         covered = self.cuts[-1].files if self.cuts else {}
-        grown = mirrored.growth(there, here, covered)
+        grown = claims.growth(there, here, covered)
         self._bring_files(grown)
         sizes = {name: max(there.get(name, 0), here.get(name, 0)) for name in {*there, *here}}
-        found = mirrored.cuts(self._text, self._cuts_at, self.cuts)
-        self.waits = next((known for known in found if not mirrored.is_covered(known.cut, sizes)), None)
+        found = claims.cuts(self._text, self._cuts_at, self.cuts)
+        self.waits = next((known for known in found if not claims.is_covered(known.cut, sizes)), None)
         self._ready = found[: found.index(self.waits)] if self.waits else found
         return bool(grown)
 
@@ -76,7 +76,7 @@ class Copy:
                 if size:
                     parts.append(Part(f"{self._there}/{one.name}", one.start - one.overlap, one.overlap + size))
                 if size < one.end - one.start:
-                    left.append(one._replace(start=one.start + size, overlap=min(one.start + size, mirrored.OVERLAP)))
+                    left.append(one._replace(start=one.start + size, overlap=min(one.start + size, claims.OVERLAP)))
                 room -= size
             found = read_many(self._link, parts)
             if found is None:
@@ -100,14 +100,14 @@ class Copy:
     def _append(self, name: str, data: bytes) -> None:
         if name == events.CUTS:
             self._text += data
-            if len(self._text) > mirrored.LONGEST_CUTS:
+            if len(self._text) > claims.LONGEST_CUTS:
                 raise Odd(f"{name} has {len(self._text):,} bytes that are no cuts")
             return
         if name != events.CONSOLE:
             lengths = [len(line) for line in data.split(b"\n")]
             lengths[0] += self._lines.get(name, 0)
             self._lines[name] = lengths[-1]
-            if max(lengths) > mirrored.LONGEST_LINE:
+            if max(lengths) > claims.LONGEST_LINE:
                 raise Odd(f"{name} has a line of {max(lengths):,} bytes")
         with open(os.path.join(self._directory, name), "ab", buffering=0) as file:
             file.write(data)
@@ -117,10 +117,10 @@ class Copy:
         """Whether its first lines are here; they are the ones that are expected."""
         if not self._begun:
             with contextlib.suppress(FileNotFoundError), open(self._path(events.STARTER), "rb") as file:
-                lines = [file.readline(mirrored.LONGEST_LINE) for _ in range(2)]
+                lines = [file.readline(claims.LONGEST_LINE) for _ in range(2)]
                 if lines[1].endswith(b"\n"):
                     sent = away.read(self._directory)
-                    why = mirrored.start_problem(lines, run_id, (sent.start.get("run") or {}) if sent else {})
+                    why = claims.start_problem(lines, run_id, (sent.start.get("run") or {}) if sent else {})
                     if why:
                         raise Odd(why)
                     self._begun = True
@@ -139,7 +139,7 @@ class Copy:
                     if not line.endswith(b"\n"):
                         break
                     at += len(line)
-                    if b'"kept"' in line and (one := mirrored.wanted(line)) is not None:
+                    if b'"kept"' in line and (one := claims.wanted(line)) is not None:
                         found.append(one)
             self._looked[name] = at
         return found
@@ -167,9 +167,9 @@ class Copy:
         sizes = {name: _size(self._path(name)) for name in (*live.process_files(self._directory), events.CONSOLE)}
         text = _read(path)
         at = len(events.whole_lines(text))
-        if self.cuts and not mirrored.is_covered(self.cuts[-1], sizes):
-            known: list[Known] = mirrored.cuts(text, 0, [])
-            whole = [one for one in known if mirrored.is_covered(one.cut, sizes)]
+        if self.cuts and not claims.is_covered(self.cuts[-1], sizes):
+            known: list[Known] = claims.cuts(text, 0, [])
+            whole = [one for one in known if claims.is_covered(one.cut, sizes)]
             self.cuts, at = [one.cut for one in whole], (whole[-1].end if whole else 0)
         if at < len(text):
             os.truncate(path, at)

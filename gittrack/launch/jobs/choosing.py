@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from gittrack import errors
-from gittrack.launch.at import At, Clone, Talk, reach
 from gittrack.launch.engine.host_facts import Gpu, free_gpus
 from gittrack.launch.hosts import HERE, Host, find
 from gittrack.launch.later import Later
+from gittrack.launch.reached import At, Clone, Talk, reach
 
 if TYPE_CHECKING:
     from gittrack.launch.engine.host_facts import Look

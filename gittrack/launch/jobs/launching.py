@@ -14,14 +14,14 @@ from gittrack import errors
 from gittrack.core import layout
 from gittrack.core.redact import spellings
 from gittrack.git.open import open_repository
-from gittrack.launch import choosing, job, steps
-from gittrack.launch.at import At, Clone, Talk, reach
 from gittrack.launch.engine import containers
 from gittrack.launch.hosts import HERE, Host
-from gittrack.launch.job import Asked
+from gittrack.launch.jobs import choosing, job, steps
+from gittrack.launch.jobs.job import Asked
+from gittrack.launch.jobs.steps import Launch
 from gittrack.launch.later import Later
+from gittrack.launch.reached import At, Clone, Talk, reach
 from gittrack.launch.sending import snapshots
-from gittrack.launch.steps import Launch
 from gittrack.lazy import lazy
 from gittrack.record import beginning
 from gittrack.record.beginning import Beginning, Wish

@@ -13,8 +13,8 @@ from gittrack import errors
 from gittrack.core import events
 from gittrack.core.layout import SHORT
 from gittrack.launch import cleaning
-from gittrack.launch.at import At
 from gittrack.launch.engine import containers
+from gittrack.launch.reached import At
 from gittrack.launch.sending.snapshots import shown
 
 if TYPE_CHECKING:

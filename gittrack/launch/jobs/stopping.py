@@ -1,8 +1,8 @@
 """Ending a job from anywhere: first asked, so that it can keep a last checkpoint, then killed."""
 
 from gittrack import errors
-from gittrack.launch.at import At
-from gittrack.launch.closing import close_if_dead
+from gittrack.launch.jobs.closing import close_if_dead
+from gittrack.launch.reached import At
 
 GRACE = 30  # seconds
 STOP = "stop"

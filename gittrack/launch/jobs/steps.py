@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 from gittrack import errors
 from gittrack.core import events, layout
-from gittrack.launch import demands, job
-from gittrack.launch.at import At, Clone, Talk
 from gittrack.launch.engine import containers
 from gittrack.launch.images import job_image
-from gittrack.launch.job import Asked
+from gittrack.launch.jobs import demands, job
+from gittrack.launch.jobs.job import Asked
 from gittrack.launch.later import together
+from gittrack.launch.reached import At, Clone, Talk
 from gittrack.launch.sending import inputs, placing, program, snapshots
 from gittrack.lazy import lazy
 from gittrack.runs import away, live
@@ -206,7 +206,7 @@ def _start(launch: Launch) -> None:
 
 def _load(_launch: Launch) -> None:
     """What follows the job, while the engine is busy starting it."""
-    lazy("gittrack.launch.following")
+    lazy("gittrack.launch.jobs.following")
 
 
 def _who(user: Mapping[str, Any]) -> str:
