@@ -10,8 +10,8 @@ import sys
 from gittrack.git import snapshot
 from gittrack.git.command import Git
 from gittrack.git.discover import discover
-from gittrack.launch.hosts import Host
-from gittrack.launch.link import open_link
+from gittrack.launch.link.hosts import Host
+from gittrack.launch.reached import open_link
 from gittrack.launch.sending import snapshots
 
 paths, environ = discover(os.getcwd(), os.environ), dict(os.environ)

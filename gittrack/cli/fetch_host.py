@@ -13,10 +13,10 @@ from gittrack.cli.host_talk import talk
 from gittrack.cli.progress import Bytes
 from gittrack.compare.text import count, json_text, line
 from gittrack.core.layout import SHORT
-from gittrack.launch import hosts
 from gittrack.launch.home import fetching_host
-from gittrack.launch.hosts import HERE, Host
 from gittrack.launch.jobs import closing
+from gittrack.launch.link import hosts
+from gittrack.launch.link.hosts import HERE, Host
 from gittrack.launch.reached import At, reach
 from gittrack.launch.sending import snapshots
 from gittrack.lazy import lazy

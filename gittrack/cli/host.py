@@ -15,8 +15,9 @@ from gittrack.cli.render import say
 from gittrack.compare.card import pretty
 from gittrack.compare.text import MISSING, cell, count, size
 from gittrack.core.layout import SHORT
-from gittrack.launch import cleaning, hosts
+from gittrack.launch import cleaning
 from gittrack.launch.cleaning import Removal, Survey, Wish
+from gittrack.launch.link import hosts
 from gittrack.launch.reached import At, reach
 from gittrack.lazy import lazy
 

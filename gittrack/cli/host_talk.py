@@ -8,7 +8,7 @@ from gittrack.cli.progress import Transfer
 from gittrack.cli.render import say
 from gittrack.compare.text import line
 from gittrack.git.network import Progress
-from gittrack.launch.link import ACCEPT_NEW, Ask, UnknownKey
+from gittrack.launch.link.protocol import ACCEPT_NEW, Ask, UnknownKey
 from gittrack.launch.reached import Talk
 
 _TERMINAL = "/dev/tty"

@@ -16,8 +16,8 @@ from gittrack.cli.host_talk import talk
 from gittrack.cli.render import say
 from gittrack.compare.card import pretty
 from gittrack.compare.text import cell, count, size
-from gittrack.launch import hosts
 from gittrack.launch.images import job_image, standalone
+from gittrack.launch.link import hosts
 from gittrack.launch.reached import At, Talk, reach
 from gittrack.launch.sending import snapshots
 from gittrack.lazy import lazy

@@ -8,8 +8,8 @@ from gittrack import errors
 from gittrack.cli.asking import find
 from gittrack.cli.context import Workplace, here
 from gittrack.core.layout import SHORT, is_id
-from gittrack.launch import hosts
-from gittrack.launch.hosts import HERE, Host
+from gittrack.launch.link import hosts
+from gittrack.launch.link.hosts import HERE, Host
 from gittrack.launch.reached import At
 from gittrack.lazy import lazy
 from gittrack.runs import away, live

@@ -12,7 +12,8 @@ from gittrack.cli.render import say
 from gittrack.compare.text import MISSING, cell, size
 from gittrack.core import codec
 from gittrack.core.layout import SHORT
-from gittrack.launch import hosts, usage
+from gittrack.launch import usage
+from gittrack.launch.link import hosts
 from gittrack.launch.usage import Use
 from gittrack.runs import away, live
 

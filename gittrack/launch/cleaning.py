@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from gittrack import errors
 from gittrack.core.layout import SHORT, is_id
 from gittrack.git.objects import is_oid
-from gittrack.launch import shelling
-from gittrack.launch.link import Link
+from gittrack.launch.link import shelling
+from gittrack.launch.link.protocol import Link
 from gittrack.launch.sending.snapshots import shown
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from gittrack import errors
 from gittrack.config.settings import Settings
 from gittrack.git.discover import Paths
 from gittrack.git.network import Progress
-from gittrack.launch.hosts import Host
 from gittrack.launch.later import Later
-from gittrack.launch.link import NOBODY, Ask, Link, open_link
+from gittrack.launch.link.here import Here
+from gittrack.launch.link.hosts import Host
+from gittrack.launch.link.protocol import NOBODY, Ask, Link
 from gittrack.lazy import lazy
 
 if TYPE_CHECKING:
@@ -83,9 +84,17 @@ class At:
         return found
 
 
+def open_link(host: Host, ask: Ask = NOBODY) -> Link:
+    """Reach a host. Raises HostFailed; its `kind` is one of those in docs/hosts.md."""
+    if host.is_here:
+        return Here(host)
+    link: Link = lazy("gittrack.launch.ssh.link").Ssh(host, ask)
+    return link
+
+
 def reach(host: Host, environ: Mapping[str, str], ask: Ask = NOBODY) -> At:
     """Raises HostFailed, LinkLost; what is wrong with its engine is said when that is asked for."""
     if not host.is_here:
-        lazy("gittrack.launch.ssh")
+        lazy("gittrack.launch.ssh.link")
     Later(lambda: lazy("gittrack.launch.engine.engine"))  # loaded while the host answers, and not before that is asked
     return At(host, open_link(host, ask), environ)

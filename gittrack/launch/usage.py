@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gittrack import errors
 from gittrack.core.layout import is_id
-from gittrack.launch.hosts import Host
 from gittrack.launch.later import Later
+from gittrack.launch.link.hosts import Host
 from gittrack.launch.reached import At, Talk, reach
 
 if TYPE_CHECKING:

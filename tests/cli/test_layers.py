@@ -68,7 +68,7 @@ def test_torch_has_one_door():
 
 
 @pytest.mark.parametrize(
-    ("library", "doors"), [("fabric|paramiko|invoke", r"launch/ssh\w*\.py"), ("docker", r"launch/engine/\w+\.py")]
+    ("library", "doors"), [("fabric|paramiko|invoke", r"launch/ssh/\w+\.py"), ("docker", r"launch/engine/\w+\.py")]
 )
 def test_ssh_and_docker_have_their_doors(library, doors):
     importing = {

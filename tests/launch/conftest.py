@@ -9,8 +9,9 @@ from host_journal import ID, Job, opened, send_off
 from rig_docker import bare_image, dockerd, full_engine, old_image, own_engine, python_image, slim_image  # noqa: F401
 
 from gittrack.launch.home.mirror import Mirror
-from gittrack.launch.hosts import HERE, Host
-from gittrack.launch.link import Link, open_link
+from gittrack.launch.link.hosts import HERE, Host
+from gittrack.launch.link.protocol import Link
+from gittrack.launch.reached import open_link
 
 
 @pytest.fixture

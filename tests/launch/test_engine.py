@@ -17,7 +17,7 @@ from gittrack.errors import GittrackError, HostFailed, ImageFailed
 from gittrack.launch.engine import containers
 from gittrack.launch.engine.containers import Mount, Options, Place, Spec
 from gittrack.launch.engine.engine import Engine
-from gittrack.launch.link import Link
+from gittrack.launch.link.protocol import Link
 
 ENDLESS = "import time\nprint('up', flush=True)\ntime.sleep(1000)"
 
@@ -300,8 +300,8 @@ _AS_NOBODY = """
 import contextlib, os, sys
 from gittrack.errors import HostFailed
 from gittrack.launch.engine.engine import Engine
-from gittrack.launch.hosts import HERE
-from gittrack.launch.link import open_link
+from gittrack.launch.link.hosts import HERE
+from gittrack.launch.reached import open_link
 with contextlib.closing(open_link(HERE)) as link:  # all is imported by the one who may read it
     Engine.open(link, f"docker -H {sys.argv[1]}").close()
 os.chmod(sys.argv[1].removeprefix("unix://"), 0o600)

@@ -14,10 +14,10 @@ from gittrack.git.discover import discover
 from gittrack.launch.engine import images
 from gittrack.launch.engine.containers import Mount
 from gittrack.launch.engine.engine import Engine
-from gittrack.launch.hosts import Host
 from gittrack.launch.images import contexts, job_image
 from gittrack.launch.images.job_image import Source, Wish
-from gittrack.launch.link import Link
+from gittrack.launch.link.hosts import Host
+from gittrack.launch.link.protocol import Link
 from gittrack.launch.reached import At, Talk
 
 

@@ -14,7 +14,7 @@ import requests
 from gittrack.errors import HostFailed
 from gittrack.launch.engine.client import Client
 from gittrack.launch.engine.engine import Engine
-from gittrack.launch.link import Link
+from gittrack.launch.link.protocol import Link
 
 VERSION = {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20\x1b[31m"}
 ODD: list[Any] = [None, [], "text", 5, {"State": [1], "Config": "x"}, {"State": "running", "Config": {"Labels": 1}}]

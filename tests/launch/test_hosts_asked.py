@@ -11,8 +11,8 @@ from rig_ssh import Site
 REACH = (
     "from gittrack.cli.host_talk import talk\n"
     "from gittrack.errors import GittrackError\n"
-    "from gittrack.launch.hosts import Host\n"
-    "from gittrack.launch.link import open_link\n"
+    "from gittrack.launch.link.hosts import Host\n"
+    "from gittrack.launch.reached import open_link\n"
     "try:\n"
     "    print(open_link(Host('host', address='host'), talk().ask).run(['echo', 'let', 'in']).out.decode())\n"
     "except GittrackError as error:\n"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gittrack import errors
-from gittrack.launch.hosts import HERE, Host, find
+from gittrack.launch.link.hosts import HERE, Host, find
 
 
 def meant(text: str, **hosts: Any) -> Host:

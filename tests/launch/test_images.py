@@ -13,10 +13,10 @@ from gittrack.errors import ImageFailed
 from gittrack.git.command import Git
 from gittrack.git.discover import discover
 from gittrack.launch.engine import images
-from gittrack.launch.hosts import HERE
 from gittrack.launch.images import job_image
 from gittrack.launch.images.job_image import Source
-from gittrack.launch.link import Link
+from gittrack.launch.link.hosts import HERE
+from gittrack.launch.link.protocol import Link
 from gittrack.launch.reached import At, Talk
 
 AUTHORITY = "/etc/ssl/certs/ca-certificates.crt"

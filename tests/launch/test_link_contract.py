@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gittrack.errors import HostFailed
-from gittrack.launch.link import Entry, Link
+from gittrack.launch.link.protocol import Entry, Link
 
 AWKWARD = [
     "plain",

@@ -120,8 +120,8 @@ def test_a_second_process_leaves_the_run_to_the_first_and_takes_over_when_that_i
 KILLED = """
 import os, sys
 from gittrack.git.discover import discover
-from gittrack.launch.hosts import HERE
-from gittrack.launch.link import open_link
+from gittrack.launch.link.hosts import HERE
+from gittrack.launch.reached import open_link
 from gittrack.launch.home.mirror import Mirror
 calls = 0
 left = int(sys.argv[1])

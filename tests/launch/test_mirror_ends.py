@@ -22,8 +22,8 @@ def test_the_journals_of_thousands_of_processes_come_home(job, home, mirror):
 BRING = """
 import os, sys
 from gittrack.git.discover import discover
-from gittrack.launch.hosts import HERE
-from gittrack.launch.link import open_link
+from gittrack.launch.link.hosts import HERE
+from gittrack.launch.reached import open_link
 from gittrack.launch.home.mirror import Mirror
 assert Mirror(open_link(HERE), discover(".", os.environ), sys.argv[1]).sync().is_final
 """

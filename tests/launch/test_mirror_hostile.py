@@ -16,7 +16,7 @@ from gittrack import errors
 from gittrack.core import events, layout
 from gittrack.launch.home import claims, kept_files
 from gittrack.launch.home.mirror import Mirror
-from gittrack.launch.link import Entry
+from gittrack.launch.link.protocol import Entry
 from gittrack.runs import live, overlay
 
 

@@ -10,8 +10,8 @@ from host_journal import ID, Job, cloned, opened, send_off, tip
 
 from gittrack import errors
 from gittrack.launch.home.mirror import Mirror
-from gittrack.launch.hosts import Host
-from gittrack.launch.link import open_link
+from gittrack.launch.link.hosts import Host
+from gittrack.launch.reached import open_link
 from gittrack.runs.own_store import own_store
 
 DATA = noise(3, 40_000_000)

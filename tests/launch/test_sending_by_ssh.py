@@ -10,8 +10,8 @@ from rig_ssh import Proxy
 from sending_rig import code_of, fsck, job, objects_of, send_all
 
 from gittrack.errors import LinkLost
-from gittrack.launch.hosts import Host
-from gittrack.launch.link import open_link
+from gittrack.launch.link.hosts import Host
+from gittrack.launch.reached import open_link
 from gittrack.launch.sending import inputs, placing
 
 RUN = "0123456789abcdef0123"

@@ -11,8 +11,8 @@ import pytest
 from sending_rig import Breaking, code_of, disk, fsck, job, objects_of, pack_size, places, send_all, without
 
 from gittrack.errors import HostFailed, LinkLost
-from gittrack.launch.here import Here
-from gittrack.launch.hosts import HERE
+from gittrack.launch.link.here import Here
+from gittrack.launch.link.hosts import HERE
 from gittrack.launch.sending import snapshots
 
 RUN = "0123456789abcdef0123"

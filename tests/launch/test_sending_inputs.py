@@ -13,8 +13,8 @@ from gittrack.errors import HostFailed, LinkLost, UsageError
 from gittrack.git import snapshot as snapshots
 from gittrack.git.command import Git
 from gittrack.git.discover import discover
-from gittrack.launch.here import Here
-from gittrack.launch.hosts import HERE
+from gittrack.launch.link.here import Here
+from gittrack.launch.link.hosts import HERE
 from gittrack.launch.sending import inputs, placing
 
 RUN = "0123456789abcdef0123"

@@ -9,8 +9,9 @@ import pytest
 from rig_ssh import Site, keypair, sshd
 
 from gittrack.errors import HostFailed
-from gittrack.launch.hosts import Host
-from gittrack.launch.link import NOBODY, Ask, open_link
+from gittrack.launch.link.hosts import Host
+from gittrack.launch.link.protocol import NOBODY, Ask
+from gittrack.launch.reached import open_link
 
 HOST = Host("host", address="host")
 

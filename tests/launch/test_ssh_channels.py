@@ -8,7 +8,7 @@ import paramiko
 import pytest
 
 from gittrack.errors import HostFailed, LinkLost
-from gittrack.launch.ssh import Ssh
+from gittrack.launch.ssh.link import Ssh
 
 THREADS, EACH = 6, 60
 

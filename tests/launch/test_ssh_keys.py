@@ -7,9 +7,10 @@ import pytest
 from rig_ssh import Site, keypair
 
 from gittrack.errors import HostFailed
-from gittrack.launch.hosts import Host
-from gittrack.launch.link import ACCEPT_NEW, NOBODY, Ask, UnknownKey, open_link
-from gittrack.launch.ssh_keys import CHANGED, OK, REVOKED, UNKNOWN, Line, fingerprint, judge, lines_about
+from gittrack.launch.link.hosts import Host
+from gittrack.launch.link.protocol import ACCEPT_NEW, NOBODY, Ask, UnknownKey
+from gittrack.launch.reached import open_link
+from gittrack.launch.ssh.keys import CHANGED, OK, REVOKED, UNKNOWN, Line, fingerprint, judge, lines_about
 
 HOST = Host("host", address="host")
 

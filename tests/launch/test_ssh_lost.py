@@ -11,9 +11,10 @@ import pytest
 from rig_ssh import Proxy, Site, cut_line, keypair, line, sshd
 
 from gittrack.errors import HostFailed, LinkLost
-from gittrack.launch import ssh as ssh_link
-from gittrack.launch.hosts import Host
-from gittrack.launch.link import Link, open_link
+from gittrack.launch.link.hosts import Host
+from gittrack.launch.link.protocol import Link
+from gittrack.launch.reached import open_link
+from gittrack.launch.ssh import link as ssh_link
 
 HOST = Host("host", address="host")
 BUSY = ["sh", "-c", "while :; do echo x; sleep 0.02; done"]

@@ -14,9 +14,10 @@ import pytest
 from rig_ssh import Site, Sshd, free_port, line, sshd
 
 from gittrack.errors import HostFailed, NewerFormat
-from gittrack.launch import ssh_connect
-from gittrack.launch.hosts import Host, find
-from gittrack.launch.link import ACCEPT_NEW, NOBODY, Ask, Link, open_link
+from gittrack.launch.link.hosts import Host, find
+from gittrack.launch.link.protocol import ACCEPT_NEW, NOBODY, Ask, Link
+from gittrack.launch.reached import open_link
+from gittrack.launch.ssh import connect
 
 HOST = Host("host", address="host")
 
@@ -202,8 +203,8 @@ def test_a_server_of_something_else_is_no_ssh_server(sealed: Path) -> None:
 
 
 def test_a_server_that_says_nothing_is_not_waited_for_for_ever(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ssh_connect.ANSWER <= 30
-    monkeypatch.setattr(ssh_connect, "ANSWER", 6)
+    assert connect.ANSWER <= 30
+    monkeypatch.setattr(connect, "ANSWER", 6)
     with socket.create_server(("127.0.0.1", 0)) as server:
         error = failing("127.0.0.1", server.getsockname()[1])
     assert error.kind == "timeout" and "says nothing" in error.message

@@ -27,7 +27,7 @@ from gittrack.launch.engine.host_facts import Look
 from gittrack.launch.engine.state import Container as Container
 from gittrack.launch.engine.state import Usage, listed, read, usage
 from gittrack.launch.engine.wire import Stream
-from gittrack.launch.link import Done, Link
+from gittrack.launch.link.protocol import Done, Link
 
 PATIENCE = 120  # seconds for an answer; making a container with GPUs takes several
 SOCKET = "/var/run/docker.sock"

@@ -6,7 +6,7 @@ from typing import Any
 
 from gittrack.launch.engine import host_facts
 from gittrack.launch.engine.host_facts import Look
-from gittrack.launch.link import Link
+from gittrack.launch.link.protocol import Link
 
 
 def look(link: Link, info: Mapping[str, Any]) -> Look:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gittrack.compare.text import line
 from gittrack.errors import GittrackError, HostFailed, ImageFailed
-from gittrack.launch.link import Done
+from gittrack.launch.link.protocol import Done
 
 _MOST = 600  # characters of what an engine said
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from gittrack.core import events, layout, parcels
 from gittrack.errors import HostFailed
-from gittrack.launch.link import Entry
+from gittrack.launch.link.protocol import Entry
 
 MOST_FILES = 10_000  # process files of a run
 MOST_CUTS = 200_000  # of a run; each is a commit

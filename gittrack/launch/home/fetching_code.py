@@ -15,8 +15,8 @@ from gittrack.git import network
 from gittrack.git.command import Git
 from gittrack.git.objects import is_oid
 from gittrack.git.repository import Repository
-from gittrack.launch import shelling
-from gittrack.launch.link import Link
+from gittrack.launch.link import shelling
+from gittrack.launch.link.protocol import Link
 from gittrack.launch.sending import code_scripts
 from gittrack.launch.sending.snapshots import NO_HELP, Helper
 from gittrack.share import validate

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from gittrack import errors
 from gittrack.core import codec, events, layout
 from gittrack.git.repository import Repository
-from gittrack.launch import shelling
 from gittrack.launch.home import claims, fetching_code, giving_up
 from gittrack.launch.home.kept_files import Show, nothing
 from gittrack.launch.home.mirror import FETCHED, Mirror, mark, status_of
-from gittrack.launch.link import Link
+from gittrack.launch.link import shelling
+from gittrack.launch.link.protocol import Link
 from gittrack.launch.sending.snapshots import Helper
 from gittrack.record import beginning
 from gittrack.runs import away, live, logs, writer

@@ -8,7 +8,7 @@ from gittrack.core import events
 from gittrack.launch.home import claims
 from gittrack.launch.home.claims import Growth, Known, Odd, Wanted
 from gittrack.launch.home.kept_files import AT_ONCE, AT_ONCE_BYTES, Part, read_many
-from gittrack.launch.link import Link
+from gittrack.launch.link.protocol import Link
 from gittrack.runs import away, live
 from gittrack.store import durable
 

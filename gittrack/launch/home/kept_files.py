@@ -16,11 +16,11 @@ from typing import BinaryIO, NamedTuple, cast
 
 from gittrack import errors
 from gittrack.core import parcels
-from gittrack.launch import shelling
 from gittrack.launch.home.claims import LARGEST_BLOB, Wanted, is_right
 from gittrack.launch.home.tensor_order import TAIL, ahead
 from gittrack.launch.later import Later
-from gittrack.launch.link import Entry, Link, Progress
+from gittrack.launch.link import shelling
+from gittrack.launch.link.protocol import Entry, Link, Progress
 from gittrack.runs import live
 from gittrack.store import durable
 from gittrack.store.content import Content

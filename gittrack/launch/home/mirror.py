@@ -24,7 +24,7 @@ from gittrack.launch.home import claims
 from gittrack.launch.home.claims import Odd
 from gittrack.launch.home.journal import Copy
 from gittrack.launch.home.kept_files import Bringing, Show, nothing
-from gittrack.launch.link import Link
+from gittrack.launch.link.protocol import Link
 from gittrack.lazy import lazy
 from gittrack.record import uploads
 from gittrack.runs import away, live, operations, writer

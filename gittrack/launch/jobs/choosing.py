@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gittrack import errors
 from gittrack.launch.engine.host_facts import Gpu, free_gpus
-from gittrack.launch.hosts import HERE, Host, find
 from gittrack.launch.later import Later
+from gittrack.launch.link.hosts import HERE, Host, find
 from gittrack.launch.reached import At, Clone, Talk, reach
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from gittrack.core import layout
 from gittrack.core.redact import spellings
 from gittrack.git.open import open_repository
 from gittrack.launch.engine import containers
-from gittrack.launch.hosts import HERE, Host
 from gittrack.launch.jobs import choosing, job, steps
 from gittrack.launch.jobs.job import Asked
 from gittrack.launch.jobs.steps import Launch
 from gittrack.launch.later import Later
+from gittrack.launch.link.hosts import HERE, Host
 from gittrack.launch.reached import At, Clone, Talk, reach
 from gittrack.launch.sending import snapshots
 from gittrack.lazy import lazy

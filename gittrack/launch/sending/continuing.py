@@ -17,7 +17,7 @@ from gittrack.git.discover import Paths
 from gittrack.git.network import Progress
 from gittrack.git.open import open_repository
 from gittrack.git.repository import Repository
-from gittrack.launch.link import Link
+from gittrack.launch.link.protocol import Link
 from gittrack.launch.sending import placing
 from gittrack.launch.sending.inputs import FILE, File
 from gittrack.launch.sending.snapshots import Code

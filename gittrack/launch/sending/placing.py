@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 from gittrack import errors
 from gittrack.git.network import Progress
-from gittrack.launch import shelling
-from gittrack.launch.link import Channel, Link
+from gittrack.launch.link import shelling
+from gittrack.launch.link.protocol import Channel, Link
 from gittrack.launch.sending import file_scripts, snapshots
 from gittrack.launch.sending.inputs import EXECUTABLE, FILE, File, Inputs
 from gittrack.launch.sending.snapshots import NO_HELP, Code, Helper, Sent

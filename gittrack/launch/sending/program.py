@@ -6,7 +6,7 @@ import os
 from gittrack import errors
 from gittrack.attendant import zipped
 from gittrack.git.discover import Paths
-from gittrack.launch.link import Link
+from gittrack.launch.link.protocol import Link
 from gittrack.runs import live
 
 

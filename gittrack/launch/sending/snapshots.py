@@ -19,8 +19,8 @@ from gittrack.git.command import Git
 from gittrack.git.discover import Paths
 from gittrack.git.network import Outcome, Progress
 from gittrack.git.objects import is_oid
-from gittrack.launch import shelling
-from gittrack.launch.link import Channel, Link
+from gittrack.launch.link import shelling
+from gittrack.launch.link.protocol import Channel, Link
 from gittrack.launch.sending import code_scripts
 
 HOST, IMAGE, FILES = "host", "image", "files"  # whose git took the code in; FILES: nobody's

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import paramiko
 
 from gittrack.errors import HostFailed
-from gittrack.launch.hosts import Host
+from gittrack.launch.link.hosts import Host
 
 _SYSTEM = "/etc/ssh/ssh_config"
 _DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from gittrack import errors
-from gittrack.launch.link import FOLDER
+from gittrack.launch.link.protocol import FOLDER
 
 _USER = r"[^\s\x00-\x20'\"`$\\;&<>|(){}:/-][^\s\x00-\x20'\"`$\\;&<>|(){}:/]*"
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"

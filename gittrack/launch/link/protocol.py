@@ -1,17 +1,12 @@
 """What is needed of a host: start a process there, move bytes. One protocol, so that the layers above do not know
 whether the host is across the sea or this machine.
 
-Two implementations, `ssh` and `here`, judged by one contract suite (tests/launch/test_link_contract.py).
+Two implementations, `ssh.link` and `link.here`, judged by one contract suite (tests/launch/test_link_contract.py).
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, NamedTuple, Protocol
-
-from gittrack.lazy import lazy
-
-if TYPE_CHECKING:
-    from gittrack.launch.hosts import Host
+from typing import NamedTuple, Protocol
 
 FOLDER = ".gittrack"  # in the home of the user there, unless the host's settings name another
 KEPT_ERRORS = 64_000  # bytes of a process's standard error that are remembered; the last ones
@@ -140,10 +135,3 @@ class Link(Protocol):
 
     def close(self) -> None:
         """Leave the host. What was started with `open` is asked to end. May be called twice."""
-
-
-def open_link(host: "Host", ask: Ask = NOBODY) -> Link:
-    """Reach a host. Raises HostFailed; its `kind` is one of those in docs/hosts.md."""
-    module, name = ("here", "Here") if host.is_here else ("ssh", "Ssh")
-    link: Link = getattr(lazy(f"gittrack.launch.{module}"), name)(host, **({} if host.is_here else {"ask": ask}))
-    return link

@@ -13,9 +13,9 @@ import paramiko
 from paramiko.agent import AgentSSH
 
 from gittrack.errors import HostFailed
-from gittrack.launch.link import Ask
-from gittrack.launch.ssh_config import Meaning
-from gittrack.launch.ssh_keys import fingerprint
+from gittrack.launch.link.protocol import Ask
+from gittrack.launch.ssh.config import Meaning
+from gittrack.launch.ssh.keys import fingerprint
 
 _TRIES = 3  # of a passphrase or password
 _PERSON = ("keyboard-interactive", "password")

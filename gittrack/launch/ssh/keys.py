@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gittrack.errors import HostFailed
-from gittrack.launch.link import Ask, UnknownKey
-from gittrack.launch.ssh_config import Meaning
+from gittrack.launch.link.protocol import Ask, UnknownKey
+from gittrack.launch.ssh.config import Meaning
 
 OK, UNKNOWN, CHANGED, REVOKED, AUTHORITY = "ok", "unknown", "changed", "revoked", "authority"
 _ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}  # by which a key of that kind signs

@@ -14,11 +14,12 @@ from typing import Any
 import paramiko
 
 from gittrack.errors import HostFailed, LinkLost
-from gittrack.launch import shelling, ssh_order
-from gittrack.launch.hosts import Host
-from gittrack.launch.link import KEPT_ERRORS, NOBODY, Ask
-from gittrack.launch.scripted import Scripted
-from gittrack.launch.ssh_connect import Reached, Way
+from gittrack.launch.link import shelling
+from gittrack.launch.link.hosts import Host
+from gittrack.launch.link.protocol import KEPT_ERRORS, NOBODY, Ask
+from gittrack.launch.link.scripted import Scripted
+from gittrack.launch.ssh import order
+from gittrack.launch.ssh.connect import Reached, Way
 
 ASK_EVERY, ANSWER_WITHIN = 10.0, 15.0  # seconds; together the longest that a dead network is taken for a slow one
 _SESSIONS = 10  # of one connection, by OpenSSH's default
@@ -34,7 +35,7 @@ _BROKEN = (paramiko.SSHException, EOFError, OSError)
 
 
 class Ssh(Scripted):
-    """See `link.Link`."""
+    """See `protocol.Link`."""
 
     def __init__(self, host: Host, ask: Ask = NOBODY) -> None:
         super().__init__(host)
@@ -209,7 +210,7 @@ class _Session:
 
 
 class SshChannel:
-    """See `link.Channel`."""
+    """See `protocol.Channel`."""
 
     def __init__(self, session: _Session, lost: Callable[[], LinkLost]) -> None:
         self._session = session
@@ -223,7 +224,7 @@ class SshChannel:
     def read(self, size: int) -> bytes:
         while True:
             try:
-                data = ssh_order.receive(self._channel, size)
+                data = order.receive(self._channel, size)
             except TimeoutError:
                 self._listen()
                 continue
@@ -239,7 +240,7 @@ class SshChannel:
         view = memoryview(data)
         while view:
             try:
-                sent = ssh_order.send(self._channel, view)
+                sent = order.send(self._channel, view)
             except (OSError, EOFError) as error:  # EOFError: the socket was closed while a packet was written
                 if isinstance(error, EOFError) or not self._session.transport.is_active():
                     raise self._lost() from error
@@ -254,7 +255,7 @@ class SshChannel:
                 return
             self._ended = True
         with contextlib.suppress(*_BROKEN):
-            ssh_order.end_input(self._channel)
+            order.end_input(self._channel)
 
     def wait(self) -> int:
         while not self._channel.status_event.wait(_LOOK):
@@ -278,13 +279,13 @@ class SshChannel:
             self._closed = True
         with contextlib.suppress(*_BROKEN):
             if not self._channel.status_event.wait(max(0.0, self._born + _GROUP_MADE - time.monotonic())):
-                ssh_order.signal(self._channel, "TERM")
-            ssh_order.close(self._channel)
+                order.signal(self._channel, "TERM")
+            order.close(self._channel)
         self._session.release()
 
     def _listen(self) -> None:
         """Take what is on its standard error, which shares a window with its output: unread, it would stop both."""
         with self._guard, contextlib.suppress(*_BROKEN):
             while self._channel.recv_stderr_ready():
-                self._said += ssh_order.receive_errors(self._channel, 1 << 16)
+                self._said += order.receive_errors(self._channel, 1 << 16)
                 del self._said[:-KEPT_ERRORS]

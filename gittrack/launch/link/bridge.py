@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from gittrack.errors import HostFailed
-from gittrack.launch.link import Channel
+from gittrack.launch.link.protocol import Channel
 
 _PIECE = 1 << 16
 _BACKLOG = 64

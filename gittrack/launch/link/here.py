@@ -7,17 +7,17 @@ import subprocess
 import threading
 from collections.abc import Callable, Sequence
 
-from gittrack.launch import shelling
-from gittrack.launch.hosts import Host
-from gittrack.launch.link import KEPT_ERRORS
-from gittrack.launch.scripted import Scripted
+from gittrack.launch.link import shelling
+from gittrack.launch.link.hosts import Host
+from gittrack.launch.link.protocol import KEPT_ERRORS
+from gittrack.launch.link.scripted import Scripted
 
 _START = ["sh", "-c", 'exec "$0" "$@"']  # a program that is missing is told as a host tells it: exit code 127
 _PIECE = 1 << 16
 
 
 class Here(Scripted):
-    """See `link.Link`."""
+    """See `protocol.Link`."""
 
     is_here = True
 
@@ -38,7 +38,7 @@ class Here(Scripted):
 
 
 class LocalChannel:
-    """See `link.Channel`."""
+    """See `protocol.Channel`."""
 
     def __init__(self, argv: Sequence[str], cwd: str, gone: "Callable[[LocalChannel], None]") -> None:
         pipe = subprocess.PIPE

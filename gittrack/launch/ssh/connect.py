@@ -16,12 +16,13 @@ import fabric
 import paramiko
 
 from gittrack.errors import HostFailed, UsageError
-from gittrack.launch import hosts, ssh_config, ssh_order
-from gittrack.launch.hosts import Host
-from gittrack.launch.link import Ask
-from gittrack.launch.ssh_auth import Credentials
-from gittrack.launch.ssh_config import Meaning
-from gittrack.launch.ssh_keys import Checker, algorithms
+from gittrack.launch.link import hosts
+from gittrack.launch.link.hosts import Host
+from gittrack.launch.link.protocol import Ask
+from gittrack.launch.ssh import config, order
+from gittrack.launch.ssh.auth import Credentials
+from gittrack.launch.ssh.config import Meaning
+from gittrack.launch.ssh.keys import Checker, algorithms
 
 TIMEOUT = 20  # seconds to connect, where the configuration names none
 ANSWER = 30  # seconds for the first word of a server
@@ -56,7 +57,7 @@ class Way:
 
     def __init__(self, host: Host, home: str, ask: Ask, depth: int = 0, alone: bool = True) -> None:
         self.host = host
-        self.meaning = ssh_config.read(host, home)
+        self.meaning = config.read(host, home)
         self.checker = Checker(host.name, self.meaning, ask)
         self._credentials = Credentials(host.name, self.meaning, ask)
         self._before = _before(self.meaning, host, home, ask, depth) if alone else []
@@ -120,7 +121,7 @@ class Way:
         return connection
 
     def _transport(self, sock: Any, **options: Any) -> Any:
-        transport = ssh_order.Transport(sock, **options)
+        transport = order.Transport(sock, **options)
         logger = logging.getLogger(_LOG)
         if not logger.handlers:
             logger.addHandler(logging.NullHandler())

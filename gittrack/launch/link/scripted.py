@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from gittrack.errors import HostFailed, NewerFormat
-from gittrack.launch import bridge, shelling
-from gittrack.launch.hosts import Host
-from gittrack.launch.link import MOST_OUTPUT, Channel, Done, Entries, Entry, Progress, silent
+from gittrack.launch.link import bridge, shelling
+from gittrack.launch.link.hosts import Host
+from gittrack.launch.link.protocol import MOST_OUTPUT, Channel, Done, Entries, Entry, Progress, silent
 
 VERSION = "1"
 _PIECE = 1 << 16
@@ -23,7 +23,7 @@ _SHOWN = 2_000  # characters of a process's complaint
 
 
 class Scripted:
-    """`link.Link` but for how a process is started. Subclasses say that."""
+    """`protocol.Link` but for how a process is started. Subclasses say that."""
 
     is_here = False
     lost = False

@@ -1,0 +1,1 @@
+"""The link to a host by SSH. The one door of fabric and paramiko."""
