@@ -36,7 +36,7 @@ contracts: $(VENV)/test
 unit: $(VENV)/test
 	$(BIN)/python -m pytest -n $(JOBS) --no-skips
 
-bench: $(VENV)/test   ## measure, and write docs/benchmarks.md
+bench: $(VENV)/test   ## measure, and write docs/benchmarks.md and docs/benchmarks-hosts.md
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/test   ## write what is generated from the code: command reference, manual page, error codes, recording

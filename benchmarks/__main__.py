@@ -1,6 +1,6 @@
-"""Measure gittrack against its floors. usage: python -m benchmarks [--list] [--json FILE] [TOPIC...]
+"""Measure gittrack against its floors. usage: python -m benchmarks [--list] [--json FILE] [--page NAME | TOPIC...]
 
-Without topics everything is measured and docs/benchmarks.md is written.
+Topics are measured and printed; a page is measured and written, and without either all pages are.
 """
 
 import argparse
@@ -8,10 +8,11 @@ import json
 import sys
 import time
 import traceback
+from collections.abc import Iterable
 
 from benchmarks import machine, report
 from benchmarks.harness import Line
-from benchmarks.scene import opened
+from benchmarks.scene import Scene, opened
 from gittrack.lazy import lazy
 
 TOPICS = {
@@ -39,6 +40,7 @@ TOPICS = {
     "hosts": "benchmarks.rows.hosts:measure",
     "kills": "benchmarks.kills:measure",
 }
+PAGES = {report.MAIN: tuple(topic for topic in TOPICS if topic != "hosts"), report.OF_HOSTS: ("hosts",)}
 
 
 def main() -> int:
@@ -46,35 +48,47 @@ def main() -> int:
     parser.add_argument("topics", nargs="*", metavar="TOPIC", help=", ".join(TOPICS))
     parser.add_argument("--list", action="store_true", help="name the topics")
     parser.add_argument("--json", metavar="FILE", help="write every measured value there")
+    parser.add_argument("--page", choices=PAGES, help="measure what is on it, and write it")
     asked = parser.parse_args()
     if asked.list:
         print("\n".join(TOPICS))
         return 0
     for unknown in set(asked.topics) - set(TOPICS):
         parser.error(f"{unknown!r} is not a topic: {', '.join(TOPICS)}")
-    begin = time.monotonic()
+    if asked.topics and asked.page:
+        parser.error("either topics are measured, or a page")
     lines: list[Line] = []
     failures: dict[str, str] = {}
     with opened() as scene:
         where = machine.describe(scene.root)
         print(where, flush=True)
-        for topic in asked.topics or TOPICS:
-            module, _, function = TOPICS[topic].partition(":")
-            try:
-                for line in getattr(lazy(module), function)(scene):
-                    lines.append(line)
-                    print(report.text(line), flush=True)
-            except Exception as error:  # noqa: BLE001 - one topic that fails must not cost the figures of the others
-                traceback.print_exception(error)
-                failures[topic] = f"{type(error).__name__}: {error}"
+        if asked.topics:
+            lines, failures = _measured(scene, asked.topics)
+        for name in [] if asked.topics else [asked.page] if asked.page else PAGES:
+            begin = time.monotonic()
+            found, failed = _measured(scene, PAGES[name])
+            report.write(name, found, failed, where, time.strftime("%d %B %Y"), time.monotonic() - begin)
+            lines, failures = lines + found, failures | failed
     if asked.json:
-        found = {"machine": where, "failures": failures, "lines": [_values(line) for line in lines]}
         with open(asked.json, "w") as file:
-            json.dump(found, file, indent=1)
-    if not asked.topics:
-        with open(report.PAGE, "w") as page:
-            page.write(report.page(lines, failures, where, time.strftime("%d %B %Y"), time.monotonic() - begin))
+            json.dump({"machine": where, "failures": failures, "lines": [*map(_values, lines)]}, file, indent=1)
     return 1 if failures else 0
+
+
+def _measured(scene: Scene, topics: Iterable[str]) -> tuple[list[Line], dict[str, str]]:
+    """And which topics failed, and why."""
+    lines: list[Line] = []
+    failures: dict[str, str] = {}
+    for topic in topics:
+        module, _, function = TOPICS[topic].partition(":")
+        try:
+            for line in getattr(lazy(module), function)(scene):
+                lines.append(line)
+                print(report.text(line), flush=True)
+        except Exception as error:  # noqa: BLE001 - one topic that fails must not cost the figures of the others
+            traceback.print_exception(error)
+            failures[topic] = f"{type(error).__name__}: {error}"
+    return lines, failures
 
 
 def _values(line: Line) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""From measured lines to text: the page docs/benchmarks.md, and what is said in the terminal on the way."""
+"""From measured lines to text: the pages of docs/, and what is said in the terminal on the way."""
 
 import json
 import os
@@ -8,8 +8,10 @@ from benchmarks import peers
 from benchmarks.harness import DIFFERENCE, LIMIT, Line, Spread
 from benchmarks.scene import HERE
 
-PAGE = os.path.join(HERE, os.pardir, "docs", "benchmarks.md")
+DOCS = os.path.join(HERE, os.pardir, "docs")
 REASONS = os.path.join(HERE, "reasons.json")
+
+MAIN, OF_HOSTS = "benchmarks.md", "benchmarks-hosts.md"
 
 _INTRODUCTION = """\
 # Benchmarks
@@ -18,13 +20,23 @@ What gittrack costs, each time as a ratio to a floor: the least that the same wo
 made of. Ours and the floor are measured in turns, in one run on one machine; the table gives medians, with the least
 and the greatest in brackets. A figure alone says more about the machine than about the program; the ratio travels.
 
-This page is written by `make bench`. Misses stay in the table, with the reason.
+This page is written by `make bench`. Misses stay in the table, with the reason. Jobs at hosts have
+[a page of their own](benchmarks-hosts.md).
+"""
+
+_INTRODUCTION_OF_HOSTS = """\
+# Benchmarks of jobs at hosts
+
+What `git track run -H` costs beside `ssh`, `scp`, `docker` and `git push`, with the same host, image and connection: a
+real SSH server and a real Docker engine on this machine, so that no network hides what the programs themselves take.
+How figures are to be read, and everything else, is in [benchmarks.md](benchmarks.md). This page is written by
+`make bench`, which needs root for it. Misses stay in the table, with the reason.
 """
 
 _AGAIN = """\
 ## Measure again
 
-`make bench` measures everything, in about {minutes} minutes here, and writes this page.
+`{command}` measures all of this page, in about {minutes} minutes here, and writes it; `make bench` writes all.
 `.venv/bin/python -m benchmarks ls run` measures only the topics named, and prints; `--list` names them all.
 Scratch repositories lie below `$TMPDIR`, which should be on the disk that you work on. Nothing else should run.
 """
@@ -39,11 +51,18 @@ def text(line: Line) -> str:
     return f"{verdict:7} {line.key}: {took}, to reach {_target(line)}{note}"
 
 
-def page(lines: Sequence[Line], failures: dict[str, str], machine: str, day: str, seconds: float) -> str:
-    """The whole of docs/benchmarks.md."""
+def write(name: str, lines: Sequence[Line], failures: dict[str, str], machine: str, day: str, seconds: float) -> None:
+    """One page of docs/, in place of the one that is there."""
+    with open(os.path.join(DOCS, name), "w") as file:
+        file.write(page(name, lines, failures, machine, day, seconds))
+
+
+def page(name: str, lines: Sequence[Line], failures: dict[str, str], machine: str, day: str, seconds: float) -> str:
+    """Its whole text."""
     with open(REASONS) as file:
         reasons: dict[str, str] = json.load(file)
-    parts = [_INTRODUCTION, f"Measured on {day}: {machine}.\n", _table(lines)]
+    introduction = _INTRODUCTION_OF_HOSTS if name == OF_HOSTS else _INTRODUCTION
+    parts = [introduction, f"Measured on {day}: {machine}.\n", _table(lines)]
     notes = [f"- {line.work}: {line.note}" for line in lines if line.note]
     if notes:
         parts.append("Notes\n\n" + "\n".join(notes) + "\n")
@@ -51,7 +70,10 @@ def page(lines: Sequence[Line], failures: dict[str, str], machine: str, day: str
     missed += [f"- **{topic}** could not be measured: {why}" for topic, why in failures.items()]
     if missed:
         parts.append("## Missed, and why\n\n" + "\n".join(missed) + "\n")
-    parts += [_peers(), _AGAIN.format(minutes=max(1, round(seconds / 60)))]
+    if name == MAIN:
+        parts.append(_peers())
+    command = f".venv/bin/python -m benchmarks --page {name}"
+    parts.append(_AGAIN.format(command=command, minutes=max(1, round(seconds / 60))))
     return "\n".join(parts)
 
 

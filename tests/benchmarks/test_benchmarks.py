@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))  # benchmarks/ is no part of the installed package
 
 from benchmarks import kills, large, population, report
-from benchmarks.__main__ import TOPICS
+from benchmarks.__main__ import PAGES, TOPICS
 from benchmarks.harness import DIFFERENCE, LIMIT, Line, Spread, in_turns, process
 from benchmarks.rows import checkpoints
 from benchmarks.rows.ls import listing, populated
@@ -72,7 +72,7 @@ def test_a_line_knows_whether_it_is_reached(
 
 def test_the_page_keeps_misses_and_what_failed() -> None:
     line = Line("ls/30", "listing", "the floor", Spread((1.0,)), Spread((9.0,)), "ms", 1.5)
-    page = report.page([line], {"fold": "Failed: it did"}, "a machine", "1 May 2027", 600.0)
+    page = report.page(report.MAIN, [line], {"fold": "Failed: it did"}, "a machine", "1 May 2027", 600.0)
     assert "**missed**" in page
     assert "**listing**" in page
     assert "**fold** could not be measured: Failed: it did" in page
@@ -99,3 +99,12 @@ def test_every_topic_can_be_loaded() -> None:
         module, _, function = target.partition(":")
         __import__(module)
         assert callable(getattr(sys.modules[module], function))
+
+
+def test_every_topic_is_on_one_page() -> None:
+    assert sorted(topic for topics in PAGES.values() for topic in topics) == sorted(TOPICS)
+    floor, ours = Spread((1.0,)), Spread((2.0,))
+    line = Line("hosts/start", "a start", "`ssh`", floor, ours, "s", 1.0)
+    text = report.page(report.OF_HOSTS, [line], {}, "a machine", "1 May 2027", 60.0)
+    assert text.startswith("# Benchmarks of jobs at hosts") and "| a start | `ssh` |" in text and "## Peers" not in text
+    assert "--page benchmarks-hosts.md" in text
