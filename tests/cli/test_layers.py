@@ -26,24 +26,34 @@ BELOW = {
     "recorder": set(),
 }
 EVERYWHERE = {"errors", "lazy"}
+# The layers within launch, likewise: nothing reaches its own row, but for itself, nor one above.
+WITHIN_LAUNCH = [
+    {"api"},
+    {"jobs"},
+    {"cleaning", "home", "images", "usage"},
+    {"sending", "reached"},
+    {"engine", "ssh"},
+    {"link"},
+    {"later"},
+]
 MODULES = sorted(
     path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if len(path.relative_to(PACKAGE).parts) > 1
 )
 
 
-def reached(path: Path) -> set[str]:
-    """The packages of gittrack that a module imports, at its top or by lazy()."""
+def reached(path: Path, package: str = "gittrack") -> set[str]:
+    """The parts of a package that a module imports, at its top or by lazy()."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         names = []
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "lazy":
             names = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
-        elif isinstance(node, ast.ImportFrom) and node.module == "gittrack":
-            names = [f"gittrack.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
         found |= {
-            name.split(".")[1] for name in names if name.startswith("gittrack.") and name != "gittrack.__version__"
+            name.removeprefix(f"{package}.").split(".")[0]
+            for name in names
+            if name.startswith(f"{package}.") and name != "gittrack.__version__"
         }
     return found
 
@@ -52,6 +62,15 @@ def reached(path: Path) -> set[str]:
 def test_arrows_point_down_only(module):
     layer = module.parts[0]
     assert reached(PACKAGE / module) <= BELOW[layer] | EVERYWHERE | {layer}
+
+
+@pytest.mark.parametrize("module", [one for one in MODULES if one.parts[0] == "launch"], ids=str)
+def test_arrows_within_launch_point_down_only(module):
+    if module.name == "__init__.py":
+        return
+    part = module.parts[1].removesuffix(".py")
+    row = next(number for number, parts in enumerate(WITHIN_LAUNCH) if part in parts)
+    assert reached(PACKAGE / module, "gittrack.launch") <= set().union({part}, *WITHIN_LAUNCH[row + 1 :])
 
 
 def test_torch_has_one_door():
