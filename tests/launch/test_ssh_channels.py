@@ -51,6 +51,28 @@ def test_input_for_a_process_that_has_just_ended_leaves_the_connection_whole(ssh
     assert not problems
 
 
+def test_keys_are_exchanged_anew_while_processes_begin_and_end(ssh: Ssh) -> None:
+    """As it happens after every 512 MB; nothing of channels may be sent meanwhile, and their ends wait."""
+    transport = ssh._lines[0]._transport
+    transport.packetizer.REKEY_BYTES = 1 << 18
+    before, problems = transport.H, list[HostFailed]()
+
+    def work() -> None:
+        try:
+            for _ in range(EACH // 4):
+                channel = ssh.open(["true"])
+                channel.end_input()
+                assert len(ssh.run(["head", "-c", "300000", "/dev/zero"]).out) == 300_000
+                channel.wait()
+                channel.close()
+        except HostFailed as error:
+            problems.append(error)
+
+    _at_once(work)
+    assert not problems
+    assert transport.H != before
+
+
 def test_what_the_host_says_when_it_ends_the_connection_is_passed_on(ssh: Ssh) -> None:
     channel = ssh.open(["sleep", "1000"])
     message = paramiko.Message()
