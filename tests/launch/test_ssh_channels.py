@@ -10,7 +10,7 @@ import pytest
 from gittrack.errors import HostFailed, LinkLost
 from gittrack.launch.ssh.link import Ssh
 
-THREADS, EACH = 6, 60
+THREADS, EACH = 6, 30
 
 
 def test_an_input_that_ends_when_its_process_does_leaves_the_connection_whole(ssh: Ssh) -> None:
@@ -70,7 +70,7 @@ def test_keys_are_exchanged_anew_while_processes_begin_and_end(ssh: Ssh) -> None
 
     _at_once(work)
     assert not problems
-    assert transport.H != before
+    assert before != transport.H
 
 
 def test_what_the_host_says_when_it_ends_the_connection_is_passed_on(ssh: Ssh) -> None:
