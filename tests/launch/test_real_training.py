@@ -1,16 +1,19 @@
-"""Real trainings on real data at a host, in images that are made from their requirements.
+"""Real trainings on real data at a host, also in images that are made from their requirements.
 
-The one with torch takes minutes, most of them for the image: it is for `GITTRACK_TEST_TORCH=1 pytest …`.
+That of an image with torch takes a minute and more, most of it for the image: `GITTRACK_TEST_TORCH=1 pytest …`.
 """
 
 import contextlib
 import functools
 import http.server
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -78,6 +81,27 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             thread.join()
 
 
+@pytest.fixture(scope="session")
+def packages() -> str:
+    """A folder with torch and scikit-learn for the Python of the rig's images: that of the tests, if it is the same
+    Python and has them; else one beside the images, which is filled once."""
+    if sys.version_info[:2] == (3, 11) and all(map(importlib.util.find_spec, ("torch", "sklearn"))):
+        return sysconfig.get_path("purelib")
+    folder = rig_docker.CACHE / f"packages-3.11-{TORCH}"
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        made = tempfile.mkdtemp(dir=folder.parent)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--python-version", "3.11", "--only-binary", ":all:",
+               "--target", made, TORCH, "scikit-learn>=1.3"]  # fmt: skip
+        if subprocess.run(pip, capture_output=True, check=False).returncode:
+            subprocess.run([*pip, "--extra-index-url", WHEELS], check=True)
+        os.chmod(made, 0o755)
+        with contextlib.suppress(OSError):  # another session was faster
+            os.rename(made, folder)
+        shutil.rmtree(made, ignore_errors=True)
+    return str(folder)
+
+
 @pytest.fixture
 def project(
     repo: Path, git: Callable[..., str], site: Site, dockerd: rig_docker.Engine, python_image: str
@@ -131,6 +155,50 @@ def test_a_classifier_of_digits_is_trained_at_a_host_and_goes_on_there(
     assert second.stdout.startswith("epoch 4 ") and "requirements.txt" not in second.stderr
     series = api.runs(repo=str(project))[0].metrics("accuracy", chain=True)
     assert series.index.tolist() == [*range(1, 7)] and series[4] > 0.8
+    git("fsck", "--strict")
+
+
+def test_a_network_is_trained_with_torch_at_a_host_goes_on_there_and_is_compared(
+    project: Path, python_image: str, packages: str, track: Callable[..., Any], git: Callable[..., str]
+) -> None:
+    shutil.copytree(ROOT / "examples" / "digits", project, dirs_exist_ok=True)
+    with open(project / "gittrack.yaml", "a") as file:
+        file.write(f"image: {python_image}\nmounts: ['{packages}:/packages:ro']\nenv: [PYTHONPATH=/packages]\n")
+    first = track("run", "-H", "gpu1", "--name", "first", "python3", "train.py", "--lr", "0.1", "--epochs", "3")
+    assert [line[:8] for line in first.stdout.splitlines()] == ["epoch  1", "epoch  2", "epoch  3"]
+
+    # The checkpoint that this machine has goes there, and the training goes on from it.
+    again = track(
+        "run",
+        "-H",
+        "gpu1",
+        "--resume",
+        "first",
+        "--name",
+        "second",
+        "python3",
+        "train.py",
+        "--epochs",
+        "6",
+        "--lr",
+        "0.1",
+    )
+    assert [line[:8] for line in again.stdout.splitlines()] == ["epoch  4", "epoch  5", "epoch  6"]
+    found = rows(track)
+    assert [(run["name"], run["status"], run["checkpoints"]) for run in found] == [
+        ("first", "completed", 3),
+        ("second", "completed", 3),
+    ]
+    assert (
+        found[1]["continues"] == {"run": found[0]["id"], "step": 3} and found[1]["metrics"]["accuracy"]["last"] > 0.85
+    )
+    second = api.runs(repo=str(project))[0]
+    series = second.metrics("loss", chain=True)
+    assert series.index.tolist() == [*range(1, 7)] and series.is_monotonic_decreasing and series[6] < series[1] / 4
+    if importlib.util.find_spec("torch"):
+        assert second.best().load()["model"]["0.weight"].shape == (8, 1, 3, 3)
+    table = track("compare", "first", "second").stdout
+    assert all(word in table for word in ("first", "second", "epochs", "loss", "accuracy")), table
     git("fsck", "--strict")
 
 
