@@ -215,6 +215,18 @@ def failure(engine: Engine, spec: Spec) -> GittrackError:
     return caught.value
 
 
+def test_what_is_asked_one_after_another_needs_one_connection(here: Link, dockerd: rig_docker.Engine) -> None:
+    before = {thread for thread in threading.enumerate() if thread.name == "gittrack-splice"}
+    engine = Engine.open(here, dockerd.command)
+    engine.look()
+    assert engine.image("no/such:image") is None
+    assert engine.find("no-such-run") is None
+    assert isinstance(engine.jobs(), list)
+    carried = {thread for thread in threading.enumerate() if thread.name == "gittrack-splice"} - before
+    engine.close()
+    assert len(carried) == 1
+
+
 def test_a_port_in_use_a_folder_that_is_missing_and_gpus_that_are_not_there_are_named(
     engine: Engine, dockerd: rig_docker.Engine, slim_image: str, run_id: str, tmp_path: Path
 ) -> None:

@@ -4,13 +4,21 @@ from typing import Any
 
 import docker
 import requests
+from docker.transport import UnixHTTPAdapter
 
 MOST = 64 << 20  # bytes; ten thousand containers are described in 20 MB
 _PIECE = 1 << 16
+_ENGINE = "http+docker://localhost"
 
 
 class Client(docker.APIClient):  # type: ignore[misc]  # the library is not typed
     """Raises requests.RequestException where an answer does not end."""
+
+    def mount(self, prefix: str, adapter: Any) -> None:
+        """Said by the constructor before its first request."""
+        if isinstance(adapter, UnixHTTPAdapter):
+            adapter = _Kept(f"http+unix://{adapter.socket_path}", adapter.timeout)
+        super().mount(prefix, adapter)
 
     def send(self, request: Any, **options: Any) -> Any:
         """Every request comes through here, also those that the constructor makes."""
@@ -26,3 +34,11 @@ class Client(docker.APIClient):  # type: ignore[misc]  # the library is not type
                 raise requests.exceptions.ContentDecodingError(f"an answer of more than {MOST:,} bytes")
         answer._content = b"".join(pieces)  # what reading it would have left
         return answer
+
+
+class _Kept(UnixHTTPAdapter):  # type: ignore[misc]
+    """Connections are used again, whatever is asked next: each may be a process at a host. The library keeps those of
+    each address to itself."""
+
+    def get_connection(self, _url: str, proxies: Any = None) -> Any:
+        return super().get_connection(_ENGINE, proxies)
