@@ -10,6 +10,7 @@ from gittrack.cli import jobs, run_at_host, watching
 from gittrack.cli.asking import find
 from gittrack.cli.context import Workplace, here
 from gittrack.cli.host_talk import talk
+from gittrack.cli.options import RECONNECT
 from gittrack.cli.render import say
 from gittrack.compare.text import harmless
 from gittrack.core.layout import SHORT
@@ -29,12 +30,14 @@ def attach(
     tail: Annotated[
         int | None, typer.Option("--tail", min=0, metavar="N", help="Only the last N lines so far.")
     ] = None,
+    reconnect: RECONNECT = None,
 ) -> int:
     """Watch a job at a host again, or go on with one that was being sent.
 
     Shows its console from the beginning, or the last N lines of it, and then as it comes; results come back meanwhile.
     Its exit code is passed on. Where the connection broke while the job was being sent, that goes on from where it
-    stopped. Ctrl-C asks whether to detach, to stop the job, or to go on watching.
+    stopped. Ctrl-C asks whether to detach, to stop the job, or to go on watching. When the connection breaks while it
+    is watched, the host is tried again for five minutes, or as long as --reconnect or the settings say.
 
     Examples:
       git track attach
@@ -47,19 +50,20 @@ def attach(
         return run_at_host.report(place, found.id, run_at_host.Manner())
     at = _attached(place, found)
     try:
-        return run_at_host.watch(at, place, found.id, run_at_host.Manner(), tail, _out(found))
+        return run_at_host.watch(at, place, found.id, run_at_host.Manner(reconnect=reconnect), tail, _out(found))
     finally:
         at.close()
 
 
-def follow(run_id: str, tail: int | None) -> None:
+def follow(run_id: str, tail: int | None, reconnect: int | None) -> None:
     """`git track logs -f` of a job: its console alone."""
     place = here()
     found = jobs.job(run_id)
-    at = launching.attach(run_at_host.clone(place), found.id, found.host, talk(quiet=True))
+    clone = run_at_host.clone(place)
+    at = launching.attach(clone, found.id, found.host, talk(quiet=True))
     try:
         with contextlib.suppress(watching.Left):
-            watching.watch(at, place, found.id, tail, _out(found))
+            watching.watch(at, clone, found.id, reconnect, tail, _out(found))
     finally:
         at.close()
 
@@ -67,10 +71,12 @@ def follow(run_id: str, tail: int | None) -> None:
 def wait(
     runs: jobs.MANY,
     host: jobs.AT = None,
+    reconnect: RECONNECT = None,
 ) -> int:
     """Wait until jobs have ended and their results are here.
 
-    Prints a line for each. The exit code is that of the first command that did not succeed, 0 if all did.
+    Prints a line for each. The exit code is that of the first command that did not succeed, 0 if all did. A connection
+    that breaks is made again, as by attach.
 
     Examples:
       git track wait latest
@@ -82,7 +88,7 @@ def wait(
         if not _is_here(place, found, host):
             at = _attached(place, found)
             try:
-                watching.watch(at, place, found.id, tail=0, out=_nothing)
+                watching.watch(at, run_at_host.clone(place), found.id, reconnect, tail=0, out=_nothing)
             except watching.Left as left:
                 return left.code
             finally:

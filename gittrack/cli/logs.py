@@ -11,6 +11,7 @@ import typer
 
 from gittrack.cli.asking import find, fresh
 from gittrack.cli.context import Workplace
+from gittrack.cli.options import RECONNECT
 from gittrack.cli.render import put, say, write
 from gittrack.compare.following import follow
 from gittrack.compare.text import harmless, json_text
@@ -30,6 +31,7 @@ def logs(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON: the run, whether it goes on, its lines.")
     ] = False,
+    reconnect: RECONNECT = None,
 ) -> None:
     """Print the recorded console of a run.
 
@@ -49,7 +51,7 @@ def logs(
     if as_json:
         write(_document(run_id, number))
     else:
-        show(run_id, number, following, raw)
+        show(run_id, number, following, raw, reconnect)
 
 
 def _document(run_id: str, number: int | None) -> str:
@@ -61,12 +63,14 @@ def _document(run_id: str, number: int | None) -> str:
     return json_text(json.dumps({"run": run_id, "live": going, "lines": lines}, ensure_ascii=False)) + "\n"
 
 
-def show(run_id: str, number: int | None = None, following: bool = False, raw: bool = False) -> None:
+def show(
+    run_id: str, number: int | None = None, following: bool = False, raw: bool = False, reconnect: int | None = None
+) -> None:
     """Print what is asked for."""
     place = fresh()
     directory = live.folder(place.paths, run_id)
     if following and away.is_there(directory):
-        lazy("gittrack.cli.attach").follow(run_id, number)
+        lazy("gittrack.cli.attach").follow(run_id, number, reconnect)
         return
     if following and os.path.isdir(directory):
         pieces = follow(directory)

@@ -3,11 +3,11 @@
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gittrack.cli import watching
 from gittrack.cli.context import Workplace
+from gittrack.cli.host_talk import talk
 from gittrack.cli.reaching import Reaching
 from gittrack.cli.render import say
 from gittrack.core import codec
@@ -17,7 +17,6 @@ from gittrack.launch.jobs.job import Asked
 from gittrack.launch.reached import At, Clone
 from gittrack.lazy import lazy
 from gittrack.record.beginning import Wish
-from gittrack.runs import away, live
 
 if TYPE_CHECKING:
     from gittrack.launch.jobs.following import Out
@@ -32,6 +31,7 @@ class Manner(NamedTuple):
     detach: bool = False
     quiet: bool = False
     json: bool = False
+    reconnect: int | None = None  # seconds; as the settings say
 
     @property
     def silent(self) -> bool:
@@ -40,7 +40,6 @@ class Manner(NamedTuple):
 
 def run(place: Workplace, wish: Wish, asked: Asked, manner: Manner, begun: Reaching) -> int:
     """The exit code of the command; 0 where it goes on without us."""
-    _say_unfinished(place, wish.argv, manner)
     launch = launching.begin(begun.clone, begun.around, wish, asked, begun.talk, begun.at)
     try:
         if not manner.silent:
@@ -57,7 +56,8 @@ def watch(
 ) -> int:
     """Until it is over; the exit code of the command."""
     try:
-        watching.watch(at, place, run_id, tail, out)
+        told = talk(quiet=manner.silent)
+        watching.watch(at, clone(place), run_id, manner.reconnect, tail, out, told)
     except closing.NeverBegan:
         launching.forget(at, clone(place), run_id)
         raise
@@ -69,7 +69,7 @@ def watch(
 def report(place: Workplace, run_id: str, manner: Manner) -> int:
     """Say how the run went, as its record has it; the exit code of the command."""
     result = _result(place, run_id)
-    shown = lazy("gittrack.cli.run")
+    shown = lazy("gittrack.cli.run_summary")
     if manner.json:
         sys.stdout.write(codec.dumps(shown.document(result)).decode())
     elif not manner.quiet:
@@ -113,15 +113,3 @@ def _detached(run_id: str, manner: Manner) -> int:
     else:
         say(f"it goes on at its host; `git track attach {short}` watches it, `git track wait {short}` waits for it")
     return 0
-
-
-def _say_unfinished(place: Workplace, argv: Sequence[str], manner: Manner) -> None:
-    """A second start may be a mistake: the first one goes on, and both would be paid for."""
-    if manner.silent:
-        return
-    for run_id in live.ids(place.paths):
-        found = away.read(live.folder(place.paths, run_id))
-        run: Any = found.start.get("run") if found else None
-        if found and isinstance(run, dict) and run.get("argv") == list(argv):
-            short = run_id[:SHORT]
-            say(f"the same command is unfinished at {found.host}: `git track attach {short}`; this is a new run")

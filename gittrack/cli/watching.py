@@ -12,17 +12,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from gittrack import errors
-from gittrack.cli.context import Workplace
+from gittrack.cli.host_talk import talk as talking
 from gittrack.cli.render import say
 from gittrack.compare.text import count
 from gittrack.core.layout import SHORT
 from gittrack.launch.jobs import stopping
+from gittrack.launch.jobs.lasting import Lasting
 from gittrack.launch.later import Later
-from gittrack.launch.reached import At
-from gittrack.lazy import lazy
+from gittrack.launch.reached import At, Clone, Talk
 
 if TYPE_CHECKING:
-    from gittrack.launch.engine.state import Container
     from gittrack.launch.jobs.following import Out
 
 QUESTION = "\ngittrack: [d]etach, [s]top the job, or [c]ontinue to watch? "
@@ -40,39 +39,50 @@ class Leave(BaseException):
 class Left(Exception):
     """Nobody watches any more. `code` is that of this process."""
 
-    def __init__(self, code: int = 0) -> None:
+    def __init__(self, code: int) -> None:
         super().__init__(code)
         self.code = code
 
 
 def watch(
-    at: At, place: Workplace, run_id: str, tail: int | None = None, out: "Out | None" = None
-) -> "Container | None":
-    """Show the console until the job is over and its results are here. The container as it ended, None when it is gone.
+    at: At,
+    clone: Clone,
+    run_id: str,
+    seconds: int | None = None,
+    tail: int | None = None,
+    out: "Out | None" = None,
+    talk: Talk | None = None,
+) -> None:
+    """Show the console until the job is over and its results are here. When the connection breaks, the host is tried
+    for so many seconds, else for as many as the settings say.
 
     Raises Left, LinkLost, HostFailed."""
-    follower = lazy("gittrack.launch.jobs.following").Follower(at, place.paths, run_id, tail)
+    seconds = clone.settings.reconnect or 0 if seconds is None else seconds
+    watched = Lasting(at, clone, run_id, talk or talking(), seconds, tail)
     stops: list[Later[bool]] = []
+    short = run_id[:SHORT]
     try:
         with _leaving():
             while True:
                 try:
-                    follower.console(out or put)
-                    found: Container | None = follower.finish()
-                    if follower.missing:
-                        left = count(follower.missing, "file")
-                        say(f"left out of run {run_id[:SHORT]}: {left} that {at.host.name} has not, or not as kept")
-                    return found
+                    watched.console(out or put)
+                    if watched.is_cut_short:
+                        say(f"its container is gone; `git track logs {short}` has the rest of what it printed")
+                    watched.finish()
+                    if watched.missing:
+                        left = count(watched.missing, "file")
+                        say(f"left out of run {short}: {left} that {at.host.name} has not, or not as kept")
+                    return
                 except KeyboardInterrupt:
-                    _interrupted(at, run_id, stops)
+                    _interrupted(watched, run_id, stops)
     except Leave as leave:
         _say_left(run_id)
         raise Left(128 + leave.number) from None
     except errors.LinkLost as error:
-        error.hint = f"the job goes on; `git track attach {run_id[:SHORT]}` watches it again"
+        error.hint = f"the job goes on; `git track attach {short}` watches it again"
         raise
     finally:
-        follower.leave()
+        watched.close()
 
 
 def put(stream: int, data: bytes) -> None:
@@ -82,15 +92,15 @@ def put(stream: int, data: bytes) -> None:
     out.flush()
 
 
-def _interrupted(at: At, run_id: str, stops: list[Later[bool]]) -> None:
+def _interrupted(watched: Lasting, run_id: str, stops: list[Later[bool]]) -> None:
     """Ctrl-C. Raises Left."""
     answer = _ask()
     if answer == DETACH or (answer == STOP and stops and not stops[-1].is_over):
         _say_left(run_id)
-        raise Left
+        raise Left(128 + signal.SIGINT)
     if answer == STOP:
         say(f"stopping run {run_id[:SHORT]}: it has {stopping.GRACE} seconds for a last checkpoint")
-        stops.append(Later(lambda: stopping.stop(at, run_id)))
+        stops.append(Later(watched.stop))
 
 
 def _ask() -> str:

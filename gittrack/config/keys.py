@@ -176,6 +176,13 @@ KEYS = (
         "How long hosts keep jobs whose results are in a clone, code and inputs: until then nothing is sent twice.",
     ),
     Key(
+        "reconnect",
+        values.limit,
+        300,
+        "number of seconds, or false",
+        "How long a host is tried again when the connection breaks while a job is watched.",
+    ),
+    Key(
         "inputs",
         values.texts,
         (),
@@ -281,6 +288,7 @@ EXAMPLES = {
     "gpus": "all",
     "mounts": "[/data:/data:ro]",
     "host_keep": "30",
+    "reconnect": "60",
     "inputs": "[data/]",
     "redact": '["AKIA[0-9A-Z]+"]',
     "hook_large": "20MB",

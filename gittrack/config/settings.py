@@ -64,6 +64,7 @@ class Settings(NamedTuple):
     gpus: str | None
     mounts: tuple[str, ...]
     host_keep: int | None
+    reconnect: int | None
     inputs: tuple[str, ...]
     redact: Redact
     archive: int | None

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shlex
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,11 @@ from gittrack import errors
 from gittrack.config import environment
 from gittrack.git.discover import discover
 from gittrack.git.open import open_repository
+from gittrack.launch.engine.position import Position
 from gittrack.launch.jobs import choosing, launching, stopping
-from gittrack.launch.jobs.following import Follower, look_once
+from gittrack.launch.jobs.following import look_once
 from gittrack.launch.jobs.job import Asked
+from gittrack.launch.jobs.lasting import Lasting, reach_again
 from gittrack.launch.reached import At, Clone, Talk
 from gittrack.record.beginning import Wish
 from gittrack.record.facts import Labels
@@ -92,24 +95,26 @@ class Job:
         return None if self._is_away() else self._record().status["exit_code"]
 
     def wait(self, timeout: float | None = None) -> str:
-        """Wait until it is over and its results are here; its status. Raises TimeoutError, HostFailed, LinkLost."""
+        """Wait until it is over and its results are here; its status. A connection that breaks is made again, for as
+        long as the setting `reconnect` says. Raises TimeoutError, HostFailed, LinkLost."""
         if self._is_away():
-            follower = Follower(self._reached(), self._clone.paths, self.id, tail=0)
-            clock = threading.Timer(timeout, follower.interrupt) if timeout is not None else None
+            watched = Lasting(self._reached(), self._clone, self.id, Talk(), self._patience, tail=0)
+            clock = threading.Timer(timeout, watched.interrupt) if timeout is not None else None
             try:
                 if clock:
                     clock.start()
-                if not follower.console(lambda _stream, _data: None):
+                if not watched.console(lambda _stream, _data: None):
                     raise TimeoutError(f"{self!r} is still running after {timeout} seconds")
-                follower.finish()
+                watched.finish()
             finally:
-                follower.leave()
+                watched.close()
                 if clock:
                     clock.cancel()
         return self.status
 
     def logs(self, follow: bool = False) -> Iterator[str]:
-        """What it printed so far, standard output and error together, in pieces; with `follow` until it is over.
+        """What it printed so far, standard output and error together, in pieces; with `follow` until it is over, across
+        connections as `wait`.
 
         Raises HostFailed, LinkLost."""
         if not self._is_away():
@@ -118,10 +123,16 @@ class Job:
                 for data in reader.console(repository, reader.read(repository, self.id)):
                     yield data.decode("utf-8", "replace")
             return
-        at = self._reached()
-        found = at.engine.find(self.id)
-        for _, data in at.engine.logs(found.id, follow=follow) if found else ():
-            yield data.decode("utf-8", "replace")
+        position = Position()
+        while True:
+            at = self._reached()
+            try:
+                found = at.engine.find(self.id)
+                for _, data in at.engine.logs(found.id, follow, position=position) if found else ():
+                    yield data.decode("utf-8", "replace")
+                return
+            except errors.LinkLost as error:
+                self._at = reach_again(error, at, self._clone, Talk(), self._patience, time.sleep)
 
     def stop(self, grace: int = stopping.GRACE) -> None:
         """End it: SIGTERM, and SIGKILL after the grace period. Raises HostFailed, LinkLost."""
@@ -133,6 +144,10 @@ class Job:
         if self._at is not None:
             self._at.close()
             self._at = None
+
+    @property
+    def _patience(self) -> int:
+        return self._clone.settings.reconnect or 0
 
     def _is_away(self) -> bool:
         return away.is_there(live.folder(self._clone.paths, self.id))
@@ -152,7 +167,7 @@ class Job:
 def _options(given: Mapping[str, Any]) -> dict[str, Any]:
     """Raises TypeError for what is none."""
     lists = {"mounts", "ports", "env", "secrets"}
-    known = {"cpus", "memory", "shm_size", *lists}
+    known = {"cpus", "memory", "shm_size", "network", *lists}
     for name in given:
         if name not in known:
             raise TypeError(f"gittrack.launch: {name} is no option; it takes {', '.join(sorted(known))}")

@@ -296,6 +296,7 @@ class Proxy:
         self.port: int = self._listener.getsockname()[1]
         self.sent = self.received = 0
         self._sockets: list[socket.socket] = []
+        self.is_down = False  # who connects is hung up on
         self._open = threading.Event()
         self._open.set()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -321,6 +322,9 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self.is_down:
+                    client.close()
+                    continue
                 server = socket.create_connection(self._target)
                 self._sockets += [client, server]
                 threading.Thread(target=self._carry, args=(client, server, "sent"), daemon=True).start()

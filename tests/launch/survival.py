@@ -148,9 +148,15 @@ class BreakingLine:
 
         threading.Thread(target=watch, daemon=True).start()
 
+    def down(self) -> None:
+        """It breaks, and nobody gets through."""
+        self._proxy.is_down = True
+        self._proxy.cut()
+
     def mend(self) -> None:
         """It breaks no more."""
         self._stop.set()
+        self._proxy.is_down = False
 
     def close(self) -> None:
         self.mend()
@@ -198,9 +204,16 @@ def kill(process: "subprocess.Popen[str]") -> None:
 
 
 def until(what: Callable[[], object], seconds: float = 30) -> None:
+    """`what` gives something, and asserts nothing that is wrong."""
     end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "it does not happen"
+    while True:
+        try:
+            if found := what():
+                return
+            last = repr(found)
+        except AssertionError as error:
+            last = str(error)
+        assert time.monotonic() < end, f"it does not happen; the last time: {last}"
         time.sleep(0.02)
 
 

@@ -13,6 +13,7 @@ from rig_docker import Engine
 
 import gittrack
 from gittrack.git.discover import discover
+from gittrack.launch.engine.position import Position
 from gittrack.launch.jobs import following
 
 SCRIPT = """
@@ -72,7 +73,7 @@ def test_a_wait_ends_in_time_however_much_the_command_prints(project: Path) -> N
     (project / "loud.py").write_text("while True:\n    print('x' * 1000)\n")
     with gittrack.launch(["python3", "loud.py"]) as job:
         at = job._reached()
-        watched = following.Follower(at, discover(str(project), os.environ), job.id)
+        watched = following.Follower(at, discover(str(project), os.environ), job.id, Position())
         told = threading.Event()
 
         def slow(_stream: int, _data: bytes) -> None:

@@ -52,7 +52,6 @@ class Options(NamedTuple):
     env: tuple[str, ...] = ()  # NAME or NAME=VALUE
     secrets: tuple[str, ...] = ()
     network: str = ""
-    user: str = ""  # uid:gid
 
 
 _NOTHING = Options()
@@ -83,14 +82,14 @@ class Place(NamedTuple):
 def options(
     *, gpus: str | None = None, cpus: str | float | None = None, memory: str | int | None = None,
     shm_size: str | int | None = None, mounts: Iterable[str] = (), ports: Iterable[str] = (), env: Iterable[str] = (),
-    secrets: Iterable[str] = (), network: str | None = None, user: str | None = None,
+    secrets: Iterable[str] = (), network: str | None = None,
 ) -> Options:  # fmt: skip
     """Options from their texts, as given on the command line or in settings. Raises UsageError."""
     found = Options(
         parse_gpus(gpus), parse_cpus(cpus), parse_memory("--memory", memory), parse_memory("--shm-size", shm_size),
         tuple(parse_mount(each) for each in mounts), tuple(parse_port(each) for each in ports),
         tuple(_variable(each, "--env") for each in env), tuple(_variable(each, "--secret") for each in secrets),
-        _network(network), _user(user),
+        _network(network),
     )  # fmt: skip
     _distinct("mount", [each.target for each in found.mounts])
     _distinct("port", [f"{each.address}:{each.host}/{each.protocol}" for each in found.ports])
@@ -207,12 +206,6 @@ def _network(text: str | None) -> str:
     return text or ""
 
 
-def _user(text: str | None) -> str:
-    if text and not re.fullmatch(r"\d{1,10}:\d{1,10}", text):
-        raise UsageError(f"user {text}: not understood", "it is UID:GID, for example 1000:1000")
-    return text or ""
-
-
 def _distinct(what: str, given: Sequence[str]) -> None:
     for each in given:
         if given.count(each) > 1:
@@ -255,7 +248,7 @@ def spec(
         "Image": image,
         "Entrypoint": attendant(),
         "Cmd": list(arguments),
-        "User": options.user or place.user,
+        "User": place.user,
         "WorkingDir": posixpath.normpath(posixpath.join(WORK, cwd)),
         "Labels": {LABEL: "1", f"{LABEL}.run": run, f"{LABEL}.project": project, f"{LABEL}.user": who},
         "Env": [],

@@ -19,22 +19,26 @@ import requests
 import urllib3
 from docker import errors as faults
 
-from gittrack.errors import GittrackError, HostFailed, LinkLost
+from gittrack.compare.text import line
+from gittrack.errors import GittrackError, HostFailed, ImageFailed, LinkLost
 from gittrack.launch.engine import containers, inquiry, problems, wire
 from gittrack.launch.engine.client import Client
 from gittrack.launch.engine.containers import LABEL, NAME, Mount, Spec
 from gittrack.launch.engine.host_facts import Look
+from gittrack.launch.engine.position import Entry, Position
 from gittrack.launch.engine.state import Container as Container
 from gittrack.launch.engine.state import Usage, listed, read, usage
 from gittrack.launch.engine.wire import Stream
 from gittrack.launch.link.protocol import Done, Link
 
+_WORDS = 40  # characters of what is being done
 PATIENCE = 120  # seconds for an answer; making a container with GPUs takes several
 SOCKET = "/var/run/docker.sock"
 Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
 _BROKEN = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
-_ODD = (AttributeError, TypeError, ValueError, LookupError, OverflowError)  # while an answer is read: it is none
+# While an answer is read: it is none.
+_ODD = (AttributeError, TypeError, ValueError, LookupError, OverflowError, RecursionError)
 
 
 class Image(NamedTuple):
@@ -117,7 +121,7 @@ class Engine:
     def pull(self, name: str, progress: Progress) -> Image:
         """Have the engine fetch an image. Raises ImageFailed."""
         repository, tag = _named(name)
-        with self.asking(f"pulling {name}"):
+        with self.asking(f"pulling {name}", ImageFailed):
             for event in self.api.pull(repository, tag=tag, stream=True, decode=True):
                 if "error" in event:
                     raise problems.explain(str(event["error"]), f"pulling {name}", self.link.name)
@@ -169,27 +173,22 @@ class Engine:
         with self.asking("listing containers"):
             return listed(self.api.containers(all=True, filters={"label": f"{LABEL}.run"}))
 
-    def logs(self, container: str, follow: bool = False, tail: int | None = None) -> Iterator[tuple[int, bytes]]:
-        """What a container prints: 1 for standard output or 2 for standard error, and bytes as soon as they come."""
-        seen = {wire.OUT: (b"", 0), wire.ERR: (b"", 0)}  # the last moment, how many entries of it
+    def logs(
+        self, container: str, follow: bool = False, tail: int | None = None, position: Position | None = None
+    ) -> Iterator[tuple[int, bytes]]:
+        """What a container prints: 1 for standard output or 2 for standard error, and bytes as soon as they come.
+
+        `position`: of one who has read before, and reads on; it moves along."""
+        position = position or Position(tail)
         with self.asking("reading the output"):
-            for which, stamp, data in self._logged(container, follow, "all" if tail is None else tail):
-                seen[which] = (stamp, seen[which][1] + 1 if stamp == seen[which][0] else 1)
-                yield which, data
-            if follow:
-                yield from self._left_out(container, seen)
+            yield from position.rest(self._logged(container, follow, position.query))
+            if follow and (position.has_begun or position.tail != 0):
+                # Engine 20.10 leaves out its last entry, a line without an end.
+                yield from position.rest(self._logged(container, False, {"tail": 4 + position.number}))
 
-    def _left_out(self, container: str, seen: dict[int, tuple[bytes, int]]) -> Iterator[tuple[int, bytes]]:
-        """A last line that has no end: engine 20.10 leaves out its last entry, when it is followed."""
-        again = dict.fromkeys(seen, 0)
-        for which, stamp, data in self._logged(container, False, 4 + sum(count for _, count in seen.values())):
-            again[which] += stamp == seen[which][0]
-            if stamp > seen[which][0] or again[which] > seen[which][1]:
-                yield which, data
-
-    def _logged(self, container: str, follow: bool, tail: int | str) -> Iterator[tuple[int, bytes, bytes]]:
-        """Which output, when in a form that sorts, and what. A frame has one entry of the log."""
-        query = {"stdout": 1, "stderr": 1, "follow": int(follow), "tail": tail, "timestamps": 1}
+    def _logged(self, container: str, follow: bool, what: Mapping[str, str | int]) -> Iterator[Entry]:
+        """A frame has one entry of the log."""
+        query = {"stdout": 1, "stderr": 1, "follow": int(follow), "timestamps": 1, **what}
         for which, data in wire.frames_of(self.path, self.url(f"/containers/{quote(container)}/logs", **query)):
             stamp, _, text = data.partition(b" ")
             yield which, stamp, text
@@ -289,8 +288,8 @@ class Engine:
     # Errors -------------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def asking(self, doing: str) -> Iterator[None]:
-        """Turn what the library raises into errors that help."""
+    def asking(self, doing: str, odd: type[GittrackError] | None = None) -> Iterator[None]:
+        """Turn what the library raises into errors that help; into `odd` what makes no sense, if not into HostFailed."""
         try:
             yield
         except faults.APIError as error:
@@ -302,7 +301,8 @@ class Engine:
         except _BROKEN as error:
             raise self._silent(error) from None
         except _ODD as error:
-            raise problems.odd(f"{type(error).__name__}: {error}", doing, self.link.name) from error
+            failed = problems.odd(f"{type(error).__name__}: {error}", doing, self.link.name)
+            raise (odd(failed.message, failed.hint) if odd else failed) from error
 
     def _silent(self, error: Exception) -> HostFailed:
         """Why there was no answer."""
@@ -368,7 +368,7 @@ def _named(name: str) -> tuple[str, str | None]:
 def _tell(event: Mapping[str, Any], progress: Progress) -> None:
     detail = event.get("progressDetail") or {}
     if "total" in detail:
-        progress(str(event.get("status", "")), int(detail.get("current", 0)), int(detail["total"]))
+        progress(line(str(event.get("status", "")))[:_WORDS], int(detail.get("current", 0)), int(detail["total"]))
 
 
 def described(found: Mapping[str, Any]) -> Image:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from gittrack import errors
 from gittrack.core import events
 from gittrack.git.discover import Paths
+from gittrack.launch.engine.position import Position
 from gittrack.launch.home.mirror import Mirror
 from gittrack.launch.jobs import closing
 from gittrack.launch.later import Later
@@ -52,17 +53,19 @@ def bring(at: At, paths: Paths, run_id: str) -> bool:
 class Follower:
     """`console` until the command has ended, then `finish`. After KeyboardInterrupt `console` may be called again.
 
-    `tail`: how many of the lines so far are wanted; all of them when not given."""
+    `position`: of the console, from where on it is wanted; it moves along."""
 
-    def __init__(self, at: At, paths: Paths, run_id: str, tail: int | None = None) -> None:
+    def __init__(self, at: At, paths: Paths, run_id: str, position: Position) -> None:
         self._at = at
         self._run_id = run_id
+        self._position = position
         self.missing = 0  # files that the host had not, or not as their digests say; known when it is finished
+        self.is_cut_short = False  # the console: its container was gone before it was read to its end
         self._mirror = Mirror(at.link, paths, run_id)
         self._over = threading.Event()
         self._interrupted = False
         self._pieces: queue.Queue[tuple[int, bytes] | None] = queue.Queue(_PIECES)
-        self._reader = Later(lambda: self._read(tail))
+        self._reader = Later(self._read)
         self._bringer = Later(self._bring)
 
     def console(self, out: Out) -> bool:
@@ -113,18 +116,24 @@ class Follower:
             time.sleep(SOON)
         self.missing = len(news.missing)
 
-    def _read(self, tail: int | None) -> None:
+    def _read(self) -> None:
+        tail = self._position.tail
         try:
-            if not self._read_container(tail) and tail != 0:
+            if self._read_container() or tail == 0:
+                return
+            if self._position.has_begun:  # what is recorded is not to the letter what was printed: it cannot go on
+                self.is_cut_short = True
+            else:
                 self._put((1, self._recorded(tail)))
         finally:
             self._put(None)
 
-    def _read_container(self, tail: int | None) -> bool:
+    def _read_container(self) -> bool:
         """Whether there was anything to be read. Who has all of a job removes its container while others look."""
         container, seen = self._container(), False
         try:
-            for piece in self._at.engine.logs(container, follow=True, tail=tail) if container else ():
+            logs = self._at.engine.logs
+            for piece in logs(container, follow=True, position=self._position) if container else ():
                 seen = True
                 if not self._put(piece):
                     break

@@ -34,6 +34,7 @@ class Asked(NamedTuple):
     ports: tuple[str, ...] = ()
     env: tuple[str, ...] = ()  # NAME or KEY=VALUE
     secrets: tuple[str, ...] = ()  # names
+    network: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return self._asdict()
@@ -52,7 +53,7 @@ def options(asked: Asked, more_env: Sequence[str] = ()) -> Options:
     """What the container is to be like; `more_env`: what the settings say of its environment. Raises UsageError."""
     return containers.options(
         gpus=asked.gpus, cpus=asked.cpus, memory=asked.memory, shm_size=asked.shm_size, mounts=asked.mounts,
-        ports=asked.ports, env=[*more_env, *asked.env], secrets=asked.secrets,
+        ports=asked.ports, env=[*more_env, *asked.env], secrets=asked.secrets, network=asked.network,
     )  # fmt: skip
 
 

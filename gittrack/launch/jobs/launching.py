@@ -9,6 +9,8 @@ way, all stays, here and there, and `git track attach` goes on.
 import contextlib
 import os
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from gittrack import errors
 from gittrack.core import layout
@@ -59,6 +61,7 @@ def begin(
         raise
     at = reaching.result()
     try:
+        _say_unfinished(clone, wish.argv, talk)
         _keep(clone, run_id, _with_defaults(clone, asked, at.host), began, document)
         Later(lambda: talk.say(f"{at.host.name}: {at.look.line()}"))
         return go_on(clone, run_id, at, talk)
@@ -118,6 +121,7 @@ def _with_defaults(clone: Clone, asked: Asked, host: Host) -> Asked:
         cpus=asked.cpus or special.get("cpus"),
         memory=asked.memory or special.get("memory"),
         shm_size=asked.shm_size or special.get("shm_size"),
+        network=asked.network or special.get("network"),
         mounts=(*settings.mounts, *(special.get("mounts") or ()), *asked.mounts),
         ports=(*(special.get("ports") or ()), *asked.ports),
     )
@@ -148,6 +152,16 @@ def _keep(clone: Clone, run_id: str, asked: Asked, began: Beginning, document: d
         raise errors.CannotWrite(
             f"cannot write {directory}: {error.strerror}", "make the .git directory writable for you"
         ) from error
+
+
+def _say_unfinished(clone: Clone, argv: Sequence[str], talk: Talk) -> None:
+    """A second start may be a mistake: the first one goes on, and both would be paid for."""
+    for run_id in live.ids(clone.paths):
+        found = away.read(live.folder(clone.paths, run_id))
+        run: Any = found.start.get("run") if found else None
+        if found and isinstance(run, dict) and run.get("argv") == list(argv):
+            short = run_id[: layout.SHORT]
+            talk.say(f"the same command is unfinished at {found.host}: `git track attach {short}`; this is a new run")
 
 
 def forget(at: At, clone: Clone, run_id: str) -> None:
