@@ -15,6 +15,7 @@ from gittrack.core.layout import SHORT, is_id
 from gittrack.git.objects import is_oid
 from gittrack.launch.link import shelling
 from gittrack.launch.link.protocol import Link
+from gittrack.launch.sending.leftovers import SWEEPING
 from gittrack.launch.sending.snapshots import shown
 
 if TYPE_CHECKING:
@@ -47,18 +48,20 @@ for r in repos/*.git
 do  [ -d "$r" ] || continue
     at=$(stat -c %Y "$r/used" 2>/dev/null || stat -c %Y "$r")
     old=$(cd "$r" && ls -1t refs/track/code/*/* 2>/dev/null | tail -n "+$3" | wc -l)
-    echo code "$(basename "$r" .git)" "$at" "$(kb "$r")" "$((old))"
+    echo code "$(basename "$r" .git)" "$at" "$(($(kb "$r") - $(kb "$r"/objects/*incoming-*)))" "$((old))"
 done
 echo inputs all "$([ -d cache/files ] && kb cache/files || echo 0)"
 echo inputs old "$([ -d cache/files ] && find cache/files -type f -mtime "+$2" -exec du -k {} + | sum || echo 0)"
-echo rest "$(kb jobs/gone.* repos/gone.* repos/new.*)"
+echo rest "$(kb jobs/gone.* repos/gone.* repos/new.* repos/*.git/objects/*incoming-* cache/incoming.*)"
 echo now "$(date +%s)"
 df -Pk . | { read -r _; read -r _ size _ free _; echo disk "$size" "$free"; }
 """
 
 # $1: our folder, $2: days, $3: as above. Input: what and which, one a line. What somebody sends just now may rely on
 # objects of the last two days.
-REMOVE = """
+REMOVE = (
+    SWEEPING
+    + """
 cd "$1" || exit 61
 rm -rf jobs/gone.* repos/gone.*
 while read -r what name
@@ -75,11 +78,12 @@ do  case $what in
             then rm -rf cache/files
             else find cache/files -type f -mtime "+$2" -exec rm -f {} +
             fi ;;
-    rest) find repos -maxdepth 1 -name 'new.*' -mmin +1440 -exec rm -rf {} + ;;
     esac
 done
+sweep "$1"
 rm -rf jobs/gone.* repos/gone.*
 """
+)
 
 # $1: our folder, $2: the run whose results came home, $3: days or nothing. The same, for what needs no questions.
 TIDY = """

@@ -1,5 +1,6 @@
 """What is left at hosts is removed when nobody needs it any more, and nothing else ever."""
 
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -112,12 +113,15 @@ def test_what_is_planned_goes_and_all_else_stays(host):
     outside.write_text("the user's own")
     age(job(host, OVER))
     found = cleaning.survey(host, 7)
-    cleaning.act(host, cleaning.plan(found, [], Wish()), 7)
+    with open(folder / "lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        cleaning.act(host, cleaning.plan(found, [], Wish()), 7)
     assert sorted(os.listdir(folder / "jobs")) == sorted([GOING, UNFETCHED, QUEUED])
     assert os.path.exists(f"{job(host, UNFETCHED)}/run/cuts.jsonl")
-    assert len(os.listdir(folder / "repos")) == 2  # a transfer that was just begun stays as well
+    assert len(os.listdir(folder / "repos")) == 2  # what somebody is sending just now stays as well
     assert outside.exists()
     cleaning.act(host, cleaning.plan(found, [], Wish(everything=True)), 7)  # again, and some is gone already
+    assert len(os.listdir(folder / "repos")) == 1
     assert not (folder / "cache" / "files").exists()
 
 

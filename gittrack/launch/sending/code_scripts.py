@@ -5,6 +5,8 @@ anywhere: what is made stands under another name until it is whole. What a progr
 begin with `gittrack`, so that nothing else is taken for it.
 """
 
+from gittrack.launch.sending.leftovers import SWEEPING
+
 # A repository of our own: no hook runs, nothing is collected while somebody sends, and nobody's settings are read. The
 # history is the user's own, so old sins in it (a date, a mode) are no reason to refuse it.
 CONFIG = """[core]
@@ -76,8 +78,14 @@ umask 077
 # where files are still to be put into the work tree.
 GIT = (
     _ALONE
+    + SWEEPING
     + """command -v git >/dev/null 2>&1 || { echo gittrack none; exit 0; }
 repo=$1/repos/$2.git
+sweep "$1"
+# Where it fails, after those of git that are still about to end.
+trap '[ $? = 0 ] && exit; trap "" HUP INT TERM PIPE; exec 9>&-; sleep 1; sweep "$1"' EXIT
+trap 'exit 143' HUP INT TERM PIPE
+hold "$1"
 free() { df -Pk "$1" 2>/dev/null | { read -r _; read -r _ _ _ kb _; echo "$kb"; }; }
 if ! [ -f "$repo/HEAD" ]
 then

@@ -5,12 +5,16 @@ file gets its name after its digest was checked there. Work trees get copies (re
 never links: a job may write into them.
 """
 
+from gittrack.launch.sending.leftovers import SWEEPING
+
 # $1: our folder. Input: digests, one a line. Output: size and path of those that are there: what a power cut has torn
 # after it was checked has another size than it should have.
-LACKING = """
+LACKING = (
+    SWEEPING
+    + """
 umask 077
 cd "$1" && mkdir -p cache/files || exit 61
-find cache -maxdepth 1 -name 'incoming.*' -mmin +1440 -exec rm -rf {} + 2>/dev/null
+sweep "$1"
 df -Pk . 2>/dev/null | { read -r _; read -r _ _ _ kb _; echo gittrack free "$kb"; }
 while read -r d
 do  rest=${d#??}
@@ -18,13 +22,18 @@ do  rest=${d#??}
 done | xargs stat -c '%s %n' 2>/dev/null
 echo gittrack all
 """
+)
 
 # $1: our folder. Input: a tar of files whose names are their digests. One that was cut off gives what was whole.
-STORE = """
+STORE = (
+    SWEEPING
+    + """
 umask 077
+hold "$1"
 free() { df -Pk . 2>/dev/null | { read -r _; read -r _ _ _ kb _; echo "$kb"; }; }
 cd "$1" && mkdir -p cache/files && new=$(mktemp -d "$1/cache/incoming.XXXXXX") || exit 61
 trap '' PIPE HUP
+trap : TERM
 tar -x -o -f - -C "$new"
 torn=$?
 left=$(free)
@@ -42,6 +51,7 @@ cd / && rm -rf "$new"
 [ $torn = 0 ] || { echo gittrack failed store "$left"; exit 62; }
 echo gittrack kept
 """
+)
 
 # $1: PUT_BY_PYTHON, $2: our folder, $3: run, $4: which folder of the job they go into: its work tree, or the checkpoint
 # to go on from. That is there when it is whole; until then it is called `$4.new`.
