@@ -1,7 +1,8 @@
-"""The attendant's own command line: run the job (no argument), `close` it, or `store` its files.
+"""The attendant's own command line: run the job (no argument), `close` it, `store` its files, `exec` another command.
 
     python3 attendant.zip
     python3 attendant.zip close [--status STATUS] [--reason TEXT] [--code N] [--at SECONDS] [JOB]
+    python3 attendant.zip exec [NAME...] -- COMMAND
 
 JOB is the job's folder; GITTRACK_JOB, or the container's usual place, where it is not given.
 """
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from gittrack import errors
 from gittrack.attendant import entry
 from gittrack.attendant import job as jobs
+from gittrack.attendant.entry import BUSY
 from gittrack.attendant.job import Place
 from gittrack.attendant.running import run
 from gittrack.lazy import lazy
@@ -25,7 +27,6 @@ from gittrack.record.command import BOOTSTRAP
 from gittrack.record.starter import NAME
 from gittrack.runs import locking
 
-BUSY = 75  # another process has the job: try again later
 AGAIN = 76  # the job was executed already, and is not executed again
 _OPTIONS = ("status", "reason", "code", "at")
 _STATES = ("crashed", "killed", "failed")
@@ -56,7 +57,10 @@ def _main(argv: Sequence[str]) -> int:
         place = _place(rest)
         done = lazy("gittrack.attendant.storing").serve_until_told(jobs.read(place.folder), place)
         return 0 if done else 1
-    raise errors.UsageError(f"{verb} is nothing that the attendant does", "run, close")
+    if verb == "exec":
+        place = _place(())
+        lazy("gittrack.attendant.joining").join(jobs.read(place.folder), place, rest, os.environ)
+    raise errors.UsageError(f"{verb} is nothing that the attendant does", "run, close, store, exec")
 
 
 def _run(place: Place) -> int:

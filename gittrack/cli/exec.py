@@ -18,6 +18,8 @@ from gittrack.cli import jobs, run_at_host
 from gittrack.cli.context import here
 from gittrack.cli.host_talk import talk
 from gittrack.cli.watching import put
+from gittrack.launch.engine import containers
+from gittrack.launch.jobs.job import Asked, check_variables, options
 from gittrack.launch.reached import reach
 
 if TYPE_CHECKING:
@@ -30,24 +32,32 @@ def exec_command(
     run: jobs.ONE,
     command: Annotated[list[str], typer.Argument(metavar="COMMAND...", help="The command and its arguments.")],
     host: jobs.AT = None,
+    env: Annotated[
+        list[str] | None, typer.Option(metavar="NAME[=VALUE]", help="A variable for it, besides those of the job.")
+    ] = None,
 ) -> int:
     """Run a command in the container of a job.
 
-    It sees the same files and GPUs as the job, which has to be running, and works where that does. At a terminal it
-    gets one, too, so that shells and monitors work. Nothing of it is recorded.
+    It sees the same files, GPUs and variables as the job, which has to be running, and works where that does. At a
+    terminal it gets one, too, so that shells and monitors work. Nothing of it is recorded.
 
     Examples:
       git track exec latest -- nvidia-smi
       git track exec 7c3e -- bash
+      git track exec --env CUDA_VISIBLE_DEVICES=1 latest -- python probe.py
     """
     argv = command[1:] if command[:1] == ["--"] else command
     if not argv:
         raise errors.UsageError("no command is given", "for example: git track exec latest -- bash")
+    asked, clone = Asked("", env=tuple(env or ())), run_at_host.clone(here())
+    check_variables(asked, clone.environ)
+    more = containers.environment(options(asked), clone.environ)
     found = jobs.job(run, host)
-    at = reach(found.host, run_at_host.clone(here()).environ, talk().ask)
+    at = reach(found.host, clone.environ, talk().ask)
     try:
         terminal = sys.stdin.isatty() and sys.stdout.isatty()
-        session = at.engine.exec(jobs.container(at, found).id, argv, tty=terminal)
+        beside = containers.attendant("exec", *more, "--", *argv)
+        session = at.engine.exec(jobs.container(at, found).id, beside, terminal, more)
         with contextlib.closing(session):
             return _terminal(session) if terminal else _piped(session)
     finally:

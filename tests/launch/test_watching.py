@@ -224,3 +224,16 @@ def test_a_job_whose_container_was_killed_is_closed_as_crashed_when_it_is_looked
     assert status(track) == "crashed"
     assert "container is gone" in track("show", "latest").stdout
     assert "begun" in track("logs").stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGTERM])
+def test_a_command_that_a_signal_ended_is_told_as_a_shell_tells_it(
+    project: Path, track: Callable[..., Any], number: signal.Signals
+) -> None:
+    (project / "dies.py").write_text(f"import os\nprint('x', flush=True)\nos.kill(os.getpid(), {int(number)})\n")
+    ended = track("run", "-H", "gpu1", "python3", "dies.py", code=128 + number)
+    assert ended.stdout == "x\n" and f"killed by {number.name}" in ended.stderr
+    assert track("attach", code=128 + number).stdout == "x\n"
+    assert track("wait", "latest", code=128 + number).returncode == 128 + number
+    (row,) = json.loads(track("ls", "--json").stdout)
+    assert row["status"] == "killed"

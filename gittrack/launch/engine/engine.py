@@ -118,6 +118,12 @@ class Engine:
             except faults.ImageNotFound:
                 return None
 
+    def images(self) -> list[str]:
+        """The ids of all that are there: those that are named after Python first, of them the newest."""
+        with self.asking("listing images"):
+            found = [(each["Id"], " ".join(each.get("RepoTags") or ()), each["Created"]) for each in self.api.images()]
+            return [str(each[0]) for each in sorted(found, key=lambda each: ("python" not in each[1], -each[2]))]
+
     def pull(self, name: str, progress: Progress) -> Image:
         """Have the engine fetch an image. Raises ImageFailed."""
         repository, tag = _named(name)
@@ -238,10 +244,13 @@ class Engine:
 
     # Programs -----------------------------------------------------------------------------------------------------
 
-    def exec(self, container: str, argv: Sequence[str], tty: bool = False, cwd: str | None = None) -> Session:
-        """Start a program in a running container, with its user and environment."""
-        with self.asking(f"running {argv[0]}"):
-            made = self.api.exec_create(container, list(argv), stdin=True, tty=tty, workdir=cwd)["Id"]
+    def exec(
+        self, container: str, argv: Sequence[str], tty: bool = False, environ: Mapping[str, str] | None = None
+    ) -> Session:
+        """Start a program in a running container, with its user, directory and environment, and more of that."""
+        with self.asking("running a command in the container"):
+            more = dict(environ or {})
+            made = self.api.exec_create(container, list(argv), stdin=True, tty=tty, environment=more)["Id"]
             stream = self._stream(f"/exec/{made}/start", {"Detach": False, "Tty": tty}, tty)
 
         def code() -> int:
@@ -289,7 +298,7 @@ class Engine:
 
     @contextlib.contextmanager
     def asking(self, doing: str, odd: type[GittrackError] | None = None) -> Iterator[None]:
-        """Turn what the library raises into errors that help; into `odd` what makes no sense, if not into HostFailed."""
+        """Turn what the library raises into errors that help; into `odd`, or HostFailed, what makes no sense."""
         try:
             yield
         except faults.APIError as error:
