@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 JOB, WORK, ZIP = "/gittrack/job", "/work", "/gittrack/attendant.zip"
+BUSY = 75  # another process has the job: try again later
 NO_PYTHON = 127  # the exit code where the image has none that would do; then there is no journal either
 
 _NAMES = ("python3", "python", *(f"python3.{minor}" for minor in range(14, 8, -1)))

@@ -1,19 +1,23 @@
 """Jobs whose container is gone without having said how it ended: out of memory, killed, the host was switched off.
 
 Only the attendant makes cuts. So it is called once more, in a short container of the same image, with the reason that
-only the engine knows. It refuses while the job is alive, and doing it again changes nothing.
+only the engine knows. It refuses while the job is alive, and doing it again changes nothing. Any Python can do that, so
+where the image is gone, that of the host does, or that of another image.
 """
 
 import contextlib
 import json
 import re
+import time
 from typing import TYPE_CHECKING
 
 from gittrack import errors
+from gittrack.attendant import entry
 from gittrack.core import events
 from gittrack.core.layout import SHORT
 from gittrack.launch import cleaning
 from gittrack.launch.engine import containers
+from gittrack.launch.link.protocol import Done
 from gittrack.launch.reached import At
 from gittrack.launch.sending.snapshots import shown
 
@@ -23,7 +27,9 @@ if TYPE_CHECKING:
 OUT_OF_MEMORY, GONE = "out of memory", "its container is gone"
 _JOB_LIMIT = 1 << 24
 _CUTS_TAIL = 4096
-_NO_PYTHON = (126, 127)
+_NO_PYTHON = (126, entry.NO_PYTHON)
+_PATIENCE, _SOON = 60.0, 0.5  # seconds, while another clone closes the same job
+_TRIED = 5  # other images
 _AGAIN = "start it again"
 _IMAGE = re.compile(r"(sha256:)?[0-9a-f]{12,64}")
 _PROGRAM = re.compile(r"attendant-[0-9a-f]{16}\.zip")
@@ -51,7 +57,7 @@ def check_begun(at: At, run_id: str, container: "Container | None") -> None:
 
 
 def close_if_dead(at: At, run_id: str, container: "Container | None", attendant: str = "") -> bool:
-    """Make the last cut where nobody else will. True when it was made. Raises HostFailed, LinkLost.
+    """Make the last cut where nobody else will. True when it had to be made. Raises HostFailed, LinkLost.
 
     `container` as `Engine.find` gave it; `attendant`: its path there, found where it is not given."""
     folder = at.job(run_id)
@@ -59,23 +65,51 @@ def close_if_dead(at: At, run_id: str, container: "Container | None", attendant:
         return False
     image = container.image_id if container is not None else _image_of(at, folder)
     program = attendant or _newest(at)
-    if not image or not program:
+    if not program:
         return False
-    argv = containers.attendant("close", "--status", "crashed", "--reason", reason(container), *_end(container))
-    binds = [containers.Mount(folder, containers.JOB), containers.Mount(program, containers.ATTENDANT, read_only=True)]
-    try:
-        done = at.engine.run(image, argv, binds, user=at.look.user)
-    except errors.ImageFailed as error:  # nothing is wrong with the job: its results wait
-        raise _not_closed(at, run_id, error.message) from error
+    words = ["close", "--status", "crashed", "--reason", reason(container), *_end(container)]
+    until = time.monotonic() + _PATIENCE
+    while (done := _called(at, run_id, program, image, words)).code == entry.BUSY and time.monotonic() < until:
+        time.sleep(_SOON)
+        if not _is_dead(at, folder, None):
+            return True  # by somebody else
     if done.code:
         raise _not_closed(at, run_id, shown(done.err) or f"exit code {done.code}")
     return True
 
 
+def _called(at: At, run_id: str, program: str, image: str, words: list[str]) -> Done:
+    """The attendant, in whatever Python there is."""
+    folder = at.job(run_id)
+    binds = [containers.Mount(folder, containers.JOB), containers.Mount(program, containers.ATTENDANT, read_only=True)]
+    why = "its image is not known"
+
+    def called(image: str) -> Done | None:
+        nonlocal why
+        try:
+            done = at.engine.run(image, containers.attendant(*words), binds, user=at.look.user)
+        except errors.ImageFailed as error:  # nothing is wrong with the job: its results wait
+            why = error.message
+            return None
+        return None if done.code in _NO_PYTHON else done
+
+    if image and (done := called(image)):
+        return done
+    there = at.link.run([*entry.ENTRYPOINT[:-1], program, *words, folder], check=False)
+    if there.code not in _NO_PYTHON:
+        return there
+    problem = why
+    for other in at.engine.images()[:_TRIED]:
+        if done := called(other):
+            return done
+    raise _not_closed(at, run_id, f"{problem}; there is no Python 3.9 or later at the host, nor in another image")
+
+
 def _not_closed(at: At, run_id: str, why: str) -> errors.HostFailed:
     return errors.HostFailed(
         f"{at.host.name}: run {run_id[:SHORT]} has no end, and it could not be given one: {why}",
-        f"its results are in {at.job(run_id)}; with its image there again, the same command brings them",
+        f"its results are in {at.job(run_id)}; with its image there again, or any `python:3` one, the same command "
+        "brings them",
         "close",
     )
 
