@@ -1,7 +1,7 @@
 """The attendant at a host: one file, named by its content, sent once and shared by all jobs there."""
 
-import contextlib
 import os
+import zipfile
 
 from gittrack import errors
 from gittrack.attendant import zipped
@@ -26,15 +26,12 @@ def at_host(link: Link, paths: Paths) -> str:
 def _built(paths: Paths) -> str:
     """The zip in this clone's cache."""
     cache = os.path.join(live.track_dir(paths), "cache")
-    fresh = os.path.join(cache, f"attendant.{os.getpid()}.new")
     try:
-        os.makedirs(cache, exist_ok=True)
-        zipped.build(fresh)
-        path = os.path.join(cache, zipped.name_of(fresh))
-        os.replace(fresh, path)
+        path = os.path.join(cache, zipped.name())
+        if not zipfile.is_zipfile(path):
+            os.makedirs(cache, exist_ok=True)
+            zipped.build(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(fresh)
         raise errors.CannotWrite(
             f"cannot write {cache}: {error.strerror}", "make the .git directory writable for you"
         ) from error
