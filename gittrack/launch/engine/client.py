@@ -1,18 +1,18 @@
-"""The docker library's client, for engines that may say anything: an answer that is no stream is only so long."""
+"""The docker library's client, for engines that may say anything."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import docker
-import requests
 from docker.transport import UnixHTTPAdapter
 
-MOST = 64 << 20  # bytes; ten thousand containers are described in 20 MB
-_PIECE = 1 << 16
+from gittrack.launch.engine import answers
+
 _ENGINE = "http+docker://localhost"
 
 
 class Client(docker.APIClient):  # type: ignore[misc]  # the library is not typed
-    """Raises requests.RequestException where an answer does not end."""
+    """Raises requests.RequestException where an answer does not end, ValueError for events that are none."""
 
     def mount(self, prefix: str, adapter: Any) -> None:
         """Said by the constructor before its first request."""
@@ -22,18 +22,15 @@ class Client(docker.APIClient):  # type: ignore[misc]  # the library is not type
 
     def send(self, request: Any, **options: Any) -> Any:
         """Every request comes through here, also those that the constructor makes."""
-        if options.get("stream"):
-            return super().send(request, **options)
+        request.headers["Accept-Encoding"] = "identity"
         answer = super().send(request, **{**options, "stream": True})
-        pieces, size = [], 0
-        for piece in answer.iter_content(_PIECE):
-            pieces.append(piece)
-            size += len(piece)
-            if size > MOST:
-                answer.close()
-                raise requests.exceptions.ContentDecodingError(f"an answer of more than {MOST:,} bytes")
-        answer._content = b"".join(pieces)  # what reading it would have left
+        if not options.get("stream") or not answer.ok:
+            answer._content = answers.whole(answer)  # what reading it would have left
         return answer
+
+    def _stream_helper(self, response: Any, **_decode: bool) -> Iterator[Mapping[str, Any]]:
+        """What a pull, a push or a build tells. The library's own reads each chunk to its end."""
+        return answers.events(answers.pieces(response))
 
 
 class _Kept(UnixHTTPAdapter):  # type: ignore[misc]

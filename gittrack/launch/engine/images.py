@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from docker import errors as faults
 from docker.utils.build import PatternMatcher
 
+from gittrack.compare.text import line
 from gittrack.compare.text import lines as printable
 from gittrack.errors import GittrackError, ImageFailed
 from gittrack.launch.engine import problems
@@ -22,6 +23,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # the builder's, around standard error
 _NOISE = re.compile(r" ---> |Removing intermediate container ")
 _MOST_LINES = 25
 _LINE = 400
+_KEPT = 65_536  # characters of what a step prints
 _UNKNOWN = re.compile(
     r"requires BuildKit|the --mount option|dockerfile parse error.*unknown (?:flag|instruction)", re.I
 )
@@ -56,8 +58,8 @@ def build(
     """Build an image from a context, a tar. `tell` gets what the steps print.
 
     Raises ImageFailed, with the end of what the step that failed has printed."""
-    step, printed = (0, 0, "the build"), [""]
-    with engine.asking(f"building {wish.name}"):
+    step, printed = (0, 0, "the build"), ""
+    with engine.asking(f"building {wish.name}", ImageFailed):
         events = engine.api.build(
             fileobj=_Readable(context), custom_context=True, tag=wish.name, dockerfile=wish.dockerfile, rm=True,
             forcerm=True, decode=True, buildargs=dict(wish.args), target=wish.target, network_mode=wish.network,
@@ -66,13 +68,13 @@ def build(
         for event in events:
             text = str(event.get("stream") or event.get("status") or "")
             if match := _STEP.match(text):
-                step, printed = (int(match[1]), int(match[2]), match[3].strip()), []
+                step, printed = (int(match[1]), int(match[2]), match[3].strip()), ""
                 progress(_short(step[2]), step[0], step[1])
             elif text.strip():
-                printed.append(text)
+                printed = (printed if len(printed) < 2 * _KEPT else printed[-_KEPT:]) + text
                 tell(text)
             if "error" in event:
-                raise _failed(str(event["error"]), step, "".join(printed), engine.link.name)
+                raise _failed(str(event["error"]), step, printed, engine.link.name)
     found = engine.image(wish.name)
     if found is None:
         raise ImageFailed(f"{wish.name} was built, and is not there", "build it again")
@@ -85,7 +87,7 @@ def push(engine: Engine, name: str, target: str, progress: Progress) -> str:
     if not repository or "/" in tag:
         repository, tag = target, "latest"
     digest = ""
-    with engine.asking(f"pushing {target}"):
+    with engine.asking(f"pushing {target}", ImageFailed):
         engine.api.tag(name, repository, tag)
         for event in engine.api.push(repository, tag, stream=True, decode=True):
             if "error" in event:
@@ -102,7 +104,7 @@ def stored(engine: Engine) -> list[Stored]:
     with engine.asking("listing images"):
         found = engine.api.images(filters={"label": f"{OURS}=1"})
         used = {str(each.get("ImageID")) for each in engine.api.containers(all=True)}
-    made = [_stored(each, used) for each in found]
+        made = [_stored(each, used) for each in found]
     return sorted(made, key=lambda each: -each.created)
 
 
@@ -128,24 +130,17 @@ def remove(engine: Engine, image: Stored) -> bool:
     return True
 
 
-def configured(engine: Engine, name: str) -> Mapping[str, Any]:
-    """What an image says of its containers: user, environment, working directory."""
-    with engine.asking("looking at an image"):
-        found: Mapping[str, Any] = engine.api.inspect_image(name).get("Config") or {}
-        return found
-
-
 class _Readable:
     """A stream of bytes as a file, of which the library asks no more than to be read through."""
 
     def __init__(self, parts: Iterable[bytes]) -> None:
-        self._parts = parts
+        self._parts = filter(None, parts)
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._parts)
+        return self._parts
 
     def read(self, _size: int = -1) -> bytes:
-        return b"".join(self._parts)
+        return next(self._parts, b"")
 
     def close(self) -> None:
         pass
@@ -173,7 +168,7 @@ def _failed(said: str, step: tuple[int, int, str], printed: str, host: str) -> G
 
 
 def _short(text: str) -> str:
-    text = " ".join(text.split())
+    text = line(" ".join(text.split()))
     match = re.fullmatch(r'(RUN) \["/bin/sh", "-ec", "(.*)"\]', text)
     text = f"{match[1]} {match[2]}" if match else text
     return text if len(text) <= 200 else text[:199] + "…"
