@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack.compare.listing import SYSTEM, came_from, continued, duration, time_text
-from gittrack.compare.text import MISSING, cell, json_text, line, setting, size
+from gittrack.compare.text import MISSING, cell, count, json_text, line, setting, size
 from gittrack.core import codec, fields, layout, spans
 from gittrack.core.model import Record
 from gittrack.runs.row import Row
@@ -207,6 +207,9 @@ def environment_part(files: Mapping[str, bytes]) -> Part:
         lines.append(("system", " ".join(cell(text) for text in named if text)))
     if system.get("cpu"):
         lines.append(("cpu", f"{cell(_part(system['cpu'], 'count'))} × {cell(_part(system['cpu'], 'model') or 'CPU')}"))
+    inputs = document(files, "inputs.json")
+    if isinstance(number := inputs.get("count"), int):
+        lines.append(("inputs", f"{count(number, 'file')}, {size(inputs.get('size'))}"))
     gpus = system.get("gpus")
     names = [_part(gpu, "name") or gpu for gpu in (gpus if isinstance(gpus, list) else [])]
     return Part("environment", lines + ([("gpu", ", ".join(map(cell, names)))] if names else []))

@@ -102,7 +102,8 @@ def document(run_id: str, wish: Wish, began: Beginning, secrets: Sequence[str]) 
     }
 
 
-def at_host(job: Mapping[str, Any], where: Mapping[str, Any], container: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole of job.json: `where` says `host` and `launched` of run.json, `container` what container.json says."""
+def at_host(job: Mapping[str, Any], where: Mapping[str, Any], environment: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole of job.json: `where` says `host` and `launched` of run.json, `environment` more files of that name."""
     start = {**job["start"], "run": {**job["start"]["run"], **where}}
-    return {**job, "start": start, "environment": {**job["environment"], "container.json": dict(container)}}
+    sent = {name: value for name, value in job.items() if name != "inputs"}  # they are in the environment
+    return {**sent, "start": start, "environment": {**job["environment"], **environment}}

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from gittrack import errors
 from gittrack.core import events, layout
+from gittrack.core.redact import Redactor
 from gittrack.launch.engine import containers
 from gittrack.launch.images import job_image
 from gittrack.launch.jobs import demands, job
@@ -140,6 +141,7 @@ def _send(launch: Launch) -> None:
     left_out = launch.document["start"]["run"].get("left_out") or ()
     with launch.talk.transfer("sending the code") as show:
         wanted = inputs.find(launch.code, launch.clone.settings.inputs, left_out, show)
+        _remember(launch, wanted)
         sent = placing.bring(launch.at.link, launch.code, launch.run_id, wanted, helper, show)
         if resume := launch.document.get("resume"):
             door = lazy("gittrack.launch.sending.continuing")
@@ -148,6 +150,16 @@ def _send(launch: Launch) -> None:
         launch.talk.say(remark)
     if sent.by == snapshots.FILES:
         launch.talk.say(f"{launch.at.host.name}: no git there, nor in the image: all files are sent each time")
+
+
+def _remember(launch: Launch, wanted: inputs.Inputs) -> None:
+    """What the job is given besides its code is what it was at first. Raises UsageError where that has changed."""
+    said = wanted.described(Redactor.from_json(launch.document["redactor"]))
+    if before := launch.document.get("inputs"):
+        inputs.check_unchanged(before, said, launch.run_id)
+        return
+    launch.document["inputs"] = said
+    save_job(launch.directory, launch.document)
 
 
 def _write_env(launch: Launch) -> None:
@@ -164,7 +176,10 @@ def _write_job(launch: Launch) -> None:
         "image": launch.asked.image,
         "digest": launch.made["image"],
     }
-    whole = job.at_host(launch.document, {"host": at.look.name, "launched": launched}, _container(launch))
+    environment = {"container.json": _container(launch)}
+    if launch.document.get("inputs", {}).get("count"):
+        environment["inputs.json"] = launch.document["inputs"]
+    whole = job.at_host(launch.document, {"host": at.look.name, "launched": launched}, environment)
     at.link.write(f"{at.job(launch.run_id)}/{JOB}", json.dumps(whole).encode())
 
 

@@ -4,12 +4,14 @@ and the files behind git-lfs's pointers.
 All are known by their SHA-256, so that a host gets each once. Digests are remembered: a data set is hashed once.
 """
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gittrack import errors
-from gittrack.core import pointer, secret_paths
+from gittrack.core import layout, pointer, secret_paths
+from gittrack.core.redact import Redactor
 from gittrack.git import catfile, export, untracked
 from gittrack.git.digests import Digests
 from gittrack.git.export import Listed
@@ -21,6 +23,8 @@ FILE, EXECUTABLE, LINK, EMPTY, GONE = "file", "exec", "link", "empty", "gone"  #
 BY_THEMSELVES = 200_000_000  # bytes of large left-out files that go along without being named
 _REMEMBERED = 1_000_000  # digests
 _LINK_MODE = "120000"
+LISTED = 10_000  # files that a record names; of more, it has the number and one digest of all
+_OF_NOTHING = hashlib.sha256().hexdigest()
 _NAMED = 5  # files that a remark names
 
 
@@ -42,8 +46,42 @@ class Inputs(NamedTuple):
     def size(self) -> int:
         return sum(file.size for file in self.files)
 
+    def described(self, redactor: Redactor) -> dict[str, Any]:
+        """`inputs.json` of the record. `count` is 0 where there are none."""
+        found = sorted(file for file in self.files if file.kind != GONE)
+        told = [_described(file) for file in found]
+        text = "".join(f"{one['mode']} {one.get('sha256') or one['target']} {one['path']}\0" for one in told)
+        shown = [{**one, "path": _text(redactor.text(one["path"]))} for one in told] if len(told) <= LISTED else None
+        digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+        return {"count": len(told), "size": self.size, "sha256": digest, "files": shown}
+
 
 NONE = Inputs((), ())
+
+
+def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any], run_id: str) -> None:
+    """Raises UsageError where inputs are not what they were when the run began."""
+    if before == now:
+        return
+    then, those = ({one["path"]: one for one in each.get("files") or ()} for each in (before, now))
+    changed = sorted(path for path in {*then, *those} if then.get(path) != those.get(path))
+    short = run_id[: layout.SHORT]
+    raise errors.UsageError(
+        f"inputs have changed since run {short} began" + (f": {_names(changed)}" if changed else ""),
+        f"put them back as they were, or give it up (git track stop {short}) and start it again",
+    )
+
+
+def _described(file: File) -> dict[str, Any]:
+    if file.kind == LINK:
+        return {"path": file.path, "mode": "120000", "target": _text(file.value)}
+    mode = "100755" if file.kind == EXECUTABLE else "100644"
+    return {"path": file.path, "mode": mode, "size": file.size, "sha256": file.value or _OF_NOTHING}
+
+
+def _text(name: str) -> str:
+    """A name that is not UTF-8, as text."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 class _Candidate(NamedTuple):
