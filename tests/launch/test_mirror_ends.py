@@ -1,13 +1,15 @@
-"""What a mirror does with very many journals, and in which order it tells of its end."""
+"""What a mirror does with very many journals and on a disk that is almost full, and in which order it tells of its end."""
 
+import resource
 import shutil
 import subprocess
 import sys
 
 import keeping
 import pytest
-from host_journal import ID, tip
+from host_journal import ID, cloned, tip
 
+from gittrack import errors
 from gittrack.core import layout
 
 
@@ -17,6 +19,23 @@ def test_the_journals_of_thousands_of_processes_come_home(job, home, mirror):
     job.end()
     assert mirror.sync().is_final
     assert tip(home)
+
+
+def test_a_disk_that_takes_a_part_of_a_journal_makes_no_record_without_the_rest(job, home, mirror, repo, tmp_path):
+    """The kernel writes what fits, and says so: that is no error of its own."""
+    for number in range(1000):
+        job.write(keeping.point(number))
+    job.end()
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, old[1]))
+    try:
+        with pytest.raises(errors.CannotWrite, match="too large"):
+            mirror.sync()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    assert tip(home) is None
+    assert mirror.sync().is_final
+    assert tip(home) == job.folded(cloned(repo, tmp_path / "other"))
 
 
 BRING = """

@@ -109,7 +109,7 @@ class Copy:
             self._lines[name] = lengths[-1]
             if max(lengths) > claims.LONGEST_LINE:
                 raise Odd(f"{name} has a line of {max(lengths):,} bytes")
-        with open(os.path.join(self._directory, name), "ab", buffering=0) as file:
+        with open(os.path.join(self._directory, name), "ab") as file:  # buffered: all of it, or an error
             file.write(data)
         self._changed.add(name)
 
@@ -152,8 +152,9 @@ class Copy:
         durable.sync([self._path(name) for name in self._changed], self._directory)
         self._changed.clear()
         end = self._ready[-1].end
-        with open(self._path(events.CUTS), "ab", buffering=0) as file:
+        with open(self._path(events.CUTS), "ab") as file:
             file.write(self._text[: end - self._cuts_at])
+            file.flush()
             os.fsync(file.fileno())
         self._text = self._text[end - self._cuts_at :]
         self._cuts_at = end
