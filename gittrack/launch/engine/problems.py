@@ -18,7 +18,7 @@ _MOST = 600  # characters of what an engine said
 class _Known(NamedTuple):
     kind: str
     said: str  # a regular expression
-    message: str  # {host}; {1} is the first group of what was said
+    message: str  # {host}, {doing}, {registry}; {1} is the first group of what was said, {0} all that was known of it
     hint: str
     error: Callable[[str, str, str], GittrackError] = HostFailed
 
@@ -37,6 +37,11 @@ _KNOWN = (
         r"|manifest for (\S+) not found|manifest unknown",
         "there is no image {1} at {host}, and none could be pulled",
         "check its name; a private one needs: docker login", _image,
+    ),
+    _Known(
+        "login", r"no basic auth credentials|unauthorized:|authentication required|denied: requested access",
+        "{doing}: the registry wants to know who you are, or does not allow it to you",
+        "docker login {registry}: on this machine; hosts need no login", _image,
     ),
     _Known(
         "architecture", r"no matching manifest for (\S+)|exec format error|does not match the specified platform",
@@ -84,7 +89,8 @@ def explain(said: str, doing: str, host: str) -> GittrackError:
     for known in _KNOWN:
         if match := re.search(known.said, said):
             group = next((each for each in match.groups() if each), match[0])
-            words = {"{host}": host, "{1}": short(group), "{0}": short(match[0])}
+            words = {"{host}": host, "{doing}": doing, "{registry}": _registry(doing)}
+            words |= {"{1}": short(group), "{0}": short(match[0])}
             return known.error(_filled(known.message, words), _filled(known.hint, words), known.kind)
     return HostFailed(f"{doing} at {host} failed: {short(said) or 'the engine did not say why'}", _SEE, "engine")
 
@@ -133,6 +139,12 @@ def gone(what: str, host: str) -> HostFailed:
     return HostFailed(
         f"{what} is not at {host}", "it was removed there; what had come back is kept: git track ls", "gone"
     )
+
+
+def _registry(doing: str) -> str:
+    """Of the image that is named last; empty for the usual one."""
+    first, slash, _ = doing.rpartition(" ")[2].partition("/")
+    return first if slash and ("." in first or ":" in first or first == "localhost") else ""
 
 
 def _filled(text: str, words: dict[str, str]) -> str:
