@@ -9,6 +9,7 @@ from gittrack import errors
 from gittrack.config.settings import Settings
 from gittrack.git.discover import Paths
 from gittrack.git.network import Progress
+from gittrack.launch.engine.inquiry import Inquiry
 from gittrack.launch.later import Later
 from gittrack.launch.link.here import Here
 from gittrack.launch.link.hosts import Host
@@ -52,7 +53,8 @@ class At:
         self._folder = Later(link.folder)
         self._git = Later(lambda: link.run(_HAS_GIT, check=False).code == 0)
         self._engine = Later(self._open)
-        self._look = Later(lambda: self.engine.look())
+        self._asked = Later(lambda: Inquiry(link))
+        self._look = Later(lambda: self.engine.look(self._asked.result()))
 
     @property
     def engine(self) -> "Engine":

@@ -21,10 +21,11 @@ from docker import errors as faults
 
 from gittrack.compare.text import line
 from gittrack.errors import GittrackError, HostFailed, ImageFailed, LinkLost
-from gittrack.launch.engine import containers, inquiry, problems, wire
+from gittrack.launch.engine import containers, problems, wire
 from gittrack.launch.engine.client import Client
 from gittrack.launch.engine.containers import LABEL, NAME, Mount, Spec
 from gittrack.launch.engine.host_facts import Look
+from gittrack.launch.engine.inquiry import Inquiry
 from gittrack.launch.engine.position import Entry, Position
 from gittrack.launch.engine.state import Container as Container
 from gittrack.launch.engine.state import Usage, listed, read, usage
@@ -103,10 +104,10 @@ class Engine:
 
     # The host -----------------------------------------------------------------------------------------------------
 
-    def look(self) -> Look:
-        """What the host is like."""
+    def look(self, begun: Inquiry | None = None) -> Look:
+        """What the host is like. `begun`: it was asked before the engine was."""
         with self.asking("asking what it is like"):
-            return inquiry.look(self.link, self.api.info())
+            return (begun or Inquiry(self.link)).look(self.api.info())
 
     # Images -------------------------------------------------------------------------------------------------------
 

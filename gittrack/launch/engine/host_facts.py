@@ -1,7 +1,8 @@
 """What a host is like: engine, processors, memory, room, GPUs; by one command and one call of the engine. Pure.
 
-The command is one fixed text for a shell; the folders whose disks are asked for are arguments of it. Where no NVIDIA
-driver is loaded nothing is started for GPUs. Its answer is a stranger's word: what does not look right is left out.
+The command is one fixed text for a shell. Which folder the engine's disk is looked up by, it reads at its end: by then
+the engine has said so, and neither has waited for the other. Where no NVIDIA driver is loaded nothing is started for
+GPUs. Its answer is a stranger's word: what does not look right is left out.
 """
 
 import re
@@ -15,19 +16,20 @@ SCRIPT = r"""
 printf 'user=%s:%s\n' "$(id -u)" "$(id -g)"
 printf 'home=%s\n' "$HOME"
 printf 'name=%s\n' "$(uname -n)"
-printf 'clock=%s\n' "$(date +%s)"
 for name in git python3; do command -v $name >/dev/null 2>&1 && printf 'has=%s\n' $name; done
-for folder in "$@"; do
-    printf 'disk=%s\n' "$(df -Pk "$folder" 2>/dev/null | tail -n 1 | tr -s ' ' | cut -d ' ' -f 4)"
-done
 if [ -r /proc/driver/nvidia/version ] || [ -e /dev/dxg ]; then
     sed -n 's/^NVRM version:.* \([0-9][0-9]*\.[0-9.]*\) .*/driver=\1/p' /proc/driver/nvidia/version 2>/dev/null
     nvidia-smi --query-gpu=index,uuid,memory.total,memory.used,utilization.gpu,driver_version,name \
-        --format=csv,noheader,nounits 2>/dev/null | sed 's/^/gpu=/'
+        --format=csv,noheader,nounits 2>/dev/null </dev/null | sed 's/^/gpu=/'
 fi
+IFS= read -r root
+printf 'clock=%s\n' "$(date +%s)"
+for folder in "$root" .; do
+    df -Pk -- "$folder" 2>/dev/null | { read -r _; read -r _ _ _ kb _; printf 'disk=%s\n' "$kb"; }
+done
 exit 0
 """
-ARGV = ("sh", "-c", SCRIPT, "sh")
+ARGV = ("sh", "-c", SCRIPT)
 _MOST_GPUS = 64
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386", "i386": "386"}
 _MB = 1 << 20
@@ -40,6 +42,10 @@ class Gpu(NamedTuple):
     memory: int  # bytes
     used: int
     busy: int | None  # percent
+
+    def is_called(self, word: str) -> bool:
+        """By its number or its id, of which the beginning is enough."""
+        return word == str(self.number) or (word.startswith("GPU-") and self.id.startswith(word))
 
 
 class Look(NamedTuple):
@@ -79,7 +85,7 @@ class Look(NamedTuple):
 
 
 def look(info: Mapping[str, Any], answer: bytes) -> Look:
-    """From what the engine says of itself, and what `ARGV` with the engine's folder and the user's printed."""
+    """From what the engine says of itself, and what `ARGV` printed."""
     lines = [line.partition("=")[::2] for line in answer.decode("utf-8", "replace").splitlines()]
     said = dict(lines)
     disks = [_disk(value) for name, value in lines if name == "disk"]
