@@ -14,7 +14,7 @@ from gittrack.cli.options import RECONNECT
 from gittrack.cli.render import say
 from gittrack.compare.text import harmless
 from gittrack.core.layout import SHORT
-from gittrack.launch.jobs import launching, stopping
+from gittrack.launch.jobs import closing, launching, stopping
 from gittrack.launch.reached import At, reach
 from gittrack.lazy import lazy
 from gittrack.runs import away, live
@@ -141,7 +141,7 @@ def _stop(at: At, found: jobs.Job, grace: int) -> None:
         and at.engine.find(found.id) is None
         and launching.is_being_sent(run_at_host.clone(here()), found.id)
     ):
-        launching.forget(at, run_at_host.clone(here()), found.id)
+        closing.forget(at, here().paths, found.id)
         say(f"run {found.short} was never started; nothing is left of it")
         return
     stopped = stopping.stop(at, found.id, grace)

@@ -12,7 +12,7 @@ from gittrack.cli.reaching import Reaching
 from gittrack.cli.render import say
 from gittrack.core import codec
 from gittrack.core.layout import SHORT
-from gittrack.launch.jobs import closing, launching
+from gittrack.launch.jobs import launching
 from gittrack.launch.jobs.job import Asked
 from gittrack.launch.reached import At, Clone
 from gittrack.lazy import lazy
@@ -58,9 +58,6 @@ def watch(
     try:
         told = talk(quiet=manner.silent)
         watching.watch(at, clone(place), run_id, manner.reconnect, tail, out, told)
-    except closing.NeverBegan:
-        launching.forget(at, clone(place), run_id)
-        raise
     except watching.Left as left:
         return left.code
     return report(place, run_id, manner)

@@ -15,11 +15,13 @@ from gittrack import errors
 from gittrack.attendant import entry
 from gittrack.core import events
 from gittrack.core.layout import SHORT
+from gittrack.git.discover import Paths
 from gittrack.launch import cleaning
 from gittrack.launch.engine import containers
 from gittrack.launch.link.protocol import Done
 from gittrack.launch.reached import At
 from gittrack.launch.sending.snapshots import shown
+from gittrack.runs import live
 
 if TYPE_CHECKING:
     from gittrack.launch.engine.state import Container
@@ -39,8 +41,9 @@ class NeverBegan(errors.ImageFailed):
     """The job is over, and nothing of it was recorded: there is nothing that could be lost."""
 
 
-def check_begun(at: At, run_id: str, container: "Container | None") -> None:
-    """Raises NeverBegan, or HostFailed, when the job is over and the attendant has not even begun to record it."""
+def check_begun(at: At, paths: Paths, run_id: str, container: "Container | None") -> None:
+    """Raises NeverBegan, or HostFailed, when the job is over and the attendant has not even begun to record it. Of one
+    that never began nothing is left, here and there."""
     if container is not None and not container.ended:
         return
     names = {entry.name for entry in at.link.list(f"{at.job(run_id)}/run") or ()}
@@ -48,12 +51,30 @@ def check_begun(at: At, run_id: str, container: "Container | None") -> None:
         return
     if container is None:
         raise errors.HostFailed(f"{at.host.name}: there is no job of run {run_id[:SHORT]} any more", _AGAIN, "gone")
+    forget(at, paths, run_id)
     if container.code in _NO_PYTHON:
         hint = "choose an image that has Python 3.9 or newer"
         raise NeverBegan("nothing could be recorded: the image has no Python that can be used", hint)
     raise NeverBegan(
         f"the container ended with exit code {container.code} before the command was started", "see above what it said"
     )
+
+
+def forget(at: At, paths: Paths, run_id: str) -> None:
+    """Leave nothing of a job that never ran."""
+    try:
+        with contextlib.suppress(errors.GittrackError):  # the host may be what failed; `git track host prune` is for it
+            clear(at, run_id)
+    finally:
+        live.remove(live.folder(paths, run_id))
+
+
+def clear(at: At, run_id: str) -> None:
+    """Remove at the host what there is of a job that never ran. Raises HostFailed, LinkLost."""
+    found = at.engine.find(run_id)
+    if found is not None:
+        at.engine.remove(found.id)
+    at.link.run(["rm", "-rf", "--", at.job(run_id)])
 
 
 def close_if_dead(at: At, run_id: str, container: "Container | None", attendant: str = "") -> bool:

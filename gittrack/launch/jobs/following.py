@@ -36,7 +36,7 @@ Out = Callable[[int, bytes], None]  # 1 for standard output, 2 for standard erro
 def look_once(at: At, paths: Paths, run_id: str) -> bool:
     """Bring what there is now; whether that is all. Raises LinkLost, HostFailed."""
     found = at.engine.find(run_id)
-    closing.check_begun(at, run_id, found)
+    closing.check_begun(at, paths, run_id, found)
     closing.close_if_dead(at, run_id, found)
     return bring(at, paths, run_id)
 
@@ -57,6 +57,7 @@ class Follower:
 
     def __init__(self, at: At, paths: Paths, run_id: str, position: Position) -> None:
         self._at = at
+        self._paths = paths
         self._run_id = run_id
         self._position = position
         self.missing = 0  # files that the host had not, or not as their digests say; known when it is finished
@@ -90,7 +91,7 @@ class Follower:
         self._over.set()
         self._bringer.result()
         found = self._at.engine.find(self._run_id)
-        closing.check_begun(self._at, self._run_id, found)
+        closing.check_begun(self._at, self._paths, self._run_id, found)
         closing.close_if_dead(self._at, self._run_id, found)
         with contextlib.closing(self._mirror):
             self._wait_for_end()

@@ -6,7 +6,6 @@ image, a build that failed, a host that refuses): the user corrects and calls ag
 way, all stays, here and there, and `git track attach` goes on.
 """
 
-import contextlib
 import os
 import time
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from gittrack.core import layout
 from gittrack.core.redact import spellings
 from gittrack.git.open import open_repository
 from gittrack.launch.engine import containers
-from gittrack.launch.jobs import choosing, job, steps
+from gittrack.launch.jobs import choosing, closing, job, steps
 from gittrack.launch.jobs.job import Asked
 from gittrack.launch.jobs.steps import Launch
 from gittrack.launch.later import Later
@@ -70,7 +69,7 @@ def begin(
         at.close()
         raise
     except BaseException:
-        forget(at, clone, run_id)
+        closing.forget(at, clone.paths, run_id)
         at.close()
         raise
 
@@ -162,12 +161,3 @@ def _say_unfinished(clone: Clone, argv: Sequence[str], talk: Talk) -> None:
         if found and isinstance(run, dict) and run.get("argv") == list(argv):
             short = run_id[: layout.SHORT]
             talk.say(f"the same command is unfinished at {found.host}: `git track attach {short}`; this is a new run")
-
-
-def forget(at: At, clone: Clone, run_id: str) -> None:
-    """Leave nothing of a job that never ran."""
-    try:
-        with contextlib.suppress(errors.GittrackError):  # the host may be what failed; `git track host prune` is for it
-            steps.clear(at, run_id)
-    finally:
-        live.remove(live.folder(clone.paths, run_id))

@@ -16,7 +16,7 @@ from gittrack.core import events, layout
 from gittrack.core.redact import Redactor
 from gittrack.launch.engine import containers
 from gittrack.launch.images import job_image
-from gittrack.launch.jobs import demands, job
+from gittrack.launch.jobs import closing, demands, job
 from gittrack.launch.jobs.job import Asked
 from gittrack.launch.later import together
 from gittrack.launch.reached import At, Clone, Talk
@@ -89,14 +89,6 @@ def read_job(directory: str) -> dict[str, Any]:
     return found
 
 
-def clear(at: At, run_id: str) -> None:
-    """Remove at the host what there is of a job that never ran. Raises HostFailed, LinkLost."""
-    found = at.engine.find(run_id)
-    if found is not None:
-        at.engine.remove(found.id)
-    at.link.run(["rm", "-rf", "--", at.job(run_id)])
-
-
 def _reached(launch: Launch) -> int:
     """How many steps need not be done again. What was done may be gone meanwhile: hosts are cleaned and installed anew.
     And the job may have been started by a process that could not say so any more."""
@@ -112,7 +104,7 @@ def _reached(launch: Launch) -> int:
     is_there = any(entry.name == WORK for entry in at.link.list(folder) or ())
     if is_there and (reached == 1 or at.engine.find(launch.run_id) is not None):
         return reached
-    clear(at, launch.run_id)
+    closing.clear(at, launch.run_id)
     return 0
 
 
