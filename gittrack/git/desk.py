@@ -75,6 +75,21 @@ def borrow(at: Desk) -> None:
     )
 
 
+def take(at: Desk) -> None:
+    """What came to the desk are objects of the repository from now on. Raises CannotWrite."""
+    ours = os.path.join(at.users.paths.common_dir, "objects")
+    for folder, _, names in os.walk(os.path.join(at.folder, "objects")):
+        part = os.path.basename(folder)
+        if part != "pack" and len(part) != 2:
+            continue
+        try:
+            os.makedirs(os.path.join(ours, part), exist_ok=True)
+            for each in sorted(names, key=lambda each: each.endswith(".idx")):  # by which a pack is found
+                os.replace(os.path.join(folder, each), os.path.join(ours, part, each))
+        except OSError as error:
+            raise loose.cannot_write(error, ours) from error
+
+
 def name(at: Desk, refs: Mapping[str, str]) -> None:
     """Make these refs of the desk, ref -> oid, and no others."""
     lines = "".join(f"{oid} {ref}\n" for ref, oid in sorted(refs.items()))

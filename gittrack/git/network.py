@@ -32,6 +32,7 @@ _SETTINGS = (
 )
 _UNCHECKED = ("-c", "fetch.fsckObjects=false")
 _MOVED = re.compile(r"([ +\-*!=])\t[^\t]*:(refs/[^\t]*)\t(.*)")
+_SHALLOW = "shallow roots are not allowed to be updated"
 _COMMAND = 900_000  # bytes of a command line; macOS takes 1 MiB, Linux 2
 _REASON = re.compile(r"\((.*)\)\Z")
 _PERCENT = re.compile(r"(?:remote: )?([A-Z][A-Za-z ]+): +\d+% \((\d+)/(\d+)\)")
@@ -79,6 +80,9 @@ def fetch(git: Git, remote: str, wants: Iterable[str], progress: Progress | None
     code, _, err = _run(git, remote, (*(() if checked else _UNCHECKED), *args), given, progress)
     if code != 0:
         raise remote_errors.failure(remote, err)
+    if _SHALLOW in err:  # git takes that for no failure: the objects are here, but for what lies behind them
+        what = "the history of what it gives is not all there: it is a shallow clone"
+        raise remote_errors.of_kind(remote, remote_errors.DAMAGED, what)
 
 
 def push(

@@ -118,6 +118,33 @@ def test_what_is_no_sound_commit_is_not_taken(sent, here, mate, git):
     assert layout.code_ref(made) not in refs(mate, "refs/track/code")
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_code_without_its_history_is_not_taken_and_other_code_is(sent, here, repo, mate, git, tmp_path, whole):
+    """A shallow clone, as of a CI system, has sent it; the teammate has the commit before it, or not."""
+    sent.end()
+    (repo / "more.py").write_text("1\n")
+    git("add", ".")
+    git("commit", "-q", "-m", "one that is pushed nowhere")
+    for _ in range(2):
+        git("commit", "-q", "--allow-empty", "-m", "another one")
+    if whole:
+        subprocess.run(["git", "-C", str(mate), "fetch", "-q", str(repo), "+refs/heads/*:refs/remotes/a/*"], check=True)
+    shallow = tmp_path / "shallow"
+    subprocess.run(["git", "clone", "-q", "--depth=1", f"file://{repo}", str(shallow)], check=True)
+    (shallow / "new.py").write_text("2\n")
+    code = code_of(shallow)._replace(project=sent.code.project)
+    snapshots.send_code(here, code)
+    other = job(2, code, git("rev-parse", "HEAD"))
+    other.end()
+    found = fetched(mate, here, sent.code)
+    assert sorted(found.home) == [sent.id, other.id]
+    assert found.codeless == (() if whole else (other.id,))
+    assert (layout.code_ref(code.oid) in refs(mate, "refs/track/code")) is whole
+    assert layout.code_ref(sent.code.oid) in refs(mate, "refs/track/code")
+    subprocess.run(["git", "-C", str(mate), "fsck", "--strict"], check=True, capture_output=True)
+    subprocess.run(["git", "-C", str(mate), "gc", "-q", "--prune=now"], check=True)
+
+
 def test_hooks_and_settings_at_the_host_have_no_say(sent, here, mate, monkeypatch, tmp_path):
     config = tmp_path / "config"
     config.write_text(f"[uploadpack]\n\tpackObjectsHook = touch {tmp_path}/ran;\n\thideRefs = refs/track\n")

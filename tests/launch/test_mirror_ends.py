@@ -1,4 +1,4 @@
-"""What a mirror does with very many journals and on a disk that is almost full, and in which order it tells of its end."""
+"""What a mirror does with very many journals, on a disk that is almost full, and in which order it tells of its end."""
 
 import resource
 import shutil

@@ -48,6 +48,24 @@ def test_a_clone_that_lacks_history_or_files_shares_runs_both_ways(
         team.sound(place)
 
 
+def test_code_that_only_a_shallow_clone_has_is_refused_and_the_run_comes(
+    shared: tuple[git_servers.Bare, team.Clone], tmp_path: Path
+) -> None:
+    """git takes no failure to be in it, and would leave the commit here without those before it."""
+    bare, ann = shared
+    bob = team.cloned(bare.url, tmp_path / "bob")
+    for number in range(2):
+        ann.git("commit", "-q", "--allow-empty", "-m", f"after bob's clone {number}")
+    ann.git("push", "-q", "origin", "main")
+    shallow = team.cloned(bare.url, tmp_path / "shallow", "--depth=1")
+    (shallow.path / "train.py").write_text(team.TRAINING + "# changed\n")
+    shallow.track("run", "-q", "--name", "of-shallow", "--", "python", "train.py", "1")
+    done = bob.track("pull", f"file://{shallow.path}", "--code")
+    assert "it is a shallow clone" in done.stderr
+    assert "of-shallow" in bob.track("ls", "--columns", "name").stdout
+    team.sound(bob.path)
+
+
 def test_linked_worktrees_share_what_any_of_them_pulls(
     shared: tuple[git_servers.Bare, team.Clone], tmp_path: Path
 ) -> None:

@@ -1,7 +1,8 @@
 """The code of jobs that somebody else has sent to a host, from the project's repository there into this clone.
 
 git fetches it as from any remote, with the same checks; its way is the link, which it reaches through a socket. What
-comes are objects: their refs are made with those of the runs.
+comes are objects: their refs are made with those of the runs, wherever the objects are here. So they come to a desk
+first, and are ours when nothing that they need is missing: a shallow clone may have sent them there.
 """
 
 import re
@@ -11,7 +12,7 @@ from collections.abc import Collection, Mapping
 
 from gittrack import errors
 from gittrack.core import layout
-from gittrack.git import network
+from gittrack.git import desk, network, remote_errors
 from gittrack.git.command import Git
 from gittrack.git.objects import is_oid
 from gittrack.git.repository import Repository
@@ -67,13 +68,33 @@ def bring(link: Link, repo: Repository, project: str, snapshots: Collection[str]
     given = (helper.docker, helper.image, link.folder(), project)
     argv = shelling.script(code_scripts.WITH_GIT_QUIETLY, program, *given)
     with link.socket(argv) as path:
-        ssh = shlex.join([sys.executable, "-I", "-S", "-c", _SSH, path])
-        git = Git(repo.paths, {**repo.git.environ, "GIT_SSH_COMMAND": ssh, "GIT_SSH_VARIANT": "simple"})
-        found = network.ls_remote(git, URL)
+        ssh = {
+            "GIT_SSH_COMMAND": shlex.join([sys.executable, "-I", "-S", "-c", _SSH, path]),
+            "GIT_SSH_VARIANT": "simple",
+        }
+        found = network.ls_remote(Git(repo.paths, {**repo.git.environ, **ssh}), URL)
         wanted = {ref: oid for oid in lacking if found.get(ref := layout.code_ref(oid)) == oid}
-        network.fetch(git, URL, wanted)
+        wanted = _taken(repo, ssh, wanted)
     refused = validate.commits(repo, wanted)
     if refused:
         ref, why = next(iter(refused.items()))
         raise errors.RemoteFailed(f"the code {wanted[ref][:12]} that {link.name} gives is none: {why}", "")
     return {oid for oid in lacking if not repo.exists(oid)}
+
+
+def _taken(repo: Repository, ssh: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+    """Bring what these refs of the host stand at; which of them are here. One that is bad spoils no other: it is found
+    by halving. Raises RemoteFailed where it is not single refs that are bad."""
+    try:
+        with desk.desk(repo.git) as at:
+            desk.borrow(at)
+            desk.name(at, {ref: oid for ref, oid in repo.refs("refs/").items() if not ref.startswith(layout.RUNS)})
+            network.fetch(Git(at.git.paths, {**at.git.environ, **ssh}), URL, wanted)
+            desk.take(at)
+        return dict(wanted)
+    except errors.RemoteFailed as error:
+        if error.kind not in (remote_errors.DAMAGED, remote_errors.GONE):
+            raise
+    refs = sorted(wanted)
+    halves = (refs[: len(refs) // 2], refs[len(refs) // 2 :]) if len(refs) > 1 else ()
+    return {ref: oid for half in halves for ref, oid in _taken(repo, ssh, {ref: wanted[ref] for ref in half}).items()}
