@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
+import forked
 import hypothesis
 import pytest
 
@@ -86,10 +87,8 @@ def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 def _run(
     argv: list[str], cwd: Path, code: int | None, text_in: str | None, env: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        argv, cwd=cwd, capture_output=True, text=True, check=False, timeout=120,
-        env={**os.environ, **env}, **({"stdin": subprocess.DEVNULL} if text_in is None else {"input": text_in}),
-    )  # fmt: skip
+    start = forked.run if argv[0] == forked.TRACK else forked.execute
+    done = start(argv, cwd, {**os.environ, **env}, text_in)
     if code is not None and done.returncode != code:
         pytest.fail(
             f"{argv} exited {done.returncode}, not {code}\n--- stdout\n{done.stdout}\n--- stderr\n{done.stderr}"
@@ -122,11 +121,12 @@ def git(repo: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def track(repo: Path) -> Runner:
-    """`track("ls")` runs the installed `git-track` in `repo` (or `cwd=`); `code=` is the exit status it must have."""
+    """`track("ls")` runs the installed `git-track` in `repo` (or `cwd=`), in a process of its own (see `forked`);
+    `code=` is the exit status it must have."""
 
     def call(
         *args: str, cwd: Path | None = None, code: int | None = 0, text_in: str | None = None, **env: str
     ) -> subprocess.CompletedProcess[str]:
-        return _run([str(Path(BIN) / "git-track"), *args], cwd or repo, code, text_in, env)
+        return _run([forked.TRACK, *args], cwd or repo, code, text_in, env)
 
     return call

@@ -6,17 +6,17 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import builder
+import forked
 import pytest
+from forked import TRACK
 
 from gittrack.runs import writer
 
-TRACK = str(Path(sys.executable).parent / "git-track")
 TRAINING = """
 import pathlib, random, sys
 import gittrack
@@ -76,10 +76,8 @@ class Clone(NamedTuple):
         sound(self.path)
 
     def _run(self, argv: list[str], code: int | None, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            argv, cwd=self.path, env={**os.environ, **self.env, **env}, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, check=False, timeout=120,
-        )  # fmt: skip
+        start = forked.run if argv[0] == TRACK else forked.execute
+        done = start(argv, self.path, {**os.environ, **self.env, **env})
         if code is not None and done.returncode != code:
             pytest.fail(
                 f"{argv} exited {done.returncode}, not {code}\n--- stdout\n{done.stdout}\n--- stderr\n{done.stderr}"
