@@ -29,15 +29,17 @@ class Window(NamedTuple):
     data: memoryview
 
 
-def cut(file: BinaryIO, size: int) -> Iterator[Window | Piece]:
+def cut(file: BinaryIO, size: int, index: BinaryIO | None = None) -> Iterator[Window | Piece]:
     """Read a file once, from its start to its end: each stretch as it is read, then the chunks that end in it.
 
-    `size` is what the file is believed to have; what is read counts. Holds two windows, whatever the size.
+    `size` is what the file is believed to have; what is read counts. Holds two windows, whatever the size. Where its
+    tensors lie is read from `index`, if `file` can only be read in order.
     """
     cutter = pyfastcdc.FastCDC(AVERAGE, min_size=LEAST, max_size=MOST)
-    borders = iter([*(spans(file, size) if size > LEAST else ()), 0])
+    borders = iter([*(spans(index or file, size) if size > LEAST else ()), 0])
     border = next(borders)
-    file.seek(0)
+    if index is None:
+        file.seek(0)
     buffers = [memoryview(bytearray(min(WINDOW, size + 1))) for _ in range(2)]
     start = held = offset = 0  # in the window: the next chunk, the end of what was read. In the file: the next chunk
     ended = False

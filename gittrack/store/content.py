@@ -59,17 +59,20 @@ class Content:
 
         `durable=False` leaves making it durable to a later call, or to `flush`: for many small files.
         """
+        kept = (lambda chunk: progress(chunk.size)) if progress else None
         with self._storing(), open(path, "rb", buffering=0) as file:
-            return self._put(file, os.fstat(file.fileno()).st_size, progress, durable)
+            return self._put(file, os.fstat(file.fileno()).st_size, durable, kept)
 
-    def put_stream(self, file: BinaryIO, size: int, progress: Progress | None = None) -> Kept:
-        """Keep what `file` gives, which is believed to have `size` bytes and may still be on its way here."""
+    def put_stream(self, file: BinaryIO, size: int, index: BinaryIO, kept: Callable[[Chunk], object]) -> Kept:
+        """Keep what `file` gives from its start to its end, which is believed to have `size` bytes. `index`: the same,
+        to be read in any order, as far as where it is cut depends on more than what has come. `kept`: hears of each
+        chunk that is in the store, though only `flush`, or the return of this, makes it durable."""
         with self._storing():
-            return self._put(file, size, progress, True)
+            return self._put(file, size, True, kept, index)
 
     def put_bytes(self, data: bytes, durable: bool = True) -> Kept:
         with self._storing():
-            return self._put(io.BytesIO(data), len(data), None, durable)
+            return self._put(io.BytesIO(data), len(data), durable)
 
     def storing(self) -> contextlib.AbstractContextManager[None]:
         """For who puts objects himself, and relies on those that are there: nobody cleans up meanwhile."""
@@ -170,12 +173,19 @@ class Content:
     def _pieces(self, sha256: str, chunks: list[Chunk]) -> Iterator[bytes]:
         return reassemble.pieces(lambda chunk: self._fetch(sha256, chunk), sha256, chunks, self._workers)
 
-    def _put(self, file: BinaryIO, size: int, progress: Progress | None, durable: bool) -> Kept:
+    def _put(
+        self,
+        file: BinaryIO,
+        size: int,
+        durable: bool,
+        kept: Callable[[Chunk], object] | None = None,
+        index: BinaryIO | None = None,
+    ) -> Kept:
         with Whole() as whole:
             chunks: list[Chunk] = []
             new = 0
             chunker = cast(Any, lazy("gittrack.store.chunker"))
-            for part in chunker.cut(file, size):
+            for part in chunker.cut(file, size, index):
                 if isinstance(part, chunker.Window):
                     whole.update(part.data)
                     continue
@@ -187,8 +197,8 @@ class Content:
                     self.store.put(chunk_key(chunk.sha256), part.data)
                     new += chunk.size
                 chunks.append(chunk)
-                if progress:
-                    progress(chunk.size)
+                if kept:
+                    kept(chunk)
             sha256 = chunks[0].sha256 if len(chunks) == 1 else whole.hexdigest()
         if len(chunks) > 1:
             new += self._put_list(sha256, chunks)

@@ -186,7 +186,7 @@ def test_a_file_that_is_not_there_is_a_file_not_found(link: Link, tmp_path: Path
         with pytest.raises(FileNotFoundError):
             link.read(path)
     with pytest.raises(FileNotFoundError):
-        link.fetch("no-such-file", str(tmp_path / "x"))
+        came(link, "no-such-file")
     with pytest.raises(HostFailed, match="is no file"):
         link.read("/")
 
@@ -216,19 +216,27 @@ def test_a_large_file_goes_there_and_comes_back(link: Link, tmp_path: Path) -> N
     moved: list[int] = []
     link.send(str(tmp_path / "up"), link.folder() + "/sent/large", moved.append)
     assert sum(moved) == len(data)
-    moved.clear()
-    assert link.fetch(link.folder() + "/sent/large", str(tmp_path / "down"), 0, moved.append) == len(data) == sum(moved)
-    assert (tmp_path / "down").read_bytes() == data
+    assert came(link, link.folder() + "/sent/large") == data
 
 
-def test_fetching_goes_on_from_an_offset(link: Link, tmp_path: Path) -> None:
+def test_reading_goes_on_from_an_offset(link: Link) -> None:
     data = numbers(3_000_000)
     path = link.folder() + "/large"
     link.write(path, data)
-    (tmp_path / "down").write_bytes(data[:1_000_000] + b"torn")
-    assert link.fetch(path, str(tmp_path / "down"), 1_000_000) == 2_000_000
-    assert (tmp_path / "down").read_bytes() == data
-    assert link.fetch(path, str(tmp_path / "down"), 3_000_000) == 0
+    assert came(link, path, 1_000_000) == data[1_000_000:]
+    assert came(link, path, 3_000_000) == b""
+
+
+def test_who_has_read_enough_does_not_wait_for_the_rest(link: Link) -> None:
+    link.write("large", bytes(10_000_000))
+    with pytest.raises(ValueError, match="enough"), link.reading("large") as read:
+        assert read(10) == bytes(10)
+        raise ValueError("enough")
+
+
+def came(link: Link, path: str, offset: int = 0) -> bytes:
+    with link.reading(path, offset) as read:
+        return b"".join(iter(lambda: read(1 << 20), b""))
 
 
 def test_several_threads_use_it_at_once(link: Link) -> None:

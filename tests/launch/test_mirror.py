@@ -1,6 +1,7 @@
 """A run comes home from a host: the same commits as if it had been folded there, whoever brings it and however often
 that is interrupted."""
 
+import contextlib
 import json
 import os
 import random
@@ -23,7 +24,7 @@ from gittrack.runs import away, live, overlay, writer
 from gittrack.runs.own_store import own_store
 from gittrack.store.local import open_local
 
-LARGE = noise(1, 3_000_000)
+LARGE = noise(1, 5_000_000)
 
 
 def everything(job):
@@ -164,19 +165,34 @@ def test_killed_anywhere_the_next_look_goes_on_to_the_same_commits(job, home, he
 
 
 def test_what_of_a_large_file_has_come_does_not_come_again(job, home, here, mirror):
+    """However often the connection breaks, and wherever."""
     data = noise(3, 20_000_000)
     job.write(keeping.checkpoint(1, 1))
     job.keep(1, {"model.pt": data}, "store")
     job.end()
-    part = os.path.join(live.folder(home.paths, ID), "files", keeping.kept(1, "f", data)["sha256"] + ".part")
-    os.makedirs(os.path.dirname(part))
-    with open(part, "wb") as file:
-        file.write(data[:19_000_000])
-    came = []
-    fetch = here.fetch
-    here.fetch = lambda path, target, offset, progress: came.append(fetch(path, target, offset, progress))
+    reading, came = here.reading, []
+
+    @contextlib.contextmanager
+    def a_while(path, offset):
+        with reading(path, offset) as read:
+            assert offset == sum(came)
+            came.append(0)
+
+            def some(size):
+                if came[-1] > 3_000_000:
+                    raise errors.LinkLost("cut", "")
+                found = read(size)
+                came[-1] += len(found)
+                return found
+
+            yield some
+
+    here.reading = a_while
+    while len(came) < 6:
+        with pytest.raises(errors.LinkLost):
+            mirror.sync()
+    here.reading = reading
     assert mirror.sync().is_final
-    assert came == [1_000_000]
     assert own_store(home.paths).read(keeping.kept(1, "f", data)["sha256"], len(data)) == data
 
 
@@ -196,17 +212,24 @@ def test_a_large_file_is_cut_into_chunks_while_it_still_comes(job, home, here, m
     job.keep(1, {"model.pt": data}, "store")
     job.end()
     incoming = Path(live.track_dir(home.paths)) / "objects" / "incoming"
+    reading = here.reading
 
-    def in_two_halves(path, target, offset, progress):
-        whole = Path(path).read_bytes()
-        for half in (whole[:30_000_000], whole[30_000_000:]):
-            with open(target, "ab") as file:
-                file.write(half)
-            progress(len(half))
-            wait_until(lambda: incoming.is_dir() and any(incoming.iterdir()))
-        return len(whole)
+    @contextlib.contextmanager
+    def in_two_halves(path, offset):
+        with reading(path, offset) as read:
+            left = 30_000_000
 
-    here.fetch = in_two_halves
+            def some(size):
+                nonlocal left
+                if not left:
+                    assert any(incoming.iterdir())
+                found = read(min(size, left) if left else size)
+                left = max(0, left - len(found))
+                return found
+
+            yield some
+
+    here.reading = in_two_halves
     assert mirror.sync().is_final
     other = open_local(str(tmp_path))
     wanted = other.put_bytes(data)
@@ -220,40 +243,47 @@ def test_metrics_are_seen_while_a_large_file_still_comes(job, home, here, mirror
     job.cut()
     known = len(live.read_cuts(str(job.run)))
     seen = []
-    fetch = here.fetch
+    reading = here.reading
 
-    def meanwhile(path, target, offset, progress):
+    @contextlib.contextmanager
+    def meanwhile(path, offset):
         job.write(keeping.point(7), keeping.checkpoint(2, 7))
         job.keep(2, {"late.txt": b"kept while the other one came"})
         job.cut(120)
+        with reading(path, offset) as read:
 
-        def counted(size):
-            progress(size)
-            row = overlay.rows(home.paths, [ID], {})[ID]
-            seen.append((row.metrics["loss"]["last_step"], len(live.read_cuts(live.folder(home.paths, ID)))))
+            def some(size):
+                found = read(size)
+                row = overlay.rows(home.paths, [ID], {})[ID]
+                seen.append((row.metrics["loss"]["last_step"], len(live.read_cuts(live.folder(home.paths, ID)))))
+                return found
 
-        return fetch(path, target, offset, counted)
+            yield some
 
-    here.fetch = meanwhile
+    here.reading = meanwhile
     mirror.sync()
-    assert seen[0] == (7, 0)
+    assert seen[-1] == (7, 0)
     assert len(live.read_cuts(str(job.run))) > known
     assert len(live.read_cuts(live.folder(home.paths, ID))) == known  # nobody has looked for the later one's file yet
-    here.fetch = fetch
+    here.reading = reading
     job.end()
     assert mirror.sync().is_final
     assert tip(home) == job.folded(cloned(repo, tmp_path / "other"))
 
 
-def test_a_part_that_a_power_cut_has_spoilt_is_fetched_anew(job, home, mirror):
+@pytest.mark.parametrize("left", ["other bytes", "too much", "no list", "a chunk that is gone"])
+def test_what_a_power_cut_has_spoilt_of_a_large_file_is_fetched_anew(job, home, mirror, left):
     data = noise(3, 9_000_000)
     job.write(keeping.checkpoint(1, 1))
     job.keep(1, {"model.pt": data}, "store")
     job.end()
+    kept = own_store(home.paths).put_bytes(noise(4, 9_000_000 if left == "too much" else 100_000))
+    chunks = own_store(home.paths).chunks(kept.sha256, kept.size)
+    text = "".join(f"{chunk.sha256} {chunk.size}\n" for chunk in chunks).encode()
     part = os.path.join(live.folder(home.paths, ID), "files", keeping.kept(1, "f", data)["sha256"] + ".part")
     os.makedirs(os.path.dirname(part))
     with open(part, "wb") as file:
-        file.write(bytes(5_000_000))
+        file.write({"no list": bytes(5_000_000), "a chunk that is gone": b"0" * 64 + b" 1000000\n"}.get(left, text))
     news = mirror.sync()
     assert news.is_final and not news.missing
     assert own_store(home.paths).read(keeping.kept(1, "f", data)["sha256"], len(data)) == data
@@ -261,7 +291,7 @@ def test_a_part_that_a_power_cut_has_spoilt_is_fetched_anew(job, home, mirror):
 
 def test_a_file_that_the_store_has_is_not_fetched(job, home, here, mirror):
     own_store(home.paths).put_bytes(LARGE)
-    here.fetch = lambda *_: pytest.fail("it was fetched")
+    here.reading = lambda *_: pytest.fail("it was fetched")
     everything(job)
     assert mirror.sync().is_final
 

@@ -1,35 +1,32 @@
 """The files that a job kept, from its folder at the host: small ones to `blobs/`, which become git's, large ones to the
 store of this clone. Each is what its digest says, or is not taken.
 
-A large file is cut into chunks while it still comes: reading its first part need not wait for its last. What has come
-of it stays in `files/<sha256>.part` of the run's folder, so that the next try goes on from there.
+A large file is cut into chunks while it still comes, and each of its bytes is written once (see `arriving`).
 """
 
 import contextlib
 import functools
-import io
 import os
 import shutil
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple, cast
 
 from gittrack import errors
 from gittrack.core import parcels
+from gittrack.launch.home.arriving import Arrived, Arriving, forget
 from gittrack.launch.home.claims import LARGEST_BLOB, Wanted, is_right
-from gittrack.launch.home.tensor_order import TAIL, ahead
-from gittrack.launch.later import Later
+from gittrack.launch.home.tensor_order import Index
 from gittrack.launch.link import shelling
-from gittrack.launch.link.protocol import Entry, Link, Progress
+from gittrack.launch.link.protocol import Entry, Link
 from gittrack.runs import live
 from gittrack.store import durable
-from gittrack.store.content import Content
+from gittrack.store.content import Content, chunk_key
 
 FILES = "files"
 AT_ONCE_BYTES, AT_ONCE = 16 << 20, 200  # what is read in one turn: memory, and the length of a command
-_STREAMED = 8 << 20  # smaller ones have come before they could be read meanwhile
+_AT_ONCE_FILE = 4 << 20  # bytes of a file that is not read while it comes
+_PIECE = 1 << 20
 _ROOM, _SHARE = 256 << 20, 8  # bytes that the disk keeps for others, but no more than so many times a file
-_LOOK_EVERY = 0.05
 
 # $1, $2, $3 and so on: path, offset, size. Nothing is followed out of the folder.
 READ_MANY = """
@@ -151,38 +148,57 @@ class Bringing:
 
     def _bring_large(self, file: Wanted) -> bool:
         """False: it is not what its digest says."""
+        path = f"{self._job}/run/{FILES}/{file.sha256}"
+        if file.size <= _AT_ONCE_FILE:
+            self._make_sure_of_room(file.size)
+            data = self._one(Part(path, 0, file.size))
+            self._progress(len(data))
+            return is_right(data, file) and self._content.put_bytes(data).size == file.size
         part = os.path.join(self._directory, FILES, file.sha256 + ".part")
         os.makedirs(os.path.dirname(part), exist_ok=True)
-        self._make_sure_of_room(file)
-        right = False
         for _ in range(2):
-            at = _size(part)
-            with contextlib.suppress(_Gone):
-                right = at <= file.size and self._stored(file, part, at)
-            if right or at == 0:
+            with contextlib.closing(Arrived(part, self._content.store)) as arrived:
+                self._make_sure_of_room(file.size - arrived.size)
+                right = arrived.size <= file.size and self._stored(file, path, arrived)
+            if right or not arrived.size:
                 break
-            os.truncate(part, 0)  # what an earlier try had left was wrong: a disk that lost power
+            forget(part)  # what an earlier try had left was wrong: a disk that lost power
         with contextlib.suppress(FileNotFoundError):
             os.unlink(part)
         return right
 
-    def _stored(self, file: Wanted, part: str, at: int) -> bool:
-        path = f"{self._job}/run/{FILES}/{file.sha256}"
-        known = ahead(functools.partial(self._read, path), file.size) if file.size - at > _STREAMED else {}
-        self._progress(at)
-        with open(part, "ab"):
-            pass
-        with _Coming(part, file.size, known) as coming:
-            fetching = Later(lambda: coming.fill(lambda moved: self._fetch(path, part, at, file.size, moved)))
+    def _stored(self, file: Wanted, path: str, arrived: Arrived) -> bool:
+        try:
+            index = Index(functools.partial(self._read, path), file.size)
+        except OSError:
+            return False
+        with contextlib.closing(self._pieces(path, file.size, arrived)) as pieces:
+            coming = Arriving(pieces)
             try:
-                kept = self._content.put_stream(cast(BinaryIO, coming), file.size)
-            except BaseException as error:
-                coming.stop()
-                if isinstance(error, Exception):  # who interrupts does not wait for a host
-                    fetching.result()
+                kept = self._content.put_stream(cast(BinaryIO, coming), file.size, cast(BinaryIO, index), arrived.add)
+            except BaseException:
+                with contextlib.suppress(errors.GittrackError):  # there is an error already
+                    self._content.flush()
                 raise
-            fetching.result()
+        if coming.error is not None and not isinstance(coming.error, FileNotFoundError):
+            raise coming.error
         return kept.sha256 == file.sha256 and kept.size == file.size
+
+    def _pieces(self, path: str, size: int, arrived: Arrived) -> Generator[bytes, None, None]:
+        """A file that does not end is left where it should have ended: whether it is right, its digest says."""
+        at = 0
+        for chunk in arrived.chunks:
+            at += chunk.size
+            self._progress(chunk.size)
+            yield self._content.store.get(chunk_key(chunk.sha256))
+        with contextlib.suppress(_Enough), self._link.reading(path, at) as read:
+            while data := read(_PIECE):
+                data = data[: size - at]
+                if not data:
+                    raise _Enough
+                at += len(data)
+                self._progress(len(data))
+                yield data
 
     def _read(self, path: str, places: Sequence[tuple[int, int]]) -> list[bytes] | None:
         found: list[bytes] = []
@@ -193,29 +209,11 @@ class Bringing:
             found += some
         return found
 
-    def _fetch(self, path: str, part: str, at: int, size: int, moved: Progress) -> None:
-        """A file that does not end is left where it should have ended."""
-        total = at
-
-        def count(bytes_moved: int) -> None:
-            nonlocal total
-            total += bytes_moved
-            if total > size:
-                raise _Stopped  # whether it is what it should be, its digest says
-            self._progress(bytes_moved)
-            moved(bytes_moved)
-
-        if at < size:
-            try:
-                self._link.fetch(path, part, at, count)
-            except FileNotFoundError:
-                raise _Gone from None
-
-    def _make_sure_of_room(self, file: Wanted) -> None:
+    def _make_sure_of_room(self, size: int) -> None:
         free = shutil.disk_usage(self._directory).free
-        if free < 2 * file.size + min(_ROOM, _SHARE * file.size):
+        if free < size + min(_ROOM, _SHARE * size):
             raise errors.CannotWrite(
-                f"there is no room for a file of {file.size:,} bytes: {free:,} bytes are free",
+                f"there is no room for {size:,} bytes of a file: {free:,} bytes are free",
                 "nothing is lost, the host has it; make room, then run the command again",
             )
 
@@ -224,90 +222,8 @@ class _Gone(Exception):
     """The host had it, and has not any more."""
 
 
-class _Stopped(Exception):
+class _Enough(Exception):
     """Nobody wants the rest."""
-
-
-class _Coming(io.RawIOBase):
-    """A local file that another thread is still writing; a read waits for its bytes. `known`: those that need not be
-    waited for, by their offset."""
-
-    def __init__(self, path: str, size: int, known: Mapping[int, bytes]) -> None:
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by close()
-        self._size = size
-        self._known = known
-        self._at = 0
-        self._news = threading.Condition()
-        self._over = False
-        self._stop = False
-        self._error: BaseException | None = None
-
-    def fill(self, work: Callable[[Progress], None]) -> None:
-        """Run `work`, which writes the file; who reads hears of its end, and of its failure."""
-        try:
-            work(self._moved)
-        except _Stopped:
-            pass
-        except BaseException as error:  # noqa: BLE001 - who reads raises it
-            self._error = error
-        with self._news:
-            self._over = True
-            self._news.notify_all()
-
-    def stop(self) -> None:
-        self._stop = True
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self._at = max(0, offset + (0, self._at, self._size)[whence])
-        return self._at
-
-    def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
-        count = min(len(buffer), max(0, self._size - self._at))
-        if count == 0:
-            return 0
-        data = self._known_at(count) if self._have() < self._at + count else b""
-        if not data:
-            self._wait(self._at + 1)
-            self._file.seek(self._at)
-            data = self._file.read(min(count, self._have() - self._at))
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-    def _known_at(self, count: int) -> bytes:
-        if self._at in self._known:
-            return self._known[self._at][:count]
-        behind = self._at - (self._size - TAIL)
-        return self._known.get(self._size - TAIL, b"")[behind : behind + count] if behind > 0 else b""
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-    def _have(self) -> int:
-        return min(os.fstat(self._file.fileno()).st_size, self._size)
-
-    def _wait(self, size: int) -> None:
-        with self._news:
-            while self._have() < size and not self._over:
-                self._news.wait(_LOOK_EVERY)
-        if self._error is not None:
-            raise self._error
-
-    def _moved(self, _count: int) -> None:
-        if self._stop:
-            raise _Stopped
-        with self._news:
-            self._news.notify_all()
 
 
 def _batches(files: Sequence[Wanted]) -> Iterator[list[Wanted]]:
@@ -319,10 +235,3 @@ def _batches(files: Sequence[Wanted]) -> Iterator[list[Wanted]]:
         some.append(file)
     if some:
         yield some
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return 0

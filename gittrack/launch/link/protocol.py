@@ -115,11 +115,11 @@ class Link(Protocol):
     def read(self, path: str, offset: int = 0, size: int | None = None) -> bytes:
         """Bytes of a file. Raises FileNotFoundError, HostFailed (unreadable, or more than MOST_OUTPUT), LinkLost."""
 
-    def fetch(self, path: str, target: str, offset: int = 0, progress: Progress = silent) -> int:
-        """A large file into a local one, from `offset` on in both; the local one ends where the other does. How many
-        bytes came. After a LinkLost what did come is in `target`: go on with its size as offset.
+    def reading(self, path: str, offset: int = 0) -> AbstractContextManager[Callable[[int], bytes]]:
+        """A large file as it comes, from `offset` on: each call gives at least one byte, at most so many, b"" at its
+        end. Then the block may be left; before, only by an exception, and what is still to come does not come.
 
-        Raises FileNotFoundError, HostFailed, LinkLost, OSError of this side."""
+        Raises FileNotFoundError, HostFailed (both at the end of the block at the latest), LinkLost."""
 
     def send(self, source: str, path: str, progress: Progress = silent) -> None:
         """A large local file, to be had there under its name only when it is whole. Its folder is made if need be.

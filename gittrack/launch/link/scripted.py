@@ -64,14 +64,10 @@ class Scripted:
         with self._reading(path, offset, size) as channel:
             return self._all(channel, path)
 
-    def fetch(self, path: str, target: str, offset: int = 0, progress: Progress = silent) -> int:
-        came = 0
-        with self._reading(path, offset, None) as channel, opened_at(target, offset) as write:
-            while data := channel.read(_PIECE * 4):
-                write(data)
-                came += len(data)
-                progress(len(data))
-        return came
+    @contextlib.contextmanager
+    def reading(self, path: str, offset: int = 0) -> Iterator[Callable[[int], bytes]]:
+        with self._reading(path, offset, None) as channel:
+            yield channel.read
 
     def send(self, source: str, path: str, progress: Progress = silent) -> None:
         with open(source, "rb") as file:
@@ -178,22 +174,6 @@ def _shown(said: bytes) -> str:
     """What a host says, for people: without control characters, and not endless."""
     text = said.decode("utf-8", "replace").strip()[-_SHOWN:]
     return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
-
-
-@contextlib.contextmanager
-def opened_at(target: str, offset: int) -> Iterator[Callable[[bytes], object]]:
-    """A local file, cut at `offset`, to be written from there on."""
-    handle = os.open(target, os.O_WRONLY | os.O_CREAT, 0o600)
-    with open(handle, "wb", buffering=0) as file:
-        file.truncate(offset)
-        file.seek(offset)
-        yield lambda data: _write_all(handle, data)
-
-
-def _write_all(handle: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(handle, view) :]
 
 
 def _fed(channel: Channel, data: bytes) -> None:

@@ -20,9 +20,13 @@ from gittrack.launch.link.protocol import KEPT_ERRORS, NOBODY, Ask
 from gittrack.launch.link.scripted import Scripted
 from gittrack.launch.ssh import order
 from gittrack.launch.ssh.connect import Reached, Way
+from gittrack.launch.ssh.pieces import Pieces
 
 ASK_EVERY, ANSWER_WITHIN = 10.0, 15.0  # seconds; together the longest that a dead network is taken for a slow one
 _SESSIONS = 10  # of one connection, by OpenSSH's default
+# The largest packet that a host may send (sshd fills it, others send less): more turns with paramiko's own, 32 KiB. And
+# how much nobody has read yet: of more than this, sshd spends its time moving what waits.
+_PACKET, _WINDOW = 1 << 17, 1 << 22
 _CLOSING = (0.02, 0.1)  # until sessions that are over for us are over for the host as well
 _LOOK = 1.0  # seconds between looks at what is said besides the output
 _OPEN_WITHIN = 60
@@ -143,12 +147,15 @@ class _Line:
         try:
             for wait in _CLOSING:
                 with contextlib.suppress(paramiko.SSHException):
-                    return _Session(self._transport.open_session(timeout=_OPEN_WITHIN), self._release)
+                    return self._opened()
                 time.sleep(wait)
-            return _Session(self._transport.open_session(timeout=_OPEN_WITHIN), self._release)
+            return self._opened()
         except BaseException:
             self._release()
             raise
+
+    def _opened(self) -> "_Session":
+        return _Session(self._transport.open_session(_WINDOW, _PACKET, _OPEN_WITHIN), self._release)
 
     def full(self) -> bool:
         """The host has refused a session: no more than there are now. False if there are none."""
@@ -196,6 +203,7 @@ class _Session:
         self.transport = channel.get_transport()
         self._release = release
         self._released = False
+        channel.in_buffer = Pieces()  # nothing has come yet
         channel.settimeout(_LOOK)
 
     def exec_command(self, text: str) -> None:

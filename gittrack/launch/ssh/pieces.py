@@ -1,0 +1,57 @@
+"""What a process has printed and nobody has read yet, kept in the pieces in which it came.
+
+paramiko keeps it in one array, out of which each read takes a copy and moves all that is behind it: for a large file
+that costs as much as receiving it.
+"""
+
+import threading
+from collections import deque
+from typing import Any
+
+from paramiko.buffered_pipe import PipeTimeout
+
+_SMALL, _JOINED = 1 << 12, 1 << 16  # bytes of a piece that is put to the one before it, and what they grow to
+
+
+class Pieces:
+    """In the place of paramiko's BufferedPipe. A host may send a byte at a time: small pieces are joined."""
+
+    def __init__(self) -> None:
+        self._pieces: deque[Any] = deque()  # bytes, a view of them, or a bytearray that still grows
+        self._news = threading.Condition()
+        self._closed = False
+
+    def feed(self, data: bytes) -> None:
+        with self._news:
+            last = self._pieces[-1] if self._pieces else None
+            if len(data) < _SMALL and isinstance(last, bytearray) and len(last) < _JOINED:
+                last += data
+            elif data:
+                self._pieces.append(bytearray(data) if len(data) < _SMALL else data)
+            self._news.notify_all()
+
+    def read_ready(self) -> bool:
+        return bool(self._pieces)
+
+    def read(self, size: int, timeout: float | None = None) -> bytes:
+        """At least one byte, b"" at the end. Raises PipeTimeout."""
+        with self._news:
+            if not self._news.wait_for(lambda: self._pieces or self._closed, timeout):
+                raise PipeTimeout
+            if not self._pieces:
+                return b""
+            piece = self._pieces.popleft()
+            if len(piece) > size:
+                view = memoryview(piece)
+                self._pieces.appendleft(view[size:])
+                piece = view[:size]
+            return piece if isinstance(piece, bytes) else bytes(piece)
+
+    def close(self) -> None:
+        with self._news:
+            self._closed = True
+            self._news.notify_all()
+
+    def __len__(self) -> int:
+        with self._news:
+            return sum(map(len, self._pieces))
