@@ -92,8 +92,8 @@ def launch(
     """Run a command in a container at a host, or of this machine where none is given, as `git track run -H` does.
 
     Returns when it has started, or, with `detach=False`, when it is over. The job has `id`, `status`, `exit_code`,
-    `wait()`, `logs()` and `stop()`. Further options: `name`, `tags`, `experiment`, `note`, `params`, `repo`; `cpus`,
-    `memory`, `shm_size`, `mounts`, `ports`, `env`, `secrets`.
+    `wait()`, `logs()` and `stop()`. Further options: `name`, `tags`, `experiment`, `note`, `params`, `resume`,
+    `repo`; `cpus`, `memory`, `shm_size`, `mounts`, `ports`, `network`, `env`, `secrets`.
     """
     job: Job = _door("gittrack.launch.api", "start one").launch(command, host, image, gpus, detach, **options)
     return job
@@ -131,6 +131,12 @@ def _find_checkpoint(repo: str, run_id: str, step: int | None, job: str | None =
 
 
 def _origin(resume: str) -> tuple[str, Mapping[str, Any]]:
+    if lazy("gittrack.recorder.resume").is_sent():
+        raise RuntimeError(
+            f"gittrack.init: a job at a host has no repository in which run {resume!r} could be found. "
+            f"Name it where the job is started: git track run -H HOST --resume {resume} …, or "
+            f"gittrack.launch(…, resume={resume!r})."
+        )
     origin = _door("gittrack.record.resuming", "read the run that is continued").find_here(resume)
     return origin.text(), origin.facts()
 

@@ -128,6 +128,9 @@ def stop(
             say(f"run {run_id[:SHORT]} is given up; `git track undo` takes that back")
         return
     for found in [jobs.job(text, host) for text in runs]:
+        if _is_over(place, found):
+            say(f"run {found.short} is not running any more")
+            continue
         at = reach(found.host, run_at_host.clone(place).environ, talk().ask)
         try:
             _stop(at, found, grace)
@@ -152,9 +155,13 @@ def _stop(at: At, found: jobs.Job, grace: int) -> None:
 
 def _is_here(place: Workplace, found: jobs.Job, host: str | None) -> bool:
     """Whether there is nothing that a host would have to be asked for. Who names one may mean a teammate's job."""
-    if found.is_away or host is None:
-        return not found.is_away
-    return lazy("gittrack.launch.home.mirror").status_of(place.repository, found.id).get("status") in ENDED
+    return not found.is_away if found.is_away or host is None else _is_over(place, found)
+
+
+def _is_over(place: Workplace, found: jobs.Job) -> bool:
+    """Whether this clone has all of it."""
+    status_of = lazy("gittrack.launch.home.mirror").status_of
+    return not found.is_away and status_of(place.repository, found.id).get("status") in ENDED
 
 
 def _attached(place: Workplace, found: jobs.Job) -> At:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+from collections.abc import Iterator
 
 from gittrack import errors
 from gittrack.cli import render
@@ -42,7 +43,7 @@ def fetch(place: Workplace, host: Host, as_json: bool) -> int:
     """Bring what is there, and tell of it. The exit code."""
     asking = talk(quiet=as_json)
     repo = place.repository
-    with contextlib.closing(reach(host, os.environ, asking.ask)) as at, Bytes("fetching") as show:
+    with _going_on(host), contextlib.closing(reach(host, os.environ, asking.ask)) as at, Bytes("fetching") as show:
         close = _Closer(at).close
         found = fetching_host.fetch_host(at.link, repo, snapshots.project(place.git), close, show, host.docker)
         for run_id in found.home:
@@ -54,6 +55,15 @@ def fetch(place: Workplace, host: Host, as_json: bool) -> int:
     if found.refused:
         return errors.HostFailed.exit_code
     return errors.MissingContent.exit_code if found.missing else 0
+
+
+@contextlib.contextmanager
+def _going_on(host: Host) -> Iterator[None]:
+    try:
+        yield
+    except errors.LinkLost as error:
+        error.hint = f"`git track fetch {line(host.name)}` goes on where it stopped"
+        raise
 
 
 class _Closer:

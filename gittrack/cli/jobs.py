@@ -8,6 +8,7 @@ from gittrack import errors
 from gittrack.cli.asking import find
 from gittrack.cli.context import Workplace, here
 from gittrack.core.layout import SHORT, is_id
+from gittrack.launch.jobs import closing
 from gittrack.launch.link import hosts
 from gittrack.launch.link.hosts import HERE, Host
 from gittrack.launch.reached import At
@@ -51,6 +52,8 @@ def job(text: str, host: str | None = None) -> Job:
 def container(at: At, found: Job) -> Any:
     """Its container, which is running. Raises RunNotFound."""
     container = at.engine.find(found.id)
+    if container is None:
+        closing.check_known(at, found.id)
     if container is None or container.state != "running":
         raise errors.RunNotFound(
             f"run {found.short} is not running at {found.host.name}", f"`git track show {found.short}` says how it went"

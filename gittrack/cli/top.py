@@ -68,7 +68,7 @@ def _columns(found: list[Use]) -> list[render.Column]:
         render.Column("memory", [size(use.memory) for use in found], True),
         render.Column("of", [size(use.limit) for use in found], True),
     ]
-    return [*columns, render.Column("gpus of the host", gpus)] if any(text != MISSING for text in gpus) else columns
+    return [*columns, render.Column("gpus", gpus)] if any(text != MISSING for text in gpus) else columns
 
 
 def _gpus(use: Use) -> str:

@@ -40,6 +40,7 @@ def launch(
     experiment: str | None = None,
     note: str | None = None,
     params: Mapping[str, Any] | None = None,
+    resume: str | None = None,
     repo: str = ".",
     **options: Any,
 ) -> "Job":
@@ -51,7 +52,7 @@ def launch(
     paths = discover(repo, environ)
     around = look(paths, environ)
     clone = Clone(paths, environ, around.settings)
-    wish = Wish(argv, Labels(name, tags, note, experiment), params or {})
+    wish = Wish(argv, Labels(name, tags, note, experiment), params or {}, resume=resume)
     asked = Asked(host or "", image, None if gpus is None else str(gpus), **_options(options))
     started = launching.begin(clone, around, wish, asked, Talk())
     job = Job(clone, started.run_id, started.at)

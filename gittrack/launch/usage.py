@@ -17,7 +17,7 @@ MOST = 64  # jobs of a host that are asked for what they use: each answer takes 
 
 
 class Use(NamedTuple):
-    """One job that is running. `gpus`: those of the host, whoever uses them: engines do not tell which job does."""
+    """One job that is running. `gpus`: those that it was given; others may use them, too."""
 
     run: str
     host: str
@@ -54,4 +54,11 @@ def _at(host: Host, environ: Mapping[str, str], talk: Talk) -> list[Use]:
 
 def _use(at: At, container: "Container", usage: "Usage") -> Use:
     user = container.labels.get("gittrack.user", "")
-    return Use(container.run, at.host.name, user, usage.cpu, usage.memory, usage.limit, usage.processes, at.look.gpus)
+    whole = at.engine.inspect(container.id)
+    gpus = given(whole.gpus if whole else (), at.look.gpus)
+    return Use(container.run, at.host.name, user, usage.cpu, usage.memory, usage.limit, usage.processes, gpus)
+
+
+def given(names: Sequence[str], gpus: "Sequence[Gpu]") -> "tuple[Gpu, ...]":
+    """The GPUs of a host that a container was given by these names."""
+    return tuple(gpu for gpu in gpus if "all" in names or any(gpu.is_called(name) for name in names))

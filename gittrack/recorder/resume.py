@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
+from .variables import RUN_DIR
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +45,12 @@ def _job(run_dir: str) -> str | None:
     """The folder of the job at a host (docs/format.md §12); None where the run is executed in a repository."""
     above, name = os.path.split(os.path.abspath(run_dir))
     return above if name == "run" and os.path.isfile(os.path.join(above, "job.json")) else None
+
+
+def is_sent() -> bool:
+    """Whether this process belongs to a job at a host, where the run is executed in no repository."""
+    run_dir = os.environ.get(RUN_DIR, "")
+    return run_dir != "" and _job(run_dir) is not None
 
 
 def named() -> str | None:

@@ -20,6 +20,7 @@ FILE = "away.json"
 FORMAT = 1
 QUEUED, SENDING, BUILDING, STARTING, RUNNING, LOST = "queued", "sending", "building", "starting", "running", "lost?"
 STATES = (QUEUED, SENDING, BUILDING, STARTING, RUNNING, LOST)
+HERE = "here"  # the host that is this machine
 AHEAD = 2.0  # seconds that clocks may differ before it matters; how far they do is not known any better
 PATIENCE = 3600.0  # seconds without a word from the host, after which a run is shown as `lost?`
 _LONGEST = 64 << 20  # of a file that we wrote ourselves

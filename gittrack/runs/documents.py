@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gittrack import errors
 from gittrack.core import codec, layout, shape
 from gittrack.core.model import Record
+from gittrack.runs import away
 from gittrack.runs.row import DAMAGED, NEWER, Row
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def row(record: Record) -> Row:
         experiment=_text(facts.get("experiment")),
         command=_text(facts.get("command")) or "",
         user=_user(facts.get("user")),
-        host=_text(facts.get("host")) or "",
+        host=_host(facts),
         base=facts.get("base"),
         snapshot=facts.get("snapshot"),
         exit_code=status.get("exit_code"),
@@ -149,6 +150,13 @@ def _time(record: Record, text: str | None) -> float | None:
         return None if text is None else codec.parse_time(text)
     except ValueError as error:
         raise _damaged(_where(record.id, record.tip, record.root), "a document", str(error)) from error
+
+
+def _host(facts: Mapping[str, Any]) -> str:
+    """A job's host as who sent it calls it, and as it is called while it runs; of a run without one, the machine."""
+    launched = facts.get("launched")
+    name = _text(launched.get("host")) if isinstance(launched, dict) else None
+    return name if name and name != away.HERE else _text(facts.get("host")) or ""
 
 
 def _user(user: Mapping[str, Any] | None) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gittrack.core.annotations import Op
     from gittrack.git.repository import Repository
 
-VERSION = 6  # of the tables below and of how records are read into them: another one means that the file is made anew
+VERSION = 7  # of the tables below and of how records are read into them: another one means that the file is made anew
 PATIENCE = 1.0  # seconds to wait for another process's write before a table in memory is used
 SORTABLE = ("created", "started", "ended", "duration", "status", "name", "experiment", "id")
 

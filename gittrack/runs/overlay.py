@@ -74,7 +74,7 @@ def record(directory: str, committed: Record | None) -> Record | None:
         "status": news.status,
     }
     metrics = _latest(base.summary.get("metrics") or {}, news.last)
-    facts = {**base.facts, "host": news.host} if news.host else base.facts
+    facts = {**base.facts, "host": news.host} if news.host not in ("", away.HERE) else base.facts
     return base._replace(
         facts=facts, status=status, params={**base.params, **news.params}, summary={**base.summary, "metrics": metrics}
     )
@@ -114,6 +114,8 @@ def look(directory: str, here: live.Here) -> News | None:
             ahead = sent.ahead if sent else 0.0  # until the record is here, times are told by our clock
         changed = max(changed, window.changed)
     facts, goals = start.get("run") or {}, start.get("goals") or {}
+    if sent and "launched" not in facts:  # its host has not begun it
+        facts = {**facts, "launched": {"host": sent.host}}
     now = time.time()
     status = end.get("status") or (sent.shown(now) if sent else _SILENT.get(state, "running"))
     at = sent.seen if sent and status == LOST else changed if state in _SILENT else now
@@ -202,7 +204,6 @@ def _patched(row: Row, news: News) -> Row:
     return row._replace(
         live=True,
         status=news.status,
-        host=news.host or row.host,
         started=news.started if news.host else row.started,
         ended=_ended(news),
         duration=_duration(news),

@@ -3,6 +3,8 @@
 import pytest
 
 from gittrack import errors
+from gittrack.launch import usage
+from gittrack.launch.engine import state
 from gittrack.launch.engine.host_facts import Gpu, Look
 from gittrack.launch.jobs.choosing import Candidate, best, is_free, load_of, names
 
@@ -28,7 +30,24 @@ def test_a_host_is_free_when_the_gpus_that_are_wanted_are_idle() -> None:
     assert not is_free(Candidate("x", "0", half, 0.0))
     assert not is_free(Candidate("x", "all", half, 0.0))
     assert is_free(Candidate("x", "GPU-00000001", half, 0.0))
+    assert not is_free(Candidate("x", "GPU-0000", half[:1], 0.0))
+    assert is_free(Candidate("x", "1,GPU-0000", half, 0.0))  # the beginning of an id is enough, as for --gpus
+    assert is_free(Candidate("x", "MIG-12345678", half, 0.0))
     assert not is_free(Candidate("x", "all", (), 0.0))
+
+
+def test_what_a_job_uses_is_shown_of_the_gpus_that_it_was_given() -> None:
+    both = (gpu(0), gpu(1))
+    for requests, given in (
+        ([{"Count": -1, "DeviceIDs": None}], both),
+        ([{"Count": 0, "DeviceIDs": ["1"]}], both[1:]),
+        ([{"DeviceIDs": ["GPU-00000000"]}], both[:1]),
+        ([], ()),
+        (None, ()),
+        ("nonsense", ()),
+    ):
+        container = state.read({"HostConfig": {"DeviceRequests": requests}})
+        assert usage.given(container.gpus, both) == given
 
 
 def test_without_gpus_the_load_decides() -> None:

@@ -11,6 +11,8 @@ import pytest
 from rig_docker import Engine
 from rig_ssh import Site
 
+import gittrack
+
 TRAIN = """
 import gittrack, os, sys
 run = gittrack.init()
@@ -133,3 +135,24 @@ def test_a_job_that_was_killed_on_its_way_still_gets_its_checkpoint(
     assert killed.returncode == 9, killed.stderr
     done = track("attach", "latest")
     assert "RESUME" in done.stdout and " 2 4" in done.stdout, done.stderr
+
+
+def test_naming_the_run_in_the_code_alone_says_where_it_is_to_be_named(
+    project: Path, track: Callable[..., Any]
+) -> None:
+    track("run", "python3", "train.py")
+    (project / "train.py").write_text(TRAIN.replace("gittrack.init()", "gittrack.init(resume='latest')"))
+    failed = track("run", "-H", "gpu1", "python3", "train.py", code=1)
+    assert "git track run -H HOST --resume latest" in failed.stderr and "no repository" in failed.stderr
+    done = track("run", "-H", "gpu1", "--resume", "latest~1", "python3", "train.py")  # the command line wins
+    assert "FOUND" in done.stdout
+
+
+def test_a_job_of_python_resumes_a_run(
+    project: Path, track: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    track("run", "python3", "train.py")
+    monkeypatch.chdir(project)
+    with gittrack.launch("python3 train.py", host="gpu1", resume="latest") as job:
+        assert "FOUND" in "".join(job.logs(follow=True))
+        assert job.wait(timeout=60) == "completed"

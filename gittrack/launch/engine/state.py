@@ -25,6 +25,7 @@ class Container(NamedTuple):
     image: str  # as it was named
     image_id: str
     error: str = ""  # what the engine says, where it could not be started
+    gpus: tuple[str, ...] = ()  # ("all",), or numbers and ids; as it was made
 
     @property
     def run(self) -> str:
@@ -64,6 +65,7 @@ def read(found: Mapping[str, Any]) -> Container:
         image=str(config.get("Image", "")),
         image_id=str(found.get("Image", "")),
         error=str(state.get("Error") or ""),
+        gpus=_gpus((found.get("HostConfig") or {}).get("DeviceRequests")),
     )
 
 
@@ -123,6 +125,13 @@ def moment(text: Any) -> float | None:
     except ValueError:
         return None
     return whole + float(match[2] or 0)
+
+
+def _gpus(requests: Any) -> tuple[str, ...]:
+    found = [each for each in requests or () if isinstance(each, Mapping)]
+    if any(each.get("Count") == -1 for each in found):
+        return ("all",)
+    return tuple(str(name) for each in found for name in each.get("DeviceIDs") or ())
 
 
 def _state(value: Any) -> str:

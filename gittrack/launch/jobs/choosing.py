@@ -58,14 +58,15 @@ def begin(clone: Clone, text: str, asked: str | None, talk: Talk) -> Later[At]:
 
 
 def is_free(one: Candidate) -> bool:
-    """Whether a job can begin there now: the GPUs that it wants are idle. Processors can be shared."""
+    """Whether a job can begin there now: the GPUs that it wants are idle. Processors can be shared, and of a part of a
+    GPU nobody says whether it is idle."""
     if one.wanted in (None, "", "none"):
         return True
     free = free_gpus(one.gpus)
     if one.wanted == "all":
         return bool(one.gpus) and len(free) == len(one.gpus)
-    idle = {str(gpu.number) for gpu in free} | {gpu.id for gpu in free}
-    return {word.strip() for word in str(one.wanted).split(",")} <= idle
+    wanted = [word.strip() for word in str(one.wanted).split(",")]
+    return all(word.startswith("MIG-") or any(gpu.is_called(word) for gpu in free) for word in wanted)
 
 
 def best(candidates: Sequence[Candidate]) -> Candidate | None:

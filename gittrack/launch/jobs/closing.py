@@ -60,6 +60,15 @@ def check_begun(at: At, paths: Paths, run_id: str, container: "Container | None"
     )
 
 
+def check_known(at: At, run_id: str) -> None:
+    """Raises RunNotFound where the host has nothing of the job. Raises HostFailed, LinkLost."""
+    if at.link.list(at.job(run_id)) is None:
+        name = at.host.name
+        raise errors.RunNotFound(
+            f"{name} has no job of run {run_id[:SHORT]}", f"`git track host ls {name}` lists its jobs"
+        )
+
+
 def forget(at: At, paths: Paths, run_id: str) -> None:
     """Leave nothing of a job that never ran."""
     try:

@@ -3,7 +3,7 @@
 from gittrack.compare.text import count, size
 from gittrack.errors import HostFailed
 from gittrack.launch.engine.containers import Options
-from gittrack.launch.engine.host_facts import Gpu, Look
+from gittrack.launch.engine.host_facts import Look
 
 
 def check(look: Look, options: Options, host: str) -> None:
@@ -32,11 +32,6 @@ def _check_gpus(look: Look, wanted: tuple[str, ...], host: str) -> None:
     if not look.gpus or wanted == ("all",):  # nvidia-smi may be missing where the driver is not
         return
     for each in wanted:
-        if not any(_is(gpu, each) for gpu in look.gpus) and not each.startswith("MIG-"):
+        if not any(gpu.is_called(each) for gpu in look.gpus) and not each.startswith("MIG-"):
             there = ", ".join(str(gpu.number) for gpu in look.gpus)
             raise HostFailed(f"{host} has no GPU {each}; it has {there}", "name one of these, or --gpus all", "no-gpu")
-
-
-def _is(gpu: Gpu, wanted: str) -> bool:
-    """By its number or its id, of which the beginning is enough."""
-    return wanted == str(gpu.number) or (wanted.startswith("GPU-") and gpu.id.startswith(wanted))

@@ -29,6 +29,8 @@ from gittrack.record.beginning import Beginning, Wish
 from gittrack.record.surroundings import Surroundings
 from gittrack.runs import away, live
 
+SHORTEST = 4  # characters of a secret
+
 
 def begin(
     clone: Clone, around: Surroundings, wish: Wish, asked: Asked, talk: Talk, reaching: Later[At] | None = None
@@ -42,7 +44,7 @@ def begin(
     before = beginning.came(wish, clone.paths, clone.environ)
     asked = asked._replace(secrets=tuple(dict.fromkeys((*clone.settings.secrets, *asked.secrets))))
     job.check_variables(asked, clone.environ)
-    secrets = job.known_secrets(job.options(asked, clone.settings.env), clone.environ)
+    secrets = _findable(job.known_secrets(job.options(asked, clone.settings.env), clone.environ), asked.secrets)
     reaching = reaching or choosing.begin(clone, asked.host, asked.gpus, talk)
     run_id = layout.new_id(os.urandom(10))
     try:
@@ -151,6 +153,20 @@ def _keep(clone: Clone, run_id: str, asked: Asked, began: Beginning, document: d
         raise errors.CannotWrite(
             f"cannot write {directory}: {error.strerror}", "make the .git directory writable for you"
         ) from error
+
+
+def _findable(secrets: dict[str, str], named: Sequence[str]) -> dict[str, str]:
+    """Those that can be taken out of what is recorded: what is shorter stands everywhere by chance.
+
+    Raises UsageError for one that was called a secret."""
+    short = [name for name, value in secrets.items() if len(value) < SHORTEST]
+    for name in short:
+        if name in named:
+            raise errors.UsageError(
+                f"the secret {name} is too short: it would be taken out of the record wherever it stands by chance",
+                f"a secret has {SHORTEST} characters or more; what is none goes by --env {name}",
+            )
+    return {name: value for name, value in secrets.items() if name not in short}
 
 
 def _say_unfinished(clone: Clone, argv: Sequence[str], talk: Talk) -> None:

@@ -1,7 +1,7 @@
 """Ending a job from anywhere: first asked, so that it can keep a last checkpoint, then killed."""
 
 from gittrack import errors
-from gittrack.launch.jobs.closing import close_if_dead
+from gittrack.launch.jobs.closing import check_known, close_if_dead
 from gittrack.launch.reached import At
 
 GRACE = 30  # seconds
@@ -9,9 +9,11 @@ STOP = "stop"
 
 
 def stop(at: At, run_id: str, grace: int = GRACE) -> bool:
-    """End the job; False when it was over. Its run is `killed`, whoever sees it first. Raises HostFailed, LinkLost."""
+    """End the job; False when it was over. Its run is `killed`, whoever sees it first. Raises RunNotFound
+    where the host knows no such job, HostFailed, LinkLost."""
     found = at.engine.find(run_id)
     if found is None:
+        check_known(at, run_id)
         close_if_dead(at, run_id, found)
         return False
     if found.ended:
