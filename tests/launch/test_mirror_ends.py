@@ -1,4 +1,4 @@
-"""What a mirror does with very many journals, on a disk that is almost full, and in which order it tells of its end."""
+"""What a mirror does with very many journals, on a full disk, after a power cut, and in which order it tells of its end."""
 
 import resource
 import shutil
@@ -10,7 +10,7 @@ import pytest
 from host_journal import ID, cloned, tip
 
 from gittrack import errors
-from gittrack.core import layout
+from gittrack.core import events, layout
 
 
 def test_the_journals_of_thousands_of_processes_come_home(job, home, mirror):
@@ -34,6 +34,29 @@ def test_a_disk_that_takes_a_part_of_a_journal_makes_no_record_without_the_rest(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
     assert tip(home) is None
+    assert mirror.sync().is_final
+    assert tip(home) == job.folded(cloned(repo, tmp_path / "other"))
+
+
+@pytest.mark.parametrize("left", [b"", b'{"m":{"loss', b"\0" * 200, b"\0" * 20])
+def test_what_a_power_cut_at_the_host_took_of_what_no_cut_covers_costs_only_that(
+    job, home, here, mirror, repo, tmp_path, left
+):
+    """It was here already: the host had said it, and not flushed it."""
+    job.write(keeping.point(1), keeping.checkpoint(1))
+    job.say(b"one\n")
+    job.cut()
+    kept = {name: (job.run / name).read_bytes() for name in (events.STARTER, events.CONSOLE)}
+    mirror.sync()
+    job.write(keeping.point(2), keeping.point(3))
+    job.keep(2, {"f": b"x"})
+    job.say(b"two\n")
+    mirror.sync()
+    for name, before in kept.items():
+        (job.run / name).write_bytes(before + left)
+    mirror.sync()
+    job.write({}, keeping.point(4))
+    job.end("crashed")
     assert mirror.sync().is_final
     assert tip(home) == job.folded(cloned(repo, tmp_path / "other"))
 

@@ -76,11 +76,18 @@ def sizes(listing: Iterable[Entry]) -> dict[str, int]:
 def growth(there: Mapping[str, int], here: Mapping[str, int], covered: Mapping[str, int]) -> list[Growth]:
     """What is to be read, cuts last. `covered`: what the last cut that came covers. Raises Odd."""
     for name, size in here.items():
-        if there.get(name, 0) < size and (covered.get(name) or name == events.CUTS or name in there):
+        if there.get(name, 0) < (size if name == events.CUTS else covered.get(name, 0)):
             raise Odd(f"{name} had {size:,} bytes, and has {there.get(name, 0):,}")
     names = [*events.in_order(there), *(name for name in (events.CONSOLE, events.CUTS) if name in there)]
     grown = [name for name in names if there[name] > here.get(name, 0)]
     return [Growth(name, at := here.get(name, 0), there[name], min(at, OVERLAP)) for name in grown]
+
+
+def lost(there: Mapping[str, int], here: Mapping[str, int], covered: Mapping[str, int]) -> dict[str, int]:
+    """Files of which a host that lost power may have less than it had, for all that no cut covers: up to where what is
+    here still counts."""
+    shrunk = [name for name, size in here.items() if name != events.CUTS and there.get(name, size) < size]
+    return {name: covered.get(name, 0) for name in shrunk}
 
 
 def cuts(text: bytes, at: int, known: Sequence[events.Cut]) -> list[Known]:

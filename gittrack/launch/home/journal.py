@@ -45,21 +45,41 @@ class Copy:
         Raises as `bring`."""
         there = claims.sizes(self._link.list(self._there) or ())
         there.pop(events.CUTS, None)
-        here = {name: _size(self._path(name)) for name in self._names(there)}
-        self._bring_files(claims.growth(there, here, self.cuts[-1].files if self.cuts else {}))
+        self._bring_files(claims.growth(there, self._sizes(there), self._covered()))
 
     def _bring_journal(self, there: Mapping[str, int]) -> bool:
         """Copy what has grown. Cuts are kept in memory: their turn comes last."""
-        here = {name: _size(os.path.join(self._directory, name)) for name in self._names(there)}
+        here = self._sizes(there)
         here[events.CUTS] = self._cuts_at + len(self._text)
-        covered = self.cuts[-1].files if self.cuts else {}
-        grown = claims.growth(there, here, covered)
+        grown = claims.growth(there, here, self._covered())
         self._bring_files(grown)
         sizes = {name: max(there.get(name, 0), here.get(name, 0)) for name in {*there, *here}}
         found = claims.cuts(self._text, self._cuts_at, self.cuts)
         self.waits = next((known for known in found if not claims.is_covered(known.cut, sizes)), None)
         self._ready = found[: found.index(self.waits)] if self.waits else found
         return bool(grown)
+
+    def _sizes(self, there: Mapping[str, int]) -> dict[str, int]:
+        """Of the journals that are here, without what the host does not have any more. Raises Odd, OSError."""
+        here = {name: _size(self._path(name)) for name in self._names(there)}
+        claims.growth(there, here, self._covered())  # nothing is cut off for who says what cannot be
+        for name, at in claims.lost(there, here, self._covered()).items():
+            here[name] = self._forget(name, at)
+        return here
+
+    def _covered(self) -> Mapping[str, int]:
+        """What no journal may take back."""
+        cuts = [*self.cuts[-1:], *(known.cut for known in self._ready[-1:])]
+        return cuts[-1].files if cuts else {}
+
+    def _forget(self, name: str, at: int) -> int:
+        """A host that lost power had not flushed what no cut covers: it says something else from there on."""
+        os.truncate(self._path(name), at)
+        self._lines.pop(name, None)
+        for known in (self._scanned, self._looked):
+            known[name] = min(known.get(name, 0), at)
+        self._begun = self._begun and bool(at or name != events.STARTER)
+        return at
 
     def _names(self, there: Mapping[str, int]) -> list[str]:
         names = {*live.process_files(self._directory), *there, events.CONSOLE} - {events.CUTS}
@@ -83,9 +103,17 @@ class Copy:
                 raise Odd("its journal is not what it was a moment ago")
             for one, data in zip(grown, found, strict=False):
                 if data[: one.overlap] != self._last(one.name, one.start, one.overlap):
-                    raise Odd(f"{one.name} says something else than before")
+                    left = [each for each in left if each.name != one.name] + [self._anew(one)]
+                    continue
                 self._append(one.name, data[one.overlap :])
             grown = left
+
+    def _anew(self, one: Growth) -> Growth:
+        """From where a cut covers it. Raises Odd."""
+        at = self._covered().get(one.name, 0)
+        if one.name == events.CUTS or at >= one.start:
+            raise Odd(f"{one.name} says something else than before")
+        return one._replace(start=self._forget(one.name, at), overlap=min(at, claims.OVERLAP))
 
     def _last(self, name: str, at: int, size: int) -> bytes:
         if not size:  # the file may not be there yet
