@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-JOBS   ?= 2
+# Tests wait for disks, engines and processes half of their time: two for each of the two processors there usually are.
+JOBS   ?= 4
 
 # The processor build of torch is taken where pip finds one: the graphics one weighs gigabytes and shows nothing more
 # here. Give TORCH_OPTIONS, for example an index, where pip has to be told where to look.
@@ -34,7 +35,7 @@ contracts: $(VENV)/test
 	$(BIN)/lint-imports
 
 unit: $(VENV)/test
-	$(BIN)/python -m pytest -n $(JOBS) --no-skips
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --no-skips
 
 bench: $(VENV)/test   ## measure, and write docs/benchmarks.md and docs/benchmarks-hosts.md
 	$(BIN)/python -m benchmarks
