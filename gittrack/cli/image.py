@@ -16,6 +16,7 @@ from gittrack.cli.host_talk import talk
 from gittrack.cli.render import say
 from gittrack.compare.card import pretty
 from gittrack.compare.text import cell, count, size
+from gittrack.core.layout import SHORT
 from gittrack.launch.images import job_image, standalone
 from gittrack.launch.link import hosts
 from gittrack.launch.reached import At, Talk, reach
@@ -138,12 +139,18 @@ def _list(found: "list[Stored]", as_json: bool) -> None:
     now = time.time()
     columns = [
         render.Column("image", [cell(one.names[0]) if one.names else one.id[7:19] for one in found]),
-        render.Column("of", [cell(one.labels.get("gittrack.of", "")[:8] or "the project") for one in found]),
+        render.Column("from", [_origin(one) for one in found]),
         render.Column("size", [size(one.size) for one in found], True),
         render.Column("days", [f"{(now - one.created) / _DAY:.0f}" for one in found], True),
         render.Column("in use", ["yes" if one.used else "no" for one in found]),
     ]
     return render.write(render.table(columns, render.terminal_width(), output_colour())[0])
+
+
+def _origin(one: "Stored") -> str:
+    """The run that an image is of, or the files that it was made from."""
+    run = one.labels.get("gittrack.of", "")
+    return f"run {cell(run[:SHORT])}" if run else cell(job_image.made_from(one.labels) or "the project")
 
 
 def _prune(at: At, days: int, dry_run: bool, as_json: bool) -> None:

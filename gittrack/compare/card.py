@@ -78,11 +78,14 @@ def launched(record: Record) -> dict[str, Any]:
     found = record.facts.get("launched")
     if not isinstance(found, dict):
         return {}
-    host, sender, image, digest = (found.get(name) for name in ("host", "from", "image", "digest"))
+    host, sender, image, digest, made_from = (
+        found.get(name) for name in ("host", "from", "image", "digest", "made_from")
+    )
     short = str(digest or "").removeprefix("sha256:")[:12]
     return {
         "at": f"{host}, sent from {sender}" if host and sender else host,
         "image": f"{image} ({short})" if image and short else image or short,
+        "made from": made_from,
     }
 
 

@@ -41,8 +41,14 @@ def test_an_image_is_built_listed_and_removed(track_here: Track, dockerd: rig_do
     again = track_here("image", "build")
     assert (again.stdout.strip(), again.stderr) == (name, "")
     table = track_here("image", "ls").stdout
-    assert name in table and "the project" in table
-    assert json.loads(track_here("image", "ls", "--json").stdout)[0]["names"] == [name]
+    assert name in table and f"requirements.txt on {rig_docker.PYTHON}" in table
+    (listed,) = json.loads(track_here("image", "ls", "--json").stdout)
+    assert listed["names"] == [name]
+
+    # A run in it says which image that was, and of what it was made.
+    track_here("run", "--container", "python", "-c", "import iniconfig")
+    card = track_here("show", "latest").stdout
+    assert f"{name} ({listed['id'][7:19]})" in card and f"requirements.txt on {rig_docker.PYTHON}" in card
     assert track_here("image", "prune").stdout.startswith("no image is older than 30 days")
     assert track_here("image", "prune", "--days", "0", "-n").stdout == f"would remove {name}\n"
     assert track_here("image", "prune", "--days", "0").stdout == f"removed {name}\n"

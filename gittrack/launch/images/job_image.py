@@ -25,6 +25,8 @@ from gittrack.recorder.packages import requirements
 if TYPE_CHECKING:
     from gittrack.launch.engine.engine import Engine, Image
 
+MADE_FROM = f"{LABEL}.from"
+_MOST = 500  # characters of it
 _PROBED = 20.0  # seconds that an interpreter has to say what it is
 
 
@@ -106,7 +108,7 @@ def made(engine: "Engine", recipe: Recipe, source: Source, talk: Talk, fresh: bo
     if recipe.base:
         present(engine, recipe.base, None, talk)
     doors = lazy("gittrack.launch.engine.images")
-    labels = {f"{LABEL}.project": source.project, f"{LABEL}.commit": source.oid}
+    labels = {f"{LABEL}.project": source.project, f"{LABEL}.commit": source.oid, MADE_FROM: recipe.made_from}
     asked = doors.Building(recipe.name, contexts.DOCKERFILE, recipe.args, recipe.target, recipe.network, labels, fresh)
     with talk.transfer("building the image") as show:
         built: Image = doors.build(engine, _context(recipe, source), asked, show or silent, unheard)
@@ -186,6 +188,11 @@ def _authority(wanted: Wish) -> bytes | None:
             return file.read()
     except OSError as error:
         raise errors.UsageError(f"build: ca: {path}: {error.strerror}", "name a file with certificates") from error
+
+
+def made_from(labels: Mapping[str, str]) -> str:
+    """From which files an image was made, if gittrack made it; its labels are what an engine says."""
+    return str(labels.get(MADE_FROM) or "")[:_MOST]
 
 
 def silent(_what: str, _done: int, _total: int) -> None:

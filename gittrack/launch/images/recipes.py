@@ -18,6 +18,7 @@ from gittrack.launch.images.packages import FROZEN, Packages
 
 PYTHON = "3.11"
 _TAG = 16
+_SHOWN = 5  # files
 _REFERENCE = re.compile(r"[a-z0-9][A-Za-z0-9._:/@-]{0,300}")
 
 
@@ -46,6 +47,7 @@ class Recipe(NamedTuple):
     args: Mapping[str, str] = {}
     target: str | None = None
     network: str | None = None
+    made_from: str = ""  # which files and base
     said: tuple[str, ...] = ()  # what is worth telling
     warnings: tuple[str, ...] = ()
 
@@ -73,7 +75,7 @@ def generated(
     warnings = tuple(filter(None, (choice.warning, _left_out(packages))))
     return Recipe(
         name, actual, text.replace(f"FROM {base}\n", f"FROM {actual}\n", 1), files, args=args, network=wish.network,
-        said=(_said(base, packages, choice),), warnings=warnings,
+        made_from=_made_from(base, packages), said=(_said(base, packages, choice),), warnings=warnings,
     )  # fmt: skip
 
 
@@ -84,9 +86,10 @@ def of_project(
     say."""
     target = wish.build.get("target")
     name = named(project, [architecture, tree, path, digest(content), args, target, wish.network])
-    said = f"image from {path}" + (f", up to {target}" if target else "")
+    made_from = path + (f", up to {target}" if target else "")
     return Recipe(
-        name, "", path, {}, tree, args, str(target) if target else None, wish.network, said=(said,)
+        name, "", path, {}, tree, args, str(target) if target else None, wish.network, made_from,
+        (f"image from {made_from}",),
     )  # fmt: skip
 
 
@@ -132,13 +135,22 @@ def _python(text: str) -> str:
 
 
 def _said(base: str, packages: Packages | None, choice: Choice) -> str:
-    if packages is None:
-        what = "no packages"
-    elif packages.kind == FROZEN:
-        what = f"{count(len(packages.names), 'package')} as installed here"
-    else:
-        what = packages.kind
+    what = packages.kind if packages and packages.kind != FROZEN else _listed(packages)
     return f"image from {base} with {what}" + (f"; {choice.why}" if choice.why else "")
+
+
+def _made_from(base: str, packages: Packages | None) -> str:
+    """`pyproject.toml, uv.lock on python:3.12-slim`."""
+    return f"{_listed(packages)} on {base}"
+
+
+def _listed(packages: Packages | None) -> str:
+    if packages is None:
+        return "no packages"
+    if packages.kind == FROZEN:
+        return f"{count(len(packages.names), 'package')} as installed here"
+    files = sorted(packages.files)
+    return ", ".join(files[:_SHOWN]) + (f", {len(files) - _SHOWN:,} more" if len(files) > _SHOWN else "")
 
 
 def _left_out(packages: Packages | None) -> str:

@@ -63,7 +63,7 @@ class Step(NamedTuple):
 def carry_out(launch: Launch) -> None:
     """Do what is left to be done. Raises HostFailed, LinkLost, ImageFailed, and what sending raises."""
     for step in STEPS[_reached(launch) :]:
-        together(*(functools.partial(act, launch) for act in step.acts))
+        together(*(functools.partial(act, launch) for act in step.acts), halted=launch.at.link.halted)
         away.update(launch.directory, step=step.name, state=step.state, made=launch.made, ahead=launch.at.look.ahead)
 
 
@@ -117,7 +117,8 @@ def _find_image(launch: Launch) -> None:
     demands.check(launch.at.look, launch.options, launch.at.host.name)
     source = job_image.Source(launch.code.git, launch.code.oid, launch.code.project, launch.clone.environ)
     image = job_image.find(launch.at, source, launch.clone.settings, launch.asked.image, launch.talk)
-    launch.made.update(image=image.id, digest=image.digest)
+    name = launch.asked.image or next(iter(image.names), "")
+    launch.made.update(image=image.id, digest=image.digest, name=name, made_from=job_image.made_from(image.labels))
     if not launch.at.has_git:
         _send(launch)
 
@@ -165,8 +166,9 @@ def _write_job(launch: Launch) -> None:
     launched = {
         "from": os.uname().nodename,
         "host": at.host.name,
-        "image": launch.asked.image,
+        "image": launch.made.get("name") or None,
         "digest": launch.made["image"],
+        **({"made_from": made_from} if (made_from := launch.made.get("made_from")) else {}),
     }
     environment = {"container.json": _container(launch)}
     if launch.document.get("inputs", {}).get("count"):
@@ -179,7 +181,12 @@ def _container(launch: Launch) -> dict[str, Any]:
     """container.json: what the command can see of none of its own."""
     look, options, made = launch.at.look, launch.options, launch.made
     return {
-        "image": {"name": launch.asked.image, "id": made["image"], "digest": made["digest"] or None},
+        "image": {
+            "name": made.get("name") or None,
+            "id": made["image"],
+            "digest": made["digest"] or None,
+            "made_from": made.get("made_from") or None,
+        },
         "engine": look.version,
         "host": {"name": look.name, "architecture": look.architecture, "cpus": look.cpus, "memory": look.memory},
         "driver": look.driver or None,
