@@ -69,13 +69,16 @@ class Session:
 class Engine:
     """Safe to use from several threads at once. Every call raises HostFailed; LinkLost when the connection broke."""
 
-    def __init__(self, link: Link, path: str, command: Sequence[str], stack: contextlib.ExitStack) -> None:
+    def __init__(self, link: Link, path: str | None, command: Sequence[str], stack: contextlib.ExitStack) -> None:
+        """`path`: of its socket, where that is here."""
+        dial = [*command, "system", "dial-stdio"]
+        self._direct = path or (lambda: link.open(dial))  # for what is to come without delay
         self.link = link
-        self.path = path  # of a socket here
+        self.path = path or stack.enter_context(link.socket(dial))
         self._command = command
         self._stack = stack
         with self.asking("asking for its version"):
-            self.api: Any = Client(base_url=f"unix://{path}", version="auto", timeout=PATIENCE)
+            self.api: Any = Client(base_url=f"unix://{self.path}", version="auto", timeout=PATIENCE)
         self.api.trust_env = False  # a proxy of the web is none of the socket's
 
     @staticmethod
@@ -87,8 +90,6 @@ class Engine:
         stack = contextlib.ExitStack()
         try:
             path = _socket_here(words, environ or {}) if link.is_here else None
-            if path is None:
-                path = stack.enter_context(link.socket([*words, "system", "dial-stdio"]))
             return Engine(link, path, words, stack)
         except BaseException:
             stack.close()
@@ -196,7 +197,7 @@ class Engine:
     def _logged(self, container: str, follow: bool, what: Mapping[str, str | int]) -> Iterator[Entry]:
         """A frame has one entry of the log."""
         query = {"stdout": 1, "stderr": 1, "follow": int(follow), "timestamps": 1, **what}
-        for which, data in wire.frames_of(self.path, self.url(f"/containers/{quote(container)}/logs", **query)):
+        for which, data in wire.frames_of(self._direct, self.url(f"/containers/{quote(container)}/logs", **query)):
             stamp, _, text = data.partition(b" ")
             yield which, stamp, text
 

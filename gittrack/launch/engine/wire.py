@@ -4,13 +4,17 @@ An engine that is asked to upgrade a connection speaks raw bytes on it afterward
 come in frames that say which of its two outputs they are from; with a terminal there is one output, and no frames.
 """
 
+import contextlib
 import http.client
+import io
 import json
 import select
 import socket
 import struct
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from gittrack.launch.link.protocol import Channel
 
 _HEADER = 8
 _MOST_HEAD = 65_536
@@ -27,20 +31,48 @@ class Refused(Exception):
         self.status = status
 
 
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost")
-        self._path = path
+class _Plugged:
+    """A process at a host, in the place of a socket: what it says comes to who reads without a detour."""
 
-    def connect(self) -> None:
-        self.sock = _connected(self._path)
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self.sendall = channel.write
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Output(self._channel), _CHUNK)
+
+    def close(self) -> None:
+        """What is being read outlives it, as with a socket."""
 
 
-def frames_of(path: str, url: str) -> Iterator[tuple[int, bytes]]:
+class _Output(io.RawIOBase):
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, room: Any) -> int:
+        data = self._channel.read(len(room))
+        room[: len(data)] = data
+        return len(data)
+
+
+def frames_of(engine: str | Callable[[], Channel], url: str) -> Iterator[tuple[int, bytes]]:
     """Output of a container without a terminal, from a GET of `url`. Closing the generator ends the request.
 
-    Raises Refused, OSError, HTTPException."""
-    connection = _Connection(path)
+    `engine`: the path of its socket, or what begins a process that is joined to it. Raises Refused, OSError,
+    HTTPException, and what a channel raises."""
+    if isinstance(engine, str):
+        yield from _frames(_connected(engine), url)
+        return
+    with contextlib.closing(engine()) as channel:
+        yield from _frames(_Plugged(channel), url)
+
+
+def _frames(sock: Any, url: str) -> Iterator[tuple[int, bytes]]:
+    connection = http.client.HTTPConnection("localhost")
+    connection.sock = sock
     try:
         connection.request("GET", url)
         answer = connection.getresponse()
