@@ -1,5 +1,6 @@
-"""What a mirror does with very many journals, on a full disk, after a power cut, and in which order it tells of its end."""
+"""Very many journals, a full disk here, a power cut there, and in which order a mirror tells of its end."""
 
+import os
 import resource
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from host_journal import ID, cloned, tip
 
 from gittrack import errors
 from gittrack.core import events, layout
+from gittrack.launch.home.mirror import Mirror
+from gittrack.runs import live
 
 
 def test_the_journals_of_thousands_of_processes_come_home(job, home, mirror):
@@ -59,6 +62,16 @@ def test_what_a_power_cut_at_the_host_took_of_what_no_cut_covers_costs_only_that
     job.end("crashed")
     assert mirror.sync().is_final
     assert tip(home) == job.folded(cloned(repo, tmp_path / "other"))
+
+
+def test_a_folder_here_that_cannot_be_used_is_said_and_is_free_for_the_next_try(job, home, here, mirror):
+    job.end()
+    cuts = os.path.join(live.folder(home.paths, ID), events.CUTS)
+    os.mkdir(cuts)
+    with pytest.raises(errors.CannotWrite, match=r"cuts\.jsonl"):
+        mirror.sync()
+    os.rmdir(cuts)
+    assert Mirror(here, home.paths, ID).sync().is_final
 
 
 BRING = """

@@ -8,6 +8,7 @@ can be folded without the host, and one that is not comes the next time.
 
 import contextlib
 import os
+import shutil
 import threading
 import time
 from collections.abc import Mapping
@@ -83,12 +84,12 @@ class Mirror:
         with self._guard:
             if self._final:
                 return News(True, missing=self._missing)
-            here = self._open()
-            if here is None:
+            try:
+                here = self._open()
+                if here is not None:
+                    return self._look(here)
                 home = self._is_home()
                 return News(home, elsewhere=not home)
-            try:
-                return self._look(here)
             except errors.LinkLost:  # for good: another link gets another mirror, which must find the run free
                 self.close()
                 raise
@@ -165,6 +166,7 @@ class Mirror:
                 "nothing is lost, the host has it; make room or correct the permissions, then run it again",
             )
         if isinstance(error, Contradicted):
+            shutil.rmtree(f"{self._directory}{ASIDE}", ignore_errors=True)  # that of an earlier try
             with contextlib.suppress(OSError):
                 os.rename(self._directory, f"{self._directory}{ASIDE}")
             return claims.refused(self._link.name, self._run_id, error.message)
@@ -178,16 +180,18 @@ class Mirror:
         if not away.is_there(self._directory):
             return None
         job = f"{self._link.folder()}/jobs/{self._run_id}"
-        repo = open_repository(self._paths, self._environ)
-        following: Following | None = None
-        with contextlib.suppress(FileNotFoundError):
-            following = Following.open(repo, self._directory)
-        if following is None:
-            repo.close()
-            return None
-        copy = Copy(self._link, f"{job}/run", self._directory)
-        bringing = Bringing(self._link, job, self._directory, own_store(self._paths), self._came)
-        self._here = _Here(repo, following, copy, bringing)
+        with contextlib.ExitStack() as opened:
+            repo = opened.enter_context(contextlib.closing(open_repository(self._paths, self._environ)))
+            following: Following | None = None
+            with contextlib.suppress(FileNotFoundError):
+                following = Following.open(repo, self._directory)
+            if following is None:
+                return None
+            opened.callback(following.close)
+            copy = Copy(self._link, f"{job}/run", self._directory)
+            bringing = Bringing(self._link, job, self._directory, own_store(self._paths), self._came)
+            self._here = _Here(repo, following, copy, bringing)
+            opened.pop_all()  # `close` does it
         self._folded = 0
         return self._here
 
