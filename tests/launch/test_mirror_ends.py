@@ -12,8 +12,8 @@ from host_journal import ID, cloned, tip
 
 from gittrack import errors
 from gittrack.core import events, layout
-from gittrack.launch.home.mirror import Mirror
-from gittrack.runs import live
+from gittrack.launch.home.mirror import Mirror, mark
+from gittrack.runs import live, writer
 
 
 def test_the_journals_of_thousands_of_processes_come_home(job, home, mirror):
@@ -72,6 +72,25 @@ def test_a_folder_here_that_cannot_be_used_is_said_and_is_free_for_the_next_try(
         mirror.sync()
     os.rmdir(cuts)
     assert Mirror(here, home.paths, ID).sync().is_final
+
+
+def test_nothing_is_written_where_links_lead_that_the_container_has_made(job, home, here, tmp_path):
+    """Of the file's own name while it is written, too, which is the number of a process."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "keys").write_text("mine")
+    (job.path / "fetched").symlink_to(folder)
+    with pytest.raises(errors.HostFailed, match="is a link"):
+        mark(here, home.paths, ID)
+    (job.path / "fetched").unlink()
+    (job.path / "fetched").mkdir()
+    number = int(here.run(["sh", "-c", "echo $$"]).out)
+    for each in range(number, number + 2000):
+        (job.path / "fetched" / f".{each}.new").symlink_to(folder / "keys")
+    mark(here, home.paths, ID)
+    assert (folder / "keys").read_text() == "mine"
+    assert os.listdir(folder) == ["keys"]
+    assert not (job.path / "fetched" / writer.writer_id(home.paths)).is_symlink()
 
 
 BRING = """

@@ -57,12 +57,15 @@ READ = """
 tail -c "+$(($2 + 1))" -- "$1" | head -c "$3"
 """
 
-# $1: path, $2: its folder, $3: size, $4: mode. A cut line is the end of the input, too: the size tells them apart.
+# $1: path, $2: its folder, $3: size, $4: mode. A cut line is the end of the input, too: the size tells them apart. In
+# the folder of a job there may be links that its container has made, even of the name that we are going to use.
 WRITE = """
 umask 077
+case $2 in */jobs/*) [ -L "$2" ] && { echo "$2 is a link" >&2; exit 47; } ;; esac
 mkdir -p -- "$2" || exit 47
 [ -d "$1" ] && exit 45
 t=$2/.$$.new
+rm -f -- "$t" && set -C || exit 47
 trap 'rm -f -- "$t"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
 cat > "$t" || exit 47
