@@ -171,7 +171,8 @@ def _df(found: Survey, as_json: bool) -> None:
 def _prune(at: At, found: Survey, wish: Wish, dry_run: bool, yes: bool, as_json: bool) -> None:
     images = lazy("gittrack.launch.engine.images")
     nameless = [one for one in images.stored(at.engine) if not one.names and not one.used]
-    removals = cleaning.plan(found, at.engine.jobs(), wish)
+    helpers = lazy("gittrack.launch.engine.helpers").helpers(at.engine)
+    removals = cleaning.plan(found, at.engine.jobs(), wish, helpers)
     removals += [Removal("image", one.id, one.size, "it has lost its name to a newer one") for one in nameless]
     if as_json:
         render.write(pretty({"dry_run": dry_run, "removals": [each._asdict() for each in removals]}))
@@ -183,7 +184,7 @@ def _prune(at: At, found: Survey, wish: Wish, dry_run: bool, yes: bool, as_json:
         return None
     _ask(removals, yes, at.host.name)
     for each in removals:
-        if each.kind == cleaning.CONTAINER:
+        if each.kind in (cleaning.CONTAINER, cleaning.HELPER):
             at.engine.remove(each.name)
     cleaning.act(at.link, removals, wish.days)
     for one in nameless:

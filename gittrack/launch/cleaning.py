@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 DAY = 86400.0
 JOB, WORK, CONTAINER, CODE, INPUTS, REST = "job", "work tree", "container", "code", "inputs", "leftovers"
 SNAPSHOTS = "snapshots"
+HELPER = "helper"
+HELPS, WORKS = 3600.0, DAY  # seconds after which a helper that does not run, or that does, has been left behind
 ON_ITS_WAY = 1.0  # days for which a job without a container may still be being sent, by a teammate maybe
 NEWEST = 50  # snapshots of a project that stay: the next one is sent as what differs from them
 _NUMBER = re.compile(r"[0-9]{1,15}")
@@ -128,6 +130,7 @@ class Survey(NamedTuple):
     rest: int
     disk: int
     free: int
+    now: float = 0.0  # by the clock there
 
     @property
     def size(self) -> int:
@@ -182,10 +185,12 @@ def read(said: bytes) -> Survey:
         (row for row in rows if row[0] == "disk" and len(row) == 3 and _NUMBER.fullmatch(row[1])), ["", "0", "0"]
     )
     sizes = int(disk[1]) * 1024, int(disk[2]) * 1024
-    return Survey(tuple(jobs), tuple(code), inputs.get("all", 0), inputs.get("old", 0), rest, *sizes)
+    return Survey(tuple(jobs), tuple(code), inputs.get("all", 0), inputs.get("old", 0), rest, *sizes, float(now))
 
 
-def plan(found: Survey, containers: "Sequence[Container]", wish: Wish) -> list[Removal]:
+def plan(
+    found: Survey, containers: "Sequence[Container]", wish: Wish, helpers: "Sequence[Container]" = ()
+) -> list[Removal]:
     """What is to go. Pure."""
     there = {one.run: one for one in containers}
     removals: list[Removal] = []
@@ -204,7 +209,13 @@ def plan(found: Survey, containers: "Sequence[Container]", wish: Wish) -> list[R
         removals.append(Removal(INPUTS, "old", found.old_inputs, f"no job has used them for {wish.days} days"))
     if found.rest:
         removals.append(Removal(REST, "rest", found.rest, "of removals and transfers that were cut off"))
-    return removals
+    why = "it helped a command that was killed"
+    return removals + [Removal(HELPER, one.id, 0, why) for one in helpers if _is_left_behind(one, found.now)]
+
+
+def _is_left_behind(helper: "Container", now: float) -> bool:
+    """Who made a helper removes it when it has ended; what it does may be sending much."""
+    return helper.created is not None and now - helper.created > (WORKS if helper.is_running else HELPS)
 
 
 def _of_job(job: Job, container: "Container | None", wish: Wish) -> list[Removal]:

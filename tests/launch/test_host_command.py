@@ -1,6 +1,7 @@
 """`git track host`: what a host has, what gittrack left there, and how it goes."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,28 @@ def test_prune_says_what_it_would_remove_asks_and_removes(ran: Callable[..., Any
     assert "removed" in ran("host", "prune", "here", "--all", "--yes").stdout
     assert list(jobs.iterdir()) == [] and list((sealed / ".gittrack" / "repos").iterdir()) == []
     assert ran("ls", "-q").stdout != ""  # the run is in the clone
+
+
+def test_helpers_that_nobody_owns_any_more_go_when_they_are_an_hour_old(
+    ran: Callable[..., Any], dockerd: Engine, python_image: str, tmp_path: Path
+) -> None:
+    labels = ["--label", "gittrack=1", "--label", "gittrack.helper=1"]
+    left = dockerd.docker("create", *labels, python_image, "true")
+    working = dockerd.docker("run", "-d", *labels, "--network", "none", python_image, "sleep", "600")
+    try:
+        assert left not in ran("host", "prune", "here", "--json", "--dry-run").stdout
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "date").write_text("#!/bin/sh\nexec /bin/date -d '+2 hours' \"$@\"\n")
+        (tmp_path / "bin" / "date").chmod(0o755)
+        later = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+        ran("host", "prune", "here", "--yes", **later)
+        there = dockerd.docker("ps", "-aq", "--no-trunc", "--filter", "label=gittrack.helper").split()
+        assert left not in there and working in there
+        (tmp_path / "bin" / "date").write_text("#!/bin/sh\nexec /bin/date -d '+25 hours' \"$@\"\n")
+        planned = json.loads(ran("host", "prune", "here", "--json", "--dry-run", **later).stdout)
+        assert (working, "helper") in [(each["name"], each["kind"]) for each in planned["removals"]]
+    finally:
+        dockerd.docker("rm", "-f", left, working, code=None)
 
 
 def test_check_says_what_the_host_is_like(ran: Callable[..., Any], sealed: Path) -> None:

@@ -26,6 +26,7 @@ class Container(NamedTuple):
     image_id: str
     error: str = ""  # what the engine says, where it could not be started
     gpus: tuple[str, ...] = ()  # ("all",), or numbers and ids; as it was made
+    created: float | None = None  # seconds since 1970; of those in a list
 
     @property
     def run(self) -> str:
@@ -89,6 +90,7 @@ def _brief(found: Mapping[str, Any]) -> Container:
         labels=_labels(found.get("Labels")),
         image=str(found.get("Image", "")),
         image_id=str(found.get("ImageID", "")),
+        created=float(found.get("Created") or 0) or None,
     )
 
 
