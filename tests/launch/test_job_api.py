@@ -69,24 +69,39 @@ def test_who_has_waited_for_a_while_lets_others_bring_the_results(
         wait_until(lambda: job.status == "killed")
 
 
-def test_a_wait_ends_in_time_however_much_the_command_prints(project: Path) -> None:
+def test_a_wait_ends_in_time_although_its_terminal_takes_nothing(project: Path) -> None:
     (project / "loud.py").write_text("while True:\n    print('x' * 1000)\n")
     with gittrack.launch(["python3", "loud.py"]) as job:
         at = job._reached()
         watched = following.Follower(at, discover(str(project), os.environ), job.id, Position())
-        told = threading.Event()
+        pieces: list[bytes] = []
+        taken = threading.Event()
 
-        def slow(_stream: int, _data: bytes) -> None:
-            assert not told.is_set()
-            wait_until(lambda: watched._pieces.full())
+        def stuck(_stream: int, data: bytes) -> None:
+            pieces.append(data)
             watched.interrupt()
-            told.set()
+            taken.wait()
 
         try:
-            assert watched.console(slow) is False
+            assert watched.console(stuck) is False
+            assert not taken.is_set()
         finally:
             watched.leave()
+            taken.set()
             job.stop(grace=0)
+        assert len(pieces) == 1
+
+
+def test_what_the_console_is_handed_to_may_fail(project: Path) -> None:
+    def gone(_stream: int, _data: bytes) -> None:
+        raise BrokenPipeError(32, "nobody reads")
+
+    with gittrack.launch(["python3", "train.py"]) as job:
+        watched = following.Follower(job._reached(), discover(str(project), os.environ), job.id, Position())
+        with pytest.raises(BrokenPipeError, match="nobody reads"):
+            watched.console(gone)
+        watched.leave()
+        job.wait()
 
 
 def test_without_detaching_it_is_over_when_the_call_returns(project: Path) -> None:

@@ -1,11 +1,11 @@
 """A job that is going on, as it is seen from here: its console at once, its results every few seconds, and its end.
 
 Two threads, so that a terminal that is slow to scroll holds up no results, and a large file no console. Both die with
-the connection, of which the job knows nothing.
+the connection, of which the job knows nothing. Who reads the console prints it, too: to hand a line on to another
+thread takes as long as all else that is done for it here.
 """
 
 import contextlib
-import queue
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from gittrack.git.discover import Paths
 from gittrack.launch.engine.position import Position
 from gittrack.launch.home.mirror import Mirror
 from gittrack.launch.jobs import closing
-from gittrack.launch.later import Later
+from gittrack.launch.later import OFTEN, Later
 from gittrack.launch.reached import At
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ PATIENCE = 60.0  # seconds without anything new of a run that is over
 EVERY = 2.0  # seconds between two looks at the journal
 _RECORDED = 16 << 20  # bytes of a console that are shown where only its record is left
 _GOING = ("removing", "dead")
-_PIECES = 256  # of console that wait for the terminal
 
 Out = Callable[[int, bytes], None]  # 1 for standard output, 2 for standard error; the bytes
 
@@ -65,16 +64,23 @@ class Follower:
         self._mirror = Mirror(at.link, paths, run_id)
         self._over = threading.Event()
         self._interrupted = False
-        self._pieces: queue.Queue[tuple[int, bytes] | None] = queue.Queue(_PIECES)
+        self._out: Out | None = None
+        self._shown = threading.Event()  # somebody wants the console now
+        self._read_out = threading.Event()  # there is no more of it, or nobody wants it any more
         self._reader = Later(self._read)
         self._bringer = Later(self._bring)
 
     def console(self, out: Out) -> bool:
-        """Hand on what the command prints, until it has ended; False when `interrupt` came first.
+        """Hand on what the command prints, in another thread, until it has ended; False when `interrupt` came first.
 
-        Raises LinkLost, HostFailed."""
-        while not self._interrupted and (piece := self._pieces.get()) is not None:
-            out(*piece)
+        Raises LinkLost, HostFailed, and what `out` raises."""
+        self._out = out
+        self._shown.set()
+        try:
+            while not self._read_out.wait(OFTEN):
+                pass
+        finally:
+            self._shown.clear()
         if self._interrupted:
             return False
         self._reader.result()
@@ -83,8 +89,7 @@ class Follower:
     def interrupt(self) -> None:
         """End `console` from another thread."""
         self._interrupted = True
-        with contextlib.suppress(queue.Full):  # then it is not waiting
-            self._pieces.put_nowait(None)
+        self._read_out.set()
 
     def finish(self) -> "Container | None":
         """The rest of the results. The container as it ended, None where it is gone. Raises LinkLost, HostFailed."""
@@ -127,7 +132,7 @@ class Follower:
             else:
                 self._put((1, self._recorded(tail)))
         finally:
-            self._put(None)
+            self._read_out.set()
 
     def _read_container(self) -> bool:
         """Whether there was anything to be read. Who has all of a job removes its container while others look."""
@@ -160,11 +165,11 @@ class Follower:
             return b"".join(text.splitlines(keepends=True)[-tail if tail else 0 :])
         return b""
 
-    def _put(self, piece: tuple[int, bytes] | None) -> bool:
+    def _put(self, piece: tuple[int, bytes]) -> bool:
         """Whether anybody still wants it."""
-        while not self._over.is_set():
-            with contextlib.suppress(queue.Full):
-                self._pieces.put(piece, timeout=EVERY)
+        while not self._over.is_set() and not self._interrupted:
+            if self._shown.wait(EVERY) and self._out is not None:
+                self._out(*piece)
                 return True
         return False
 
