@@ -19,6 +19,7 @@ from gittrack.attendant.job import Job, Place
 from gittrack.core.redact import Redactor
 from gittrack.record import declared, machine
 from gittrack.record.command import End
+from gittrack.record.schedule import LOOK_EVERY, Schedule
 from gittrack.record.starter import NAME, Starter
 from gittrack.record.storer_watched import Begin, Watched
 from gittrack.record.system_metrics import Sampler
@@ -27,9 +28,6 @@ from gittrack.runs import closing, live, tail
 from gittrack.runs.cutting import Cutter
 from gittrack.store import durable as disk
 
-FIRST_LOOK = 0.15  # seconds
-LOOK_EVERY = 1.0
-FILES_EVERY = 10.0
 SOON = 0.02
 LATECOMERS = 2.0  # seconds in which a background process of a command that has ended may still join the run
 GRACE = 0.5  # helpers of a command that has ended (resource trackers, loggers) mostly follow it within that
@@ -60,9 +58,9 @@ class Recording:
         self._cutter = Cutter(place.run, disk.sync)
         self._storer = Watched(place.run, begin_storer)
         self._declared = declared.Watch(place.work, job.metric_files, job.params_files)
-        self._sampler = _sampler() if job.system_metrics else None
-        self._next_look = time.monotonic() + FIRST_LOOK
-        self._next_files = time.monotonic() + FILES_EVERY
+        looks = (self._cut, self._storer.look)
+        self._schedule = Schedule(self._guard, looks, self._read_declared, starter.metrics)
+        self._schedule.sampler = _sampler() if job.system_metrics else None
         self._end: Ended | None = None
         # A container begins with none; and its command may be dead by now, as it is started before we are loaded.
         self._killed_before = 0 if os.getpid() == 1 else usage.out_of_memory()
@@ -113,31 +111,16 @@ class Recording:
         try:
             self._guard(self._describe)
             while self._end is None:
-                self._wake.wait(self._look())
+                self._wake.wait(self._schedule.turn())
                 self._wake.clear()
             self._finish(self._end)
         finally:
             self._over.set()
             done()
 
-    def _look(self) -> float:
-        """Do what is due; seconds until something is due again."""
-        now = time.monotonic()
-        if now >= self._next_look:
-            self._guard(self._cut)
-            self._guard(self._storer.look)
-            self._next_look = time.monotonic() + LOOK_EVERY
-        if now >= self._next_files:
-            self._guard(self._read_declared)
-            self._next_files = time.monotonic() + FILES_EVERY
-        if self._sampler is not None and now >= self._sampler.due:
-            self._guard(self._sample)
-        due = min(self._next_look, self._next_files, *([self._sampler.due] if self._sampler else []))
-        return max(0.0, due - time.monotonic())
-
     def _finish(self, end: Ended) -> None:
         """Keep what the command has left, wait for its other processes, and make the final cut."""
-        self._sampler = None
+        self._schedule.sampler = None
         self._guard(self._read_declared)
         self._guard(self._miss_declared)
         self._storer.try_again()
@@ -151,7 +134,7 @@ class Recording:
                 self._guard(self._close)
             if self.closed:
                 return
-            self._look()
+            self._schedule.turn()
             if not self.error:
                 good = now
             elif now - good > PATIENCE:  # no room: who closes the job later finds it
@@ -210,13 +193,6 @@ class Recording:
         self._declared.missing()
         for text in self._declared.warnings():
             self.warn(text)
-
-    def _sample(self) -> None:
-        if self._sampler is not None:
-            number = self._sampler.count
-            values = self._sampler.sample()
-            if values:
-                self._starter.metrics(values, number)
 
     def _guard(self, work: Callable[[], object]) -> None:
         try:

@@ -30,9 +30,9 @@ MODULES = (
     "core/__init__", "core/codec", "core/console", "core/events", "core/layout", "core/parcels", "core/pointer",
     "core/redact", "core/secret_scan", "core/shape",
     "record/__init__", "record/command", "record/console", "record/declared", "record/documents", "record/keeping",
-    "record/machine", "record/parameters", "record/pump", "record/reaper", "record/signals", "record/starter",
-    "record/storer_watched", "record/storing_parcels", "record/system_metrics", "record/telling", "record/terminal",
-    "record/waiting",
+    "record/machine", "record/parameters", "record/pump", "record/reaper", "record/schedule", "record/signals",
+    "record/starter", "record/storer_watched", "record/storing_parcels", "record/system_metrics", "record/telling",
+    "record/terminal", "record/waiting",
     "runs/__init__", "runs/away", "runs/closing", "runs/cutting", "runs/live", "runs/locking", "runs/tail",
     "store/__init__", "store/durable",
 )  # fmt: skip

@@ -17,6 +17,7 @@ from gittrack.lazy import lazy
 from gittrack.record import declared, environment, surroundings, uploads
 from gittrack.record.command import End
 from gittrack.record.job import Final, Job
+from gittrack.record.schedule import Schedule
 from gittrack.record.signals import name_of
 from gittrack.record.starter import NAME, Starter
 from gittrack.record.storer import Storer, later
@@ -24,9 +25,6 @@ from gittrack.record.system_metrics import Read, Sampler
 from gittrack.recorder import files
 from gittrack.runs import folding, live, tail
 
-FIRST_LOOK = 0.15  # seconds: a command that is over by then is committed once, not twice
-LOOK_EVERY = 1.0
-FILES_EVERY = 10.0
 SHARED = (
     "another run went on in this clone meanwhile: if it wrote the same metric files, its values stand here too; "
     "give runs that go on at once a work tree each (`git worktree add`), or log with gittrack.init()"
@@ -55,11 +53,10 @@ class Recording:
         self._folder: folding.Folder | None = None
         root = paths.worktree or os.getcwd()
         self._declared = declared.Watch(root, job.metric_files, job.params_files, since)
-        self._sampler: Sampler | None = None
         self._end: tuple[End, tuple[float, float]] | None = None
-        self._next_look = time.monotonic() + FIRST_LOOK
-        self._next_files = time.monotonic() + FILES_EVERY
         self._storer = Storer(paths, directory, environ)
+        looks = (self._advance, self._storer.look)
+        self._schedule = Schedule(self._guard, looks, self._read_declared, starter.metrics)
         self._owed: set[str] = set()  # parcels that waited when the command had ended
         self._sizes: dict[str, int] = {}
         self._advances = 0
@@ -69,26 +66,15 @@ class Recording:
         """The command runs: say where."""
         self._guard(self._describe)
         if self.job.system_metrics:
-            self._sampler = Sampler(lambda: usage_of(pid))
+            self._schedule.sampler = Sampler(lambda: usage_of(pid))
 
     def look(self) -> float:
         """Do what is due; seconds until something is due again."""
-        now = time.monotonic()
-        if now >= self._next_look:
-            self._guard(self._advance)
-            self._guard(self._storer.look)
-            self._next_look = time.monotonic() + LOOK_EVERY
-        if now >= self._next_files:
-            self._guard(self._read_declared)
-            self._next_files = time.monotonic() + FILES_EVERY
-        if self._sampler is not None and now >= self._sampler.due:
-            self._guard(self._sample)
-        due = min(self._next_look, self._next_files, *([self._sampler.due] if self._sampler else []))
-        return max(0.0, due - time.monotonic())
+        return self._schedule.turn()
 
     def ended(self, end: End) -> None:
         """The command has ended."""
-        self._sampler = None
+        self._schedule.sampler = None
         self._end = (end, self._starter.now())
         self._guard(self._read_declared)
         self._guard(self._miss_declared)
@@ -199,13 +185,6 @@ class Recording:
         self._declared.missing()
         for text in self._declared.warnings():
             self.warn(text)
-
-    def _sample(self) -> None:
-        if self._sampler is not None:
-            number = self._sampler.count
-            values = self._sampler.sample()
-            if values:
-                self._starter.metrics(values, number)
 
     def _finish(self) -> bool:
         folder = self._fold()
