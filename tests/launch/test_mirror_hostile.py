@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 
 import builder
 import keeping
@@ -109,6 +110,30 @@ def test_a_file_that_becomes_a_link_after_it_was_listed_is_not_followed(job, hom
     refuses(mirror, "moment ago")
     with open(os.path.join(live.folder(home.paths, ID), events.CONSOLE)) as file:
         assert file.read() == "first\n"
+
+
+SWAP = """
+import ctypes, os, sys
+ours, link = map(os.fsencode, sys.argv[1:])
+print(flush=True)
+while True:
+    ctypes.CDLL(None).renameat2(-100, ours, -100, link, 2)
+"""
+
+
+def test_a_file_that_is_a_link_for_the_moment_it_is_opened_is_not_followed(job, here, tmp_path):
+    """As a process in the container may make it, which cannot read that file itself."""
+    job.say(b"x" * 9)
+    secret, link = tmp_path / "id_ed25519", job.run / "link"
+    secret.write_bytes(b"s" * 9)
+    link.symlink_to(secret)
+    console = f"{here.folder()}/jobs/{ID}/run/{events.CONSOLE}"
+    argv = [sys.executable, "-c", SWAP, console, str(link)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as swapping:
+        swapping.stdout.readline()
+        found = [kept_files.read_many(here, [kept_files.Part(console, 0, 9)]) for _ in range(100)]
+        swapping.kill()
+    assert {data for one in found if one for data in one} == {b"x" * 9}
 
 
 @pytest.mark.parametrize("name", ["../../x.jsonl", "x.jsonl", "..", "config", "1700000000900-7-bcde.jsonl/../x", "a\n"])
