@@ -5,10 +5,13 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+_PATIENCE = 5.0  # seconds, with what is interrupted
 OFTEN = 3600.0  # seconds; a wait with an end can be interrupted by signals on every system
 
 
@@ -30,6 +33,10 @@ class Later(Generic[T]):
         if self._error is not None:
             raise self._error
         return self._found[0]
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end, whatever it is; whether it has come."""
+        return self._over.wait(seconds)
 
     @property
     def is_over(self) -> bool:
@@ -57,8 +64,9 @@ class Later(Generic[T]):
                 self._abandoned(found)
 
 
-def together(*works: Callable[[], object]) -> None:
-    """Do all of them at once, the last one here. All are waited for; raises what the first of them raised."""
+def together(*works: Callable[[], object], halted: Callable[[], AbstractContextManager[object]]) -> None:
+    """Do all of them at once, the last one here. All are waited for; raises what the first of them raised. Who presses
+    Ctrl-C waits for little: `halted` makes them fail."""
     others = [Later(work) for work in works[:-1]]
     problems: list[Exception] = []
     for wait in [works[-1], *(other.result for other in others)]:
@@ -66,5 +74,11 @@ def together(*works: Callable[[], object]) -> None:
             wait()
         except Exception as error:  # noqa: BLE001 - raised below: but nothing may go on in the background
             problems.append(error)
+        except BaseException:
+            end = time.monotonic() + _PATIENCE
+            with halted():
+                for other in others:
+                    other.wait(max(0.0, end - time.monotonic()))
+            raise
     if problems:
         raise problems[0]

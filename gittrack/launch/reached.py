@@ -13,6 +13,7 @@ from gittrack.launch.engine.inquiry import Inquiry
 from gittrack.launch.later import Later
 from gittrack.launch.link.here import Here
 from gittrack.launch.link.hosts import Host
+from gittrack.launch.link.patience import ANSWER
 from gittrack.launch.link.protocol import NOBODY, Ask, Link
 from gittrack.lazy import lazy
 
@@ -51,7 +52,7 @@ class At:
         self.link = link
         self._environ = environ
         self._folder = Later(link.folder)
-        self._git = Later(lambda: link.run(_HAS_GIT, check=False).code == 0)
+        self._git = Later(lambda: link.run(_HAS_GIT, check=False, seconds=ANSWER).code == 0)
         self._engine = Later(self._open)
         self._asked = Later(lambda: Inquiry(link))
         self._look = Later(lambda: self.engine.look(self._asked.result()))

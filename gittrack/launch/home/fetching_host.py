@@ -16,6 +16,7 @@ from gittrack.launch.home import claims, fetching_code, giving_up
 from gittrack.launch.home.kept_files import Show, nothing
 from gittrack.launch.home.mirror import FETCHED, Mirror, mark, status_of
 from gittrack.launch.link import shelling
+from gittrack.launch.link.patience import ANSWER
 from gittrack.launch.link.protocol import Link
 from gittrack.launch.sending.snapshots import Helper
 from gittrack.record import beginning
@@ -190,7 +191,7 @@ def _forget(repo: Repository, run_id: str) -> None:
 
 
 def _marked(link: Link, jobs: str, me: str) -> set[str]:
-    text = link.run(shelling.script(MARKED, jobs, me, FETCHED)).out
+    text = link.run(shelling.script(MARKED, jobs, me, FETCHED), seconds=ANSWER).out
     return set(filter(layout.is_id, text.decode("ascii", "replace").splitlines()))
 
 

@@ -18,6 +18,7 @@ from gittrack.core.layout import SHORT
 from gittrack.git.discover import Paths
 from gittrack.launch import cleaning
 from gittrack.launch.engine import containers
+from gittrack.launch.link import shelling
 from gittrack.launch.link.protocol import Done
 from gittrack.launch.reached import At
 from gittrack.launch.sending.snapshots import shown
@@ -35,6 +36,13 @@ _TRIED = 5  # other images
 _AGAIN = "start it again"
 _IMAGE = re.compile(r"(sha256:)?[0-9a-f]{12,64}")
 _PROGRAM = re.compile(r"attendant-[0-9a-f]{16}\.zip")
+
+
+# $1: our folder, $2: run. Renamed first: who may still be writing there does not make it anew.
+CLEAR = """
+cd "$1/jobs" 2>/dev/null || exit 0
+if [ -d "$2" ]; then mv -- "$2" "gone.$2.$$" && rm -rf "gone.$2.$$"; fi
+"""
 
 
 class NeverBegan(errors.ImageFailed):
@@ -83,7 +91,7 @@ def clear(at: At, run_id: str) -> None:
     found = at.engine.find(run_id)
     if found is not None:
         at.engine.remove(found.id)
-    at.link.run(["rm", "-rf", "--", at.job(run_id)])
+    at.link.run(shelling.script(CLEAR, at.link.folder(), run_id))
 
 
 def close_if_dead(at: At, run_id: str, container: "Container | None", attendant: str = "") -> bool:

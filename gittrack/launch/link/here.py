@@ -26,7 +26,7 @@ class Here(Scripted):
         self._home = os.path.expanduser("~")
         self._channels: set[LocalChannel] = set()
 
-    def open(self, argv: Sequence[str]) -> "LocalChannel":
+    def _start(self, argv: Sequence[str]) -> "LocalChannel":
         shelling.command_line(argv)  # what no host could be asked, this one is not asked either
         channel = LocalChannel(argv, self._home, self._channels.discard)
         self._channels.add(channel)

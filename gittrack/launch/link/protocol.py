@@ -97,12 +97,16 @@ class Link(Protocol):
     def lost(self) -> bool:
         """Whether the connection is known to have broken."""
 
-    def run(self, argv: Sequence[str], data: bytes = b"", check: bool = True) -> Done:
+    def run(self, argv: Sequence[str], data: bytes = b"", check: bool = True, seconds: float | None = None) -> Done:
         """Run a process to its end, `data` being its input. Raises LinkLost; with `check` HostFailed where its code is
-        not 0, in the words of its standard error."""
+        not 0, in the words of its standard error; with `seconds` HostFailed when it says nothing for so long."""
 
     def open(self, argv: Sequence[str]) -> Channel:
         """Start a process. Raises LinkLost, HostFailed."""
+
+    def halted(self) -> AbstractContextManager[None]:
+        """All that was started is asked to end, and nothing more is started within the block: whoever asks for it gets
+        HostFailed."""
 
     def folder(self) -> str:
         """Absolute path of our folder there; made, for this user alone, if it is not there. Asked once.

@@ -7,17 +7,20 @@ import contextlib
 import os
 import posixpath
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from gittrack.errors import HostFailed, NewerFormat
-from gittrack.launch.link import bridge, shelling
+from gittrack.launch.link import bridge, patience, shelling
 from gittrack.launch.link.hosts import Host
+from gittrack.launch.link.patience import Patience, within
 from gittrack.launch.link.protocol import MOST_OUTPUT, Channel, Done, Entries, Entry, Progress, silent
 
 VERSION = "1"
 _PIECE = 1 << 16
 _AT_ONCE = 1 << 15  # bytes of input that fit into any pipe or window, so that nobody has to read meanwhile
+_SMALL = 1_000_000  # bytes that are there at once on any line
 _KINDS = {"f": "file", "d": "folder", "l": "link"}
 _SHOWN = 2_000  # characters of a process's complaint
 
@@ -33,14 +36,44 @@ class Scripted:
         self._wanted = host.folder.removeprefix("~/")
         self._folder: str | None = None
         self._folder_guard = threading.Lock()
+        self._opened: weakref.WeakSet[Channel] = weakref.WeakSet()
+        self._opening = threading.Lock()
+        self._is_halted = False
 
-    def open(self, argv: Sequence[str]) -> Channel:
+    def _start(self, argv: Sequence[str]) -> Channel:
         raise NotImplementedError
 
-    def run(self, argv: Sequence[str], data: bytes = b"", check: bool = True) -> Done:
-        with contextlib.closing(self.open(argv)) as channel:
+    def open(self, argv: Sequence[str]) -> Channel:
+        self._check_not_halted()
+        channel = self._start(argv)
+        with self._opening:
+            self._opened.add(channel)
+        if self._is_halted:
+            channel.close()
+        self._check_not_halted()
+        return channel
+
+    @contextlib.contextmanager
+    def halted(self) -> Iterator[None]:
+        self._is_halted = True
+        try:
+            with self._opening:
+                there = list(self._opened)
+            for channel in there:
+                channel.close()
+            yield
+        finally:
+            self._is_halted = False
+
+    def _check_not_halted(self) -> None:
+        if self._is_halted:
+            raise HostFailed(f"{self.name}: it was interrupted", "run the command again", "interrupted")
+
+    def run(self, argv: Sequence[str], data: bytes = b"", check: bool = True, seconds: float | None = None) -> Done:
+        what = " ".join(argv[4:] if argv[1:2] == ["-c"] else argv)
+        with contextlib.closing(self.open(argv)) as channel, within(seconds, channel, self.name, what) as waiting:
             _fed(channel, data)
-            out = self._all(channel, argv[0])
+            out = self._all(channel, argv[0], waiting)
             done = Done(channel.wait(), out, channel.said())
         if check and done.code:
             raise self._failed(" ".join(argv), done)
@@ -53,7 +86,7 @@ class Scripted:
             return self._folder
 
     def list(self, path: str) -> Entries | None:
-        done = self.run(shelling.script(shelling.LIST, path), check=False)
+        done = self.run(shelling.script(shelling.LIST, path), check=False, seconds=patience.ANSWER)
         if done.code == shelling.MISSING:
             return None
         if done.code:
@@ -61,8 +94,11 @@ class Scripted:
         return sorted(map(self._entry, done.out.removesuffix(b"\0").split(b"\0"))) if done.out else []
 
     def read(self, path: str, offset: int = 0, size: int | None = None) -> bytes:
-        with self._reading(path, offset, size) as channel:
-            return self._all(channel, path)
+        with (
+            self._reading(path, offset, size) as channel,
+            within(patience.ANSWER, channel, self.name, f"reading {path}") as waiting,
+        ):
+            return self._all(channel, path, waiting)
 
     @contextlib.contextmanager
     def reading(self, path: str, offset: int = 0) -> Iterator[Callable[[int], bytes]]:
@@ -79,7 +115,7 @@ class Scripted:
                     progress(len(data))
 
     def write(self, path: str, data: bytes, mode: int = 0o600) -> None:
-        with self._writing(path, len(data), mode) as channel:
+        with self._writing(path, len(data), mode, patience.ANSWER if len(data) < _SMALL else None) as channel:
             channel.write(data)
 
     def socket(self, argv: Sequence[str]) -> AbstractContextManager[str]:
@@ -87,7 +123,7 @@ class Scripted:
         return bridge.listening(lambda: self.open(command))
 
     def _made(self) -> str:
-        done = self.run(shelling.script(shelling.FOLDER, self._wanted), check=False)
+        done = self.run(shelling.script(shelling.FOLDER, self._wanted), check=False, seconds=patience.ANSWER)
         said, _, answer = done.out.partition(b"gittrack\n")
         if done.code == shelling.OTHERS:
             raise HostFailed(
@@ -130,10 +166,13 @@ class Scripted:
                 raise self._failed(f"{path} {what}", Done(code, b"", channel.said()))
 
     @contextlib.contextmanager
-    def _writing(self, path: str, size: int, mode: int) -> Iterator[Channel]:
+    def _writing(self, path: str, size: int, mode: int, seconds: float | None = None) -> Iterator[Channel]:
         """The input of a process that writes a file; checked at the end."""
         values = (path, posixpath.dirname(path) or ".", str(size), f"{mode:o}")
-        with contextlib.closing(self.open(shelling.script(shelling.WRITE, *values))) as channel:
+        with (
+            contextlib.closing(self.open(shelling.script(shelling.WRITE, *values))) as channel,
+            within(seconds, channel, self.name, f"writing {path}"),
+        ):
             with contextlib.suppress(BrokenPipeError):  # what it says, and how it ends, explains more
                 yield channel
                 channel.end_input()
@@ -145,9 +184,11 @@ class Scripted:
                     f"{path} cannot be written", Done(code, b"", reason.get(code) or channel.said()), "write"
                 )
 
-    def _all(self, channel: Channel, what: str) -> bytes:
+    def _all(self, channel: Channel, what: str, waiting: Patience | None = None) -> bytes:
         pieces, size = [], 0
         while data := channel.read(_PIECE):
+            if waiting:
+                waiting.moved()
             pieces.append(data)
             if (size := size + len(data)) > MOST_OUTPUT:
                 raise HostFailed(

@@ -54,7 +54,7 @@ class Ssh(Scripted):
     def lost(self) -> bool:  # type: ignore[override]
         return not self._closed.is_set() and not all(line.alive for line in self._lines)
 
-    def open(self, argv: Sequence[str]) -> "SshChannel":
+    def _start(self, argv: Sequence[str]) -> "SshChannel":
         text = shelling.command_line(argv)
         session = self._session()
         channel = SshChannel(session, self._lost)
