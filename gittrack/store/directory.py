@@ -191,6 +191,7 @@ class DirectoryStore:
                 size = len(view)
                 while view:
                     view = view[os.write(file, view) :]
+                durable.begin(file, size)
                 os.fchmod(file, 0o444 & os.stat(self.root).st_mode)
             finally:
                 os.close(file)

@@ -26,7 +26,7 @@ ASK_EVERY, ANSWER_WITHIN = 10.0, 15.0  # seconds; together the longest that a de
 _SESSIONS = 10  # of one connection, by OpenSSH's default
 # The largest packet that a host may send (sshd fills it, others send less): more turns with paramiko's own, 32 KiB. And
 # how much nobody has read yet: of more than this, sshd spends its time moving what waits.
-_PACKET, _WINDOW = 1 << 17, 1 << 22
+_PACKET, _WINDOW = 1 << 17, 1 << 23
 _CLOSING = (0.02, 0.1)  # until sessions that are over for us are over for the host as well
 _LOOK = 1.0  # seconds between looks at what is said besides the output
 _OPEN_WITHIN = 60
@@ -204,6 +204,7 @@ class _Session:
         self._release = release
         self._released = False
         channel.in_buffer = Pieces()  # nothing has come yet
+        channel.in_window_threshold = _WINDOW // 2  # the host hears of more room when so much has been read
         channel.settimeout(_LOOK)
 
     def exec_command(self, text: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from paramiko.buffered_pipe import PipeTimeout
 
 _SMALL, _JOINED = 1 << 12, 1 << 16  # bytes of a piece that is put to the one before it, and what they grow to
+_MUCH, _PATIENCE = 1 << 20, 0.02  # bytes; seconds
 
 
 class Pieces:
@@ -18,6 +19,8 @@ class Pieces:
 
     def __init__(self) -> None:
         self._pieces: deque[Any] = deque()  # bytes, a view of them, or a bytearray that still grows
+        self._size = 0  # of all of them
+        self._enough = 1  # bytes that are worth waking a reader
         self._news = threading.Condition()
         self._closed = False
 
@@ -28,24 +31,36 @@ class Pieces:
                 last += data
             elif data:
                 self._pieces.append(bytearray(data) if len(data) < _SMALL else data)
-            self._news.notify_all()
+            self._size += len(data)
+            if self._size >= self._enough:
+                self._news.notify_all()
 
     def read_ready(self) -> bool:
-        return bool(self._pieces)
+        return self._size > 0
 
     def read(self, size: int, timeout: float | None = None) -> bytes:
         """At least one byte, b"" at the end. Raises PipeTimeout."""
         with self._news:
-            if not self._news.wait_for(lambda: self._pieces or self._closed, timeout):
-                raise PipeTimeout
-            if not self._pieces:
+            if not self._size:
+                self._wait(size, timeout)
+            if not self._size:
                 return b""
             piece = self._pieces.popleft()
             if len(piece) > size:
                 view = memoryview(piece)
                 self._pieces.appendleft(view[size:])
                 piece = view[:size]
+            self._size -= len(piece)
             return piece if isinstance(piece, bytes) else bytes(piece)
+
+    def _wait(self, size: int, timeout: float | None) -> None:
+        """Who asks for much is not woken for each packet: to and fro between two threads costs more than these."""
+        if not self._news.wait_for(lambda: self._size or self._closed, timeout):
+            raise PipeTimeout
+        if size >= _MUCH:
+            self._enough = size // 2
+            self._news.wait_for(lambda: self._size >= self._enough or self._closed, _PATIENCE)
+            self._enough = 1
 
     def close(self) -> None:
         with self._news:
@@ -54,4 +69,4 @@ class Pieces:
 
     def __len__(self) -> int:
         with self._news:
-            return sum(map(len, self._pieces))
+            return self._size

@@ -1,0 +1,62 @@
+"""What a host sends waits here until somebody reads it: in order, and without more memory than it has bytes."""
+
+import random
+import threading
+import time
+import tracemalloc
+
+import pytest
+from paramiko.buffered_pipe import PipeTimeout
+
+from gittrack.launch.ssh.pieces import Pieces
+
+
+def test_what_is_read_is_what_came_whatever_the_pieces():
+    chance = random.Random(1)
+    data = chance.randbytes(3_000_000)
+    pieces = Pieces()
+
+    def feed():
+        at = 0
+        while at < len(data):
+            size = chance.choice((1, 5, 4095, 4096, 32768, 131072))
+            pieces.feed(data[at : at + size])
+            at += size
+        pieces.close()
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    came = []
+    while found := pieces.read(size := random.choice((1000, 65536, 1 << 20)), 10):
+        assert len(found) <= size
+        came.append(found)
+    thread.join()
+    assert b"".join(came) == data
+    assert len(pieces) == 0 and not pieces.read_ready()
+
+
+def test_who_asks_for_much_gets_the_little_that_there_is():
+    pieces = Pieces()
+    pieces.feed(b"little")
+    assert pieces.read(1 << 20, 10) == b"little"
+    timer = threading.Timer(0.05, pieces.feed, (b"later",))
+    timer.start()
+    assert pieces.read(1 << 20, 10) == b"later"
+    timer.join()
+
+
+def test_a_reader_waits_no_longer_than_it_wants():
+    start = time.monotonic()
+    with pytest.raises(PipeTimeout):
+        Pieces().read(1 << 20, 0.05)
+    assert time.monotonic() - start < 5
+
+
+def test_a_host_that_sends_single_bytes_takes_no_more_memory_than_they_are():
+    pieces = Pieces()
+    tracemalloc.start()
+    for _ in range(100_000):
+        pieces.feed(b"x")
+    used = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(pieces) == 100_000 and used < 300_000
