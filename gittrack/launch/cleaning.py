@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 DAY = 86400.0
 JOB, WORK, CONTAINER, CODE, INPUTS, REST = "job", "work tree", "container", "code", "inputs", "leftovers"
 SNAPSHOTS = "snapshots"
+OTHERS = "clean"  # the kind of error where something belongs to another user
 HELPER = "helper"
 HELPS, WORKS = 3600.0, DAY  # seconds after which a helper that does not run, or that does, has been left behind
 ON_ITS_WAY = 1.0  # days for which a job without a container may still be being sent, by a teammate maybe
@@ -98,6 +99,13 @@ do  [ "$j" != . ] && [ -n "$(ls -A "$j/fetched" 2>/dev/null)" ] || continue
 done
 [ -z "$3" ] || ! [ -d ../cache/files ] || find ../cache/files -type f -mtime "+$3" -exec rm -f {} +
 rm -rf gone.*
+if [ -e "gone.work.$2" ] || [ -e "$2/work" ]; then echo left; fi
+"""
+
+# $1: folder of the jobs, $2: a run or nothing. As root, in a container: what containers have made as another user.
+REMOVE_AS_ROOT = """
+cd "$1" && rm -rf -- gone.*
+[ -z "$2" ] || rm -rf -- "$2/work"
 """
 
 
@@ -260,12 +268,12 @@ def act(link: Link, removals: Sequence[Removal], days: int | None) -> None:
         raise errors.HostFailed(
             f"{link.name}: not all could be removed: {shown(done.err)}",
             f"a container made them as another user: as root there, remove {shlex.quote(link.folder())}/jobs/gone.*",
-            "clean",
+            OTHERS,
         )
 
 
-def tidy(link: Link, run_id: str, days: int | None) -> None:
-    """The results of a job came home: its work tree and secrets go at once, what is older than `days` as well.
-
-    Raises LinkLost. What cannot be removed waits for `prune`."""
-    link.run(shelling.script(TIDY, link.folder(), run_id, "" if days is None else str(days)), check=False)
+def tidy(link: Link, run_id: str, days: int | None) -> bool:
+    """The results of a job came home: its work tree and secrets go at once, what is older than `days` as well. False
+    where its work tree cannot be removed by this user. Raises LinkLost."""
+    done = link.run(shelling.script(TIDY, link.folder(), run_id, "" if days is None else str(days)), check=False)
+    return b"left" not in done.out.splitlines()

@@ -157,7 +157,20 @@ def leave_clean(at: At, run_id: str, container: "Container | None") -> None:
     jobs that came home long ago. Raises HostFailed."""
     if container is not None:
         at.engine.remove(container.id)
-    cleaning.tidy(at.link, run_id, at.host.keep)
+    if not cleaning.tidy(at.link, run_id, at.host.keep):
+        remove_as_root(at, container.image_id if container is not None else "", run_id)
+
+
+def remove_as_root(at: At, image: str = "", run_id: str = "") -> bool:
+    """Remove what containers have made as another user than that of the host, in the work tree of this run as well:
+    a container may, where the user may not. False where no image there can. Raises HostFailed, LinkLost."""
+    binds = [containers.Mount(f"{at.link.folder()}/jobs", "/jobs")]
+    argv = ["/bin/sh", "-c", cleaning.REMOVE_AS_ROOT, "sh", "/jobs", run_id]
+    for each in (image, *at.engine.images()[:_TRIED]):
+        with contextlib.suppress(errors.ImageFailed):
+            if each and at.engine.run(each, argv, binds, user="0:0").code == 0:
+                return True
+    return False
 
 
 def try_to_leave_clean(at: At, run_id: str) -> None:
