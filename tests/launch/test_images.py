@@ -158,7 +158,9 @@ def test_the_environment_of_this_machine_is_what_an_image_gets_where_nothing_is_
     packages = next((tmp_path / "venv" / "lib").glob("python3*")) / "site-packages"
     (packages / "mypackage-1.5.dist-info").mkdir()
     environ = {**os.environ, "PATH": f"{tmp_path}/venv/bin:{os.environ['PATH']}"}
-    recipe = job_image.recipe(at, commit({})._replace(environ=environ), job_image.Wish())
+    source = commit({"environment.yml": "dependencies: [numpy]\n"})._replace(environ=environ)
+    recipe = job_image.recipe(at, source, job_image.Wish())
+    assert recipe.warnings[0].startswith("environment.yml is not read")
     assert b"mypackage==1.5\n" in recipe.files["packages/requirements.txt"]
     assert "as installed here" in recipe.said[0]
     version = subprocess.run(

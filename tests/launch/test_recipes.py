@@ -127,6 +127,14 @@ def test_what_is_installed_here_is_written_so_that_a_host_can_install_it() -> No
     assert len(known.left_out) == 2
 
 
+@pytest.mark.parametrize("name", ["environment.yml", "Pipfile.lock"])
+def test_files_that_are_not_read_are_said_not_to_be_with_what_to_do(name: str) -> None:
+    read = {name: b"dependencies: [numpy]"}.get
+    assert packages.of_snapshot(read) is None
+    assert packages.unread(read).startswith(f"{name} is not read") and "Dockerfile" in packages.unread(read)
+    assert packages.unread({}.get) == ""
+
+
 def test_a_lock_without_its_project_is_refused() -> None:
     with pytest.raises(ImageFailed, match=r"pyproject\.toml"):
         packages.of_snapshot(reading(poetry_lock=b""))

@@ -89,13 +89,15 @@ def recipe(
 
     known = packages.of_snapshot(read)
     python = wanted.python or packages.python_of(read) or python
+    unread = packages.unread(read) if known is None else ""
     if known is None or python is None:
         path, version = ([], "") if installed is not None and python else probe(source.environ)
         python = python or version
         known = known or installed or packages.frozen(requirements(path))
     driver = at.look.driver if at.look.gpus else ""
     authority = _authority(wanted)
-    return recipes.generated(wanted, source.project, at.look.architecture, known, python, driver, args, authority)
+    made = recipes.generated(wanted, source.project, at.look.architecture, known, python, driver, args, authority)
+    return made._replace(warnings=(unread, *made.warnings)) if unread else made
 
 
 def made(engine: "Engine", recipe: Recipe, source: Source, talk: Talk, fresh: bool = False) -> "Image":

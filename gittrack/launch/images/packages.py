@@ -14,6 +14,7 @@ _INCLUDES = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[ =]+(\S+)", re
 _INDEXES = re.compile(r"^\s*(?:-i|--index-url|--extra-index-url|-f|--find-links|--no-index)\b", re.MULTILINE)
 _LOCAL = re.compile(r"^\s*(?:-e\b|--editable\b|\.|file:)|@\s*file:")
 _MOST_FILES = 50
+_UNREAD = ("environment.yml", "environment.yaml", "conda-lock.yml", "pixi.lock", "Pipfile.lock", "pdm.lock")
 
 
 class Packages(NamedTuple):
@@ -41,6 +42,12 @@ def of_snapshot(read: Read) -> Packages | None:
                 raise ImageFailed(f"{kind} is there and pyproject.toml is not", "commit both, or name an --image")
             return Packages(kind, {"pyproject.toml": project, kind: lock}, dict(_LOCKED.findall(_text(lock))))
     return _requirements(read) if read(PIP) is not None else None
+
+
+def unread(read: Read) -> str:
+    """What to do about a file that names packages and is not understood; empty where there is none."""
+    name = next((each for each in _UNREAD if read(each) is not None), "")
+    return f"{name} is not read: write a Dockerfile that installs it (build: Dockerfile), or name an image" * bool(name)
 
 
 def frozen(lines: str) -> Packages:
