@@ -28,8 +28,8 @@ _AT_ONCE_FILE = 4 << 20  # bytes of a file that is not read while it comes
 _PIECE = 1 << 20
 _ROOM, _SHARE = 256 << 20, 8  # bytes that the disk keeps for others, but no more than so many times a file
 
-# $1, $2, $3 and so on: path, offset, size. Nothing is followed out of the folder: a journal that became a link just now,
-# for as long as it is opened, is told by what was opened. (Other files are known by their digests.)
+# $1, $2, $3 and so on: path, offset, size. Nothing is followed out of the folder: a journal that is a link only for the
+# moment it is opened is told by what was opened. (Other files are known by their digests.)
 READ_MANY = """
 while [ $# -ge 3 ]
 do  [ -f "$1" ] && ! [ -L "$1" ] && exec 3< "$1" || exit 44
