@@ -93,7 +93,7 @@ def launch(
 
     Returns when it has started, or, with `detach=False`, when it is over. The job has `id`, `status`, `exit_code`,
     `wait()`, `logs()` and `stop()`. Further options: `name`, `tags`, `experiment`, `note`, `params`, `resume`,
-    `repo`; `cpus`, `memory`, `shm_size`, `mounts`, `ports`, `network`, `env`, `secrets`.
+    `repo`; `cpus`, `memory`, `shm_size`, `mounts`, `ports`, `network`, `inputs`, `env`, `secrets`.
     """
     job: Job = _door("gittrack.launch.api", "start one").launch(command, host, image, gpus, detach, **options)
     return job

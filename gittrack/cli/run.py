@@ -28,6 +28,7 @@ class _Where(NamedTuple):
     mount: list[str] | None
     port: list[str] | None
     network: str | None
+    input: list[str] | None
     env: list[str] | None
     secret: list[str] | None
     detach: bool
@@ -57,6 +58,7 @@ def run(
     mount: given.MOUNT = None,
     port: given.PORT = None,
     network: given.NETWORK = None,
+    input: given.INPUT = None,
     env: given.ENV = None,
     secret: given.SECRET = None,
     reconnect: given.RECONNECT = None,
@@ -87,7 +89,7 @@ def run(
     """
     _ensure_streams()
     place = context.here()
-    where = _Where(image, gpus, cpus, memory, shm_size, mount, port, network, env, secret, detach, reconnect)
+    where = _Where(image, gpus, cpus, memory, shm_size, mount, port, network, input, env, secret, detach, reconnect)
     if host is not None and not host.strip():  # `-H "$HOST"` where that is not set: it was not meant for this machine
         raise errors.UsageError("-H names no host", "give one, or leave -H out")
     reached: Reaching | None = None
@@ -120,6 +122,7 @@ def _at_host(
     asked = lazy("gittrack.launch.jobs.job").Asked(
         host, where.image, where.gpus, where.cpus, where.memory, where.shm_size,
         *(tuple(texts or ()) for texts in (where.mount, where.port, where.env, where.secret)), where.network,
+        tuple(where.input or ()),
     )  # fmt: skip
     code: int = at_host.run(place, wish, asked, at_host.Manner(where.detach, quiet, json, where.reconnect), reached)
     return code

@@ -55,6 +55,10 @@ NETWORK = Annotated[
     str | None,
     typer.Option("--network", metavar="none|host|NAME", help="The network of the container; else the engine's own."),
 ]
+INPUT = Annotated[
+    list[str] | None,
+    typer.Option("--input", metavar="RUN[@STEP]:PATH", help="A file of another run for the work tree of the job."),
+]
 ENV = Annotated[list[str] | None, typer.Option("--env", metavar="NAME[=VALUE]", help="A variable for the container.")]
 SECRET = Annotated[
     list[str] | None,

@@ -167,7 +167,7 @@ class Job:
 
 def _options(given: Mapping[str, Any]) -> dict[str, Any]:
     """Raises TypeError for what is none."""
-    lists = {"mounts", "ports", "env", "secrets"}
+    lists = {"mounts", "ports", "env", "secrets", "inputs"}
     known = {"cpus", "memory", "shm_size", "network", *lists}
     for name in given:
         if name not in known:

@@ -35,6 +35,7 @@ class Asked(NamedTuple):
     env: tuple[str, ...] = ()  # NAME or KEY=VALUE
     secrets: tuple[str, ...] = ()  # names
     network: str | None = None
+    inputs: tuple[str, ...] = ()  # RUN:PATH
 
     def to_json(self) -> dict[str, Any]:
         return self._asdict()
@@ -105,5 +106,5 @@ def document(run_id: str, wish: Wish, began: Beginning, secrets: Sequence[str]) 
 def at_host(job: Mapping[str, Any], where: Mapping[str, Any], environment: Mapping[str, Any]) -> dict[str, Any]:
     """The whole of job.json: `where` says `host` and `launched` of run.json, `environment` more files of that name."""
     start = {**job["start"], "run": {**job["start"]["run"], **where}}
-    sent = {name: value for name, value in job.items() if name != "inputs"}  # they are in the environment
+    sent = {name: value for name, value in job.items() if name not in ("inputs", "given")}  # in the environment
     return {**sent, "start": start, "environment": {**job["environment"], **environment}}

@@ -57,6 +57,9 @@ def begin(
         if before.resumed:
             door = lazy("gittrack.launch.sending.continuing")
             document["resume"] = door.find(clone.paths, clone.environ, before.resumed)
+        if asked.inputs:
+            door = lazy("gittrack.launch.sending.given")
+            document["given"] = door.find(clone.paths, clone.environ, asked.inputs)
     except BaseException:
         reaching.abandon(At.close)
         raise

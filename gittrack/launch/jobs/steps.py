@@ -5,6 +5,7 @@ there. The step that was reached stands in away.json, so `git track attach` goes
 process or of the connection. What does not wait for each other is done at once.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -133,9 +134,10 @@ def _send(launch: Launch) -> None:
     helper = snapshots.Helper(launch.at.host.docker, launch.made.get("image", ""))
     left_out = launch.document["start"]["run"].get("left_out") or ()
     with launch.talk.transfer("sending the code") as show:
-        wanted = inputs.find(launch.code, launch.clone.settings.inputs, left_out, show)
-        _remember(launch, wanted)
-        sent = placing.bring(launch.at.link, launch.code, launch.run_id, wanted, helper, show)
+        found = inputs.find(launch.code, launch.clone.settings.inputs, left_out, show)
+        with _given(launch, found) as wanted:
+            _remember(launch, wanted)
+            sent = placing.bring(launch.at.link, launch.code, launch.run_id, wanted, helper, show)
         if resume := launch.document.get("resume"):
             door = lazy("gittrack.launch.sending.continuing")
             door.send(launch.at.link, launch.code, launch.run_id, resume, show)
@@ -143,6 +145,17 @@ def _send(launch: Launch) -> None:
         launch.talk.say(remark)
     if sent.by == snapshots.FILES:
         launch.talk.say(f"{launch.at.host.name}: no git there, nor in the image: all files are sent each time")
+
+
+def _given(launch: Launch, found: inputs.Inputs) -> contextlib.AbstractContextManager[inputs.Inputs]:
+    """With the files of other runs that the job is given."""
+    said = launch.document.get("given")
+    if not said:
+        return contextlib.nullcontext(found)
+    made: contextlib.AbstractContextManager[inputs.Inputs] = lazy("gittrack.launch.sending.given").joined(
+        launch.at.link, launch.code, said, found
+    )
+    return made
 
 
 def _remember(launch: Launch, wanted: inputs.Inputs) -> None:

@@ -36,6 +36,7 @@ class File(NamedTuple):
     value: str  # SHA-256; of a link its target
     size: int
     source: str  # where it is now; nothing: in the clone's own store
+    run: str = ""  # RUN or RUN@STEP, of which it is a file
 
 
 class Inputs(NamedTuple):
@@ -76,7 +77,8 @@ def _described(file: File) -> dict[str, Any]:
     if file.kind == LINK:
         return {"path": file.path, "mode": "120000", "target": _text(file.value)}
     mode = "100755" if file.kind == EXECUTABLE else "100644"
-    return {"path": file.path, "mode": mode, "size": file.size, "sha256": file.value or _OF_NOTHING}
+    said = {"path": file.path, "mode": mode, "size": file.size, "sha256": file.value or _OF_NOTHING}
+    return {**said, "run": file.run} if file.run else said
 
 
 def _text(name: str) -> str:
