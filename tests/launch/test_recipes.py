@@ -43,8 +43,9 @@ def recipe(
      ("525.60.11", (11, 0)), ("470.82.01", (11, 0)), ("440.33.01", (10, 2)), ("418.87.01", (10, 1)),
      ("375.26", (8, 0)), ("340.1", None), ("", None)],
 )  # fmt: skip
-def test_a_driver_runs_the_newest_cuda_that_the_table_says(driver: str, cuda: tuple[int, ...] | None) -> None:
-    assert drivers.newest_cuda(driver) == cuda
+def test_a_driver_runs_what_the_table_says_and_nothing_newer(driver: str, cuda: tuple[int, ...] | None) -> None:
+    runs = [each for each, _ in drivers.MINIMUM_DRIVER if drivers.runs(driver, each)]
+    assert runs == [each for each, _ in drivers.MINIMUM_DRIVER if cuda and each <= cuda]
 
 
 def test_one_driver_runs_all_of_a_major_version_and_all_before() -> None:
@@ -66,6 +67,10 @@ def test_one_driver_runs_all_of_a_major_version_and_all_before() -> None:
 def test_torch_comes_for_the_cuda_that_the_driver_runs(driver: str, wheels: str) -> None:
     found = recipe(known=packages.of_snapshot(reading(requirements_txt=b"torch>=2\nnumpy\n")), driver=driver)
     assert (f"--extra-index-url {drivers.TORCH_INDEX}{wheels}" in found.dockerfile) == bool(wheels)
+    # The usual index has a newer torch, which is for a newer CUDA.
+    alone = f"--index-url {drivers.TORCH_INDEX}{wheels} 'torch>=2'"
+    assert (alone in found.dockerfile) == wheels.startswith("cu")
+    assert not wheels.startswith("cu") or found.dockerfile.index(alone) < found.dockerfile.index(f"-r {packages.PIP}")
     assert found.base == "python:3.12-slim"
 
 
@@ -133,6 +138,13 @@ def test_files_that_are_not_read_are_said_not_to_be_with_what_to_do(name: str) -
     assert packages.of_snapshot(read) is None
     assert packages.unread(read).startswith(f"{name} is not read") and "Dockerfile" in packages.unread(read)
     assert packages.unread({}.get) == ""
+
+
+def test_what_requirements_say_of_a_package_is_found_without_options_and_remarks() -> None:
+    text = b"torch >= 2, < 3  # new\ntorchvision==0.20.1 \\\n    --hash=sha256:00\ntorch-extra\n# torch\nnumpy\n"
+    found = packages.of_snapshot(reading(requirements_txt=text))
+    assert found is not None
+    assert packages.lines_of(found, drivers.TORCH) == ["torch >= 2, < 3", "torchvision==0.20.1"]
 
 
 def test_a_lock_without_its_project_is_refused() -> None:

@@ -6,11 +6,13 @@ with another one. What changes seldom comes first. The code is not in it: it is 
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gittrack.errors import UsageError
-from gittrack.launch.images.packages import FROZEN, PIP, POETRY, UV, Packages
+from gittrack.launch.images.drivers import TORCH
+from gittrack.launch.images.packages import FROZEN, PIP, POETRY, UV, Packages, lines_of
 
 ENVIRONMENT = "/opt/venv"
 _PLACE = "/opt/gittrack"
@@ -85,7 +87,8 @@ def _installing(packages: Packages, wheels: str) -> list[str]:
     copy = f"COPY packages {place}"
     if packages.kind in (PIP, FROZEN):
         more = f" --extra-index-url {wheels}" if wheels else ""
-        return [copy, f"WORKDIR {place}", _run(f"python3 -m pip install --no-cache-dir{more} -r {PIP}"), "WORKDIR /"]
+        install = f"python3 -m pip install --no-cache-dir{more} -r {PIP}"
+        return [*_torch(packages, wheels), copy, f"WORKDIR {place}", _run(install), "WORKDIR /"]
     if packages.kind == UV:
         tool = "python3 -m pip install --no-cache-dir uv"
         install = f"UV_PROJECT_ENVIRONMENT={ENVIRONMENT} uv sync --frozen --no-install-project --no-cache --inexact"
@@ -94,6 +97,15 @@ def _installing(packages: Packages, wheels: str) -> list[str]:
         tool = "python3 -m venv /opt/poetry && /opt/poetry/bin/pip install --no-cache-dir poetry"
         install = "/opt/poetry/bin/poetry install --no-root --no-interaction --no-cache"
     return [_run(tool), copy, f"WORKDIR {place}", _run(install), "WORKDIR /"]
+
+
+def _torch(packages: Packages, wheels: str) -> list[str]:
+    """Of a CUDA that is not the newest, torch comes from its index alone: the usual one has newer versions, for a newer
+    CUDA, and pip takes those wherever it may."""
+    wanted = lines_of(packages, TORCH)
+    if not wheels or wheels.endswith("/cpu") or not wanted:
+        return []
+    return [_run(f"python3 -m pip install --no-cache-dir --index-url {wheels} {' '.join(map(shlex.quote, wanted))}")]
 
 
 def _run(command: str) -> str:

@@ -1,10 +1,14 @@
 """Which CUDA a driver can run, as data, and what follows for images. Pure.
 
-Sources: NVIDIA, CUDA Compatibility, "Minor Version Compatibility", tables 1 and 2
-(https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html), with the exact numbers of the CUDA
-Toolkit Release Notes, "CUDA Toolkit and Minimum Required Driver Version for CUDA Minor Version Compatibility"
-(https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/). From CUDA 11 on one driver is enough for all of a major
-version; before, each minor version asked for its own. Newer drivers run everything older.
+From CUDA 11 on one driver is enough for all of a major version; before, each minor version asked for its own. Newer
+drivers run everything older. Sources, all of NVIDIA, for Linux on x86_64:
+
+A: CUDA Compatibility, "Minor Version Compatibility", tables 1 and 2
+   (https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html): 580, 525 and 450 for 13.x, 12.x
+   and 11.x, without what is behind the first point, and 10.x
+B: CUDA Toolkit Release Notes, "CUDA Toolkit and Minimum Required Driver Version for CUDA Minor Version Compatibility"
+   (https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/), and those of 11 and 12 in its archive
+C: the same, "CUDA Toolkit and Corresponding Driver Versions": what each release came with, and, up to 10.2, needed
 """
 
 import re
@@ -14,16 +18,16 @@ from typing import NamedTuple
 Version = tuple[int, ...]
 
 MINIMUM_DRIVER: tuple[tuple[Version, Version], ...] = (
-    ((13, 0), (580, 65, 6)),
-    ((12, 0), (525, 60, 13)),
-    ((11, 0), (450, 80, 2)),
-    ((10, 2), (440, 33)),
-    ((10, 1), (418, 39)),
-    ((10, 0), (410, 48)),
-    ((9, 2), (396, 26)),
-    ((9, 1), (390, 46)),
-    ((9, 0), (384, 81)),
-    ((8, 0), (375, 26)),
+    ((13, 0), (580, 65, 6)),  # A; C: 13.0 GA
+    ((12, 0), (525, 60, 13)),  # B
+    ((11, 0), (450, 80, 2)),  # A, B; 11.0 itself: 450.36.06
+    ((10, 2), (440, 33)),  # A, C
+    ((10, 1), (418, 39)),  # A, C
+    ((10, 0), (410, 48)),  # A, C
+    ((9, 2), (396, 26)),  # C; its update 1: 396.37
+    ((9, 1), (390, 46)),  # C; in older notes: 387.26
+    ((9, 0), (384, 81)),  # C
+    ((8, 0), (375, 26)),  # C: 8.0 GA2; 8.0 GA: 367.48
 )
 # Folders of TORCH_INDEX, newest first; a package index of its own for each CUDA.
 TORCH_INDEXES: tuple[tuple[Version, str], ...] = (
@@ -55,12 +59,6 @@ class Choice(NamedTuple):
 def version(text: str) -> Version:
     """`535.104.05` as numbers."""
     return tuple(int(part) for part in re.findall(r"\d+", text)[:4])
-
-
-def newest_cuda(driver: str) -> Version | None:
-    """The newest CUDA that a driver can run, by what was known when this was written."""
-    known = version(driver)
-    return next((cuda for cuda, least in MINIMUM_DRIVER if known >= least), None) if known else None
 
 
 def runs(driver: str, cuda: Version) -> bool:

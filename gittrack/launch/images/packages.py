@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from gittrack.errors import ImageFailed
@@ -94,6 +94,13 @@ def _requirements(read: Read) -> Packages:
         waiting += [_joined(folder, each) for each in _INCLUDES.findall(text) if "://" not in each]
     whole = "".join(_text(data) for data in files.values())
     return Packages(PIP, files, _named(whole), bool(_INDEXES.search(whole)), tuple(left_out))
+
+
+def lines_of(packages: Packages, names: Collection[str]) -> list[str]:
+    """What requirements say of some packages, without options and remarks."""
+    lines = "\n".join(_text(data) for data in packages.files.values()).splitlines()
+    said = [re.sub(r"\s+(#|--).*|\\$", "", line).strip() for line in lines]
+    return sorted({line for line in said if set(_named(line)) & set(names)})
 
 
 def _joined(folder: str, name: str) -> str:
