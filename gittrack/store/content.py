@@ -7,6 +7,7 @@ A file of one chunk is that chunk, and an empty file is nothing. A list is put a
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import os
@@ -18,7 +19,7 @@ from gittrack.lazy import lazy
 from gittrack.store import chunklist, reassemble
 from gittrack.store.base import Store
 from gittrack.store.chunklist import Chunk
-from gittrack.store.hashing import Whole
+from gittrack.store.hashing import Beside, Whole
 
 Progress = Callable[[int], None]  # bytes done since the last call
 EMPTY = hashlib.sha256().hexdigest()
@@ -181,24 +182,31 @@ class Content:
         kept: Callable[[Chunk], object] | None = None,
         index: BinaryIO | None = None,
     ) -> Kept:
-        with Whole() as whole:
-            chunks: list[Chunk] = []
-            new = 0
+        chunks: list[Chunk] = []
+        new = 0
+
+        def keep(data: memoryview) -> None:
+            nonlocal new
+            chunk = Chunk(hashlib.sha256(data).hexdigest(), len(data))
+            if self._known(chunk_key(chunk.sha256)) != chunk.size:
+                self.store.put(chunk_key(chunk.sha256), data)
+                new += chunk.size
+            chunks.append(chunk)
+            if kept:
+                kept(chunk)
+
+        with Whole() as whole, Beside(index is not None) as beside:
             chunker = cast(Any, lazy("gittrack.store.chunker"))
+            several = False
             for part in chunker.cut(file, size, index):
                 if isinstance(part, chunker.Window):
+                    beside.wait()
                     whole.update(part.data)
                     continue
-                only = part.last and not chunks
-                chunk = Chunk(hashlib.sha256(part.data).hexdigest(), len(part.data))
-                if not only:
+                if several := several or not part.last:
                     whole.start()
-                if self._known(chunk_key(chunk.sha256)) != chunk.size:
-                    self.store.put(chunk_key(chunk.sha256), part.data)
-                    new += chunk.size
-                chunks.append(chunk)
-                if kept:
-                    kept(chunk)
+                beside.do(functools.partial(keep, part.data))
+            beside.wait()
             sha256 = chunks[0].sha256 if len(chunks) == 1 else whole.hexdigest()
         if len(chunks) > 1:
             new += self._put_list(sha256, chunks)

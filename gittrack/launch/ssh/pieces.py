@@ -45,13 +45,23 @@ class Pieces:
                 self._wait(size, timeout)
             if not self._size:
                 return b""
-            piece = self._pieces.popleft()
-            if len(piece) > size:
-                view = memoryview(piece)
-                self._pieces.appendleft(view[size:])
-                piece = view[:size]
-            self._size -= len(piece)
-            return piece if isinstance(piece, bytes) else bytes(piece)
+            found = self._taken(size)
+            self._size -= len(found)
+            return found
+
+    def _taken(self, size: int) -> bytes:
+        """As many whole pieces as fit, or a part of the first."""
+        first = self._pieces.popleft()
+        if len(first) > size:
+            view = memoryview(first)
+            self._pieces.appendleft(view[size:])
+            return bytes(view[:size])
+        some = [first]
+        left = size - len(first)
+        while self._pieces and len(self._pieces[0]) <= left:
+            some.append(self._pieces.popleft())
+            left -= len(some[-1])
+        return b"".join(some)  # one piece that came as bytes is not copied
 
     def _wait(self, size: int, timeout: float | None) -> None:
         """Who asks for much is not woken for each packet: to and fro between two threads costs more than these."""
