@@ -1,6 +1,7 @@
 """The layers also hold for modules that are imported late: import-linter cannot see what lazy() is asked for."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -41,10 +42,16 @@ MODULES = sorted(
 )
 
 
-def reached(path: Path, package: str = "gittrack") -> set[str]:
+@functools.cache
+def nodes(module: Path) -> list[ast.AST]:
+    """All of a module's syntax; each is asked for many times."""
+    return [*ast.walk(ast.parse((PACKAGE / module).read_text()))]
+
+
+def reached(module: Path, package: str = "gittrack") -> set[str]:
     """The parts of a package that a module imports, at its top or by lazy()."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(module):
         names = []
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "lazy":
             names = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
@@ -61,7 +68,7 @@ def reached(path: Path, package: str = "gittrack") -> set[str]:
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_arrows_point_down_only(module):
     layer = module.parts[0]
-    assert reached(PACKAGE / module) <= BELOW[layer] | EVERYWHERE | {layer}
+    assert reached(module) <= BELOW[layer] | EVERYWHERE | {layer}
 
 
 @pytest.mark.parametrize("module", [one for one in MODULES if one.parts[0] == "launch"], ids=str)
@@ -70,7 +77,7 @@ def test_arrows_within_launch_point_down_only(module):
         return
     part = module.parts[1].removesuffix(".py")
     row = next(number for number, parts in enumerate(WITHIN_LAUNCH) if part in parts)
-    assert reached(PACKAGE / module, "gittrack.launch") <= set().union({part}, *WITHIN_LAUNCH[row + 1 :])
+    assert reached(module, "gittrack.launch") <= set().union({part}, *WITHIN_LAUNCH[row + 1 :])
 
 
 def test_torch_has_one_door():
@@ -78,7 +85,7 @@ def test_torch_has_one_door():
     doors = {
         str(module)
         for module in MODULES
-        for node in ast.walk(ast.parse((PACKAGE / module).read_text()))
+        for node in nodes(module)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("lazy", "_module")
         for name in node.args[:1]
         if isinstance(name, ast.Constant) and str(name.value).partition(".")[0] in ("torch", "safetensors")
@@ -93,7 +100,7 @@ def test_ssh_and_docker_have_their_doors(library, doors):
     importing = {
         str(module)
         for module in MODULES
-        for node in ast.walk(ast.parse((PACKAGE / module).read_text()))
+        for node in nodes(module)
         if isinstance(node, (ast.Import, ast.ImportFrom))
         for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [one.name for one in node.names])
         if re.fullmatch(rf"(?:{library})(?:\..*)?", name)
@@ -103,7 +110,8 @@ def test_ssh_and_docker_have_their_doors(library, doors):
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_a_module_says_why_it_exists(module):
-    tree = ast.parse((PACKAGE / module).read_text())
+    tree = nodes(module)[0]
+    assert isinstance(tree, ast.Module)
     assert not tree.body or ast.get_docstring(tree), "no module docstring"
 
 
@@ -116,7 +124,7 @@ def test_only_the_command_line_and_the_settings_read_the_environment():
     readers = {
         module.parts[0]
         for module in MODULES
-        for node in ast.walk(ast.parse((PACKAGE / module).read_text()))
+        for node in nodes(module)
         if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
         if isinstance(node.value, ast.Name) and node.value.id == "os"
     }
