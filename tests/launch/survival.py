@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import forked
 from rig_docker import Engine
 from rig_ssh import Proxy, Site
 
@@ -67,7 +68,7 @@ class World(NamedTuple):
         return False
 
     def argv(self, *args: str) -> list[str]:
-        return [os.path.join(os.environ["PATH"].split(":")[0], "git-track"), *args]
+        return [forked.TRACK, *args]
 
     def begin(self, *args: str, cwd: Path | None = None, **env: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
@@ -76,10 +77,9 @@ class World(NamedTuple):
         )  # fmt: skip
 
     def track(self, *args: str, code: int | None = 0, cwd: Path | None = None, **env: str) -> "Said":
-        process = self.begin(*args, cwd=cwd, **env)
-        out, err = process.communicate(timeout=90)
-        assert code is None or process.returncode == code, (args, process.returncode, out, err)
-        return Said(process.returncode, out, err)
+        done = forked.run(self.argv(*args), cwd or self.repo, {**os.environ, **env}, timeout=90)
+        assert code is None or done.returncode == code, (args, done.returncode, done.stdout, done.stderr)
+        return Said(done.returncode, done.stdout, done.stderr)
 
     def rows(self, cwd: Path | None = None) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(self.track("ls", "--json", cwd=cwd).out)
