@@ -15,8 +15,8 @@ from gittrack.core.layout import SHORT, is_id
 from gittrack.git.objects import is_oid
 from gittrack.launch.link import shelling
 from gittrack.launch.link.protocol import Link
+from gittrack.launch.link.words import shown
 from gittrack.launch.sending.leftovers import SWEEPING
-from gittrack.launch.sending.snapshots import shown
 
 if TYPE_CHECKING:
     from gittrack.launch.engine.state import Container

@@ -31,6 +31,7 @@ from gittrack.launch.engine.state import Container as Container
 from gittrack.launch.engine.state import Usage, listed, read, usage
 from gittrack.launch.engine.wire import Stream
 from gittrack.launch.link.protocol import Done, Link
+from gittrack.launch.link.words import shown
 
 _WORDS = 40  # characters of what is being done
 PATIENCE = 120  # seconds for an answer; making a container with GPUs takes several
@@ -331,7 +332,7 @@ class Engine:
             return lost
         if done.code == 0:  # it is there: it was this one request that failed
             return HostFailed(
-                f"the Docker engine of {self.link.name} hung up: {problems.short(str(error))}",
+                f"the Docker engine of {self.link.name} hung up: {shown(str(error))}",
                 "try again",
                 "hung-up",
             )

@@ -8,11 +8,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from gittrack.compare.text import line
 from gittrack.errors import GittrackError, HostFailed, ImageFailed
 from gittrack.launch.link.protocol import Done
-
-_MOST = 600  # characters of what an engine said
+from gittrack.launch.link.words import shown
 
 
 class _Known(NamedTuple):
@@ -90,9 +88,9 @@ def explain(said: str, doing: str, host: str) -> GittrackError:
         if match := re.search(known.said, said):
             group = next((each for each in match.groups() if each), match[0])
             words = {"{host}": host, "{doing}": doing, "{registry}": _registry(doing)}
-            words |= {"{1}": short(group), "{0}": short(match[0])}
+            words |= {"{1}": shown(group), "{0}": shown(match[0])}
             return known.error(_filled(known.message, words), _filled(known.hint, words), known.kind)
-    return HostFailed(f"{doing} at {host} failed: {short(said) or 'the engine did not say why'}", _SEE, "engine")
+    return HostFailed(f"{doing} at {host} failed: {shown(said) or 'the engine did not say why'}", _SEE, "engine")
 
 
 _SEE = "what the engine says more: journalctl -u docker, there"
@@ -117,12 +115,12 @@ def diagnose(done: Done, docker: Sequence[str], host: str) -> HostFailed:
         )
     if re.search("cannot connect|is the docker daemon running|connection refused|error during connect", said, re.I):
         return HostFailed(f"the Docker engine of {host} does not run", _START, "daemon")
-    return HostFailed(f"the Docker engine of {host} does not answer: {short(said) or 'it hung up'}", _SEE, "engine")
+    return HostFailed(f"the Docker engine of {host} does not answer: {shown(said) or 'it hung up'}", _SEE, "engine")
 
 
 def odd(problem: str, doing: str, host: str) -> HostFailed:
     """The engine answered what none does."""
-    return HostFailed(f"{doing} at {host} failed: its answer makes no sense ({short(problem)})", _SEE, "hostile")
+    return HostFailed(f"{doing} at {host} failed: its answer makes no sense ({shown(problem)})", _SEE, "hostile")
 
 
 def not_running(host: str) -> HostFailed:
@@ -151,8 +149,3 @@ def _filled(text: str, words: dict[str, str]) -> str:
     for name, value in words.items():
         text = text.replace(name, value)
     return text
-
-
-def short(said: str) -> str:
-    text = line(" ".join(said.split()))
-    return text if len(text) <= _MOST else text[: _MOST - 1] + "…"

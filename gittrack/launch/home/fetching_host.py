@@ -13,11 +13,11 @@ from gittrack import errors
 from gittrack.core import codec, events, layout
 from gittrack.git.repository import Repository
 from gittrack.launch.home import claims, fetching_code, giving_up
-from gittrack.launch.home.kept_files import Show, nothing
+from gittrack.launch.home.kept_files import Show
 from gittrack.launch.home.mirror import FETCHED, Mirror, mark, status_of
 from gittrack.launch.link import shelling
 from gittrack.launch.link.patience import ANSWER
-from gittrack.launch.link.protocol import Link
+from gittrack.launch.link.protocol import Link, silent
 from gittrack.launch.sending.snapshots import Helper
 from gittrack.record import beginning
 from gittrack.runs import away, live, logs, writer
@@ -61,7 +61,7 @@ def never(_run_id: str) -> bool:
 
 
 def fetch_host(
-    link: Link, repo: Repository, project: str, close: Close = never, show: Show = nothing, docker: str = "docker"
+    link: Link, repo: Repository, project: str, close: Close = never, show: Show = silent, docker: str = "docker"
 ) -> Fetched:
     """Bring all that is there of this project. Raises LinkLost, HostFailed, CannotWrite, RefConflict, StoreFailed; what
     is wrong with one job is in `refused`, and stops no other."""

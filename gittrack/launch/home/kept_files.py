@@ -45,10 +45,6 @@ done
 Show = Callable[[int, int], None]
 
 
-def nothing(_done: int, _total: int) -> None:
-    """A Show that nobody looks at."""
-
-
 class Part(NamedTuple):
     """Bytes of a file at the host."""
 

@@ -24,8 +24,8 @@ from gittrack.git.repository import RefChange, Repository
 from gittrack.launch.home import claims
 from gittrack.launch.home.claims import Odd
 from gittrack.launch.home.journal import Copy
-from gittrack.launch.home.kept_files import Bringing, Show, nothing
-from gittrack.launch.link.protocol import Link
+from gittrack.launch.home.kept_files import Bringing, Show
+from gittrack.launch.link.protocol import Link, silent
 from gittrack.lazy import lazy
 from gittrack.record import uploads
 from gittrack.runs import away, live, operations, writer
@@ -62,7 +62,7 @@ class _Here(NamedTuple):
 class Mirror:
     """Brings one run home. `sync` may be called from any thread, and again after every failure."""
 
-    def __init__(self, link: Link, paths: Paths, run_id: str, show: Show = nothing) -> None:
+    def __init__(self, link: Link, paths: Paths, run_id: str, show: Show = silent) -> None:
         """`show`: bytes of files that have come, of how many."""
         self._link = link
         self._paths = paths

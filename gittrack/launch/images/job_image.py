@@ -18,6 +18,7 @@ from gittrack.launch.engine.containers import LABEL
 from gittrack.launch.images import contexts, packages, recipes
 from gittrack.launch.images.packages import Packages
 from gittrack.launch.images.recipes import Recipe, Wish
+from gittrack.launch.link.protocol import silent
 from gittrack.launch.reached import At, Talk
 from gittrack.lazy import lazy
 from gittrack.recorder.packages import requirements
@@ -195,10 +196,6 @@ def _authority(wanted: Wish) -> bytes | None:
 def made_from(labels: Mapping[str, str]) -> str:
     """From which files an image was made, if gittrack made it; its labels are what an engine says."""
     return str(labels.get(MADE_FROM) or "")[:_MOST]
-
-
-def silent(_what: str, _done: int, _total: int) -> None:
-    """Progress that nobody looks at."""
 
 
 def unheard(_text: str) -> None:

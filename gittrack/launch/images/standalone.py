@@ -12,6 +12,7 @@ from gittrack.launch.engine.containers import LABEL
 from gittrack.launch.images import contexts, dockerfile, job_image, packages, recipes
 from gittrack.launch.images.job_image import Source
 from gittrack.launch.images.recipes import Wish
+from gittrack.launch.link.protocol import silent
 from gittrack.launch.reached import At, Talk
 from gittrack.lazy import lazy
 
@@ -48,7 +49,7 @@ def build(
     asked = doors.Building(name, contexts.DOCKERFILE, labels=labels, fresh=fresh)
     context = contexts.of_snapshot(source.git, files, "", text.encode(), "code/")
     with talk.transfer("building the image") as show:
-        built: Image = doors.build(at.engine, context, asked, show or job_image.silent, job_image.unheard)
+        built: Image = doors.build(at.engine, context, asked, show or silent, job_image.unheard)
     return built
 
 

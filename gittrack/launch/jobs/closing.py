@@ -20,8 +20,8 @@ from gittrack.launch import cleaning
 from gittrack.launch.engine import containers
 from gittrack.launch.link import shelling
 from gittrack.launch.link.protocol import Done
+from gittrack.launch.link.words import shown
 from gittrack.launch.reached import At
-from gittrack.launch.sending.snapshots import shown
 from gittrack.runs import live
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ MOST_OUTPUT = 256_000_000  # bytes that `run` and `read` take into memory; a hos
 Progress = Callable[[int], None]  # called with the number of bytes that have just been moved
 
 
-def silent(_moved: int) -> None:
-    """A Progress that nobody looks at."""
+def silent(*_moved: object) -> None:
+    """A Progress, of whatever kind, that nobody looks at."""
 
 
 class Done(NamedTuple):

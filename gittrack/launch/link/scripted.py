@@ -16,13 +16,13 @@ from gittrack.launch.link import bridge, patience, shelling
 from gittrack.launch.link.hosts import Host
 from gittrack.launch.link.patience import Patience, within
 from gittrack.launch.link.protocol import MOST_OUTPUT, Channel, Done, Entries, Entry, Progress, silent
+from gittrack.launch.link.words import shown
 
 VERSION = "1"
 _PIECE = 1 << 16
 _AT_ONCE = 1 << 15  # bytes of input that fit into any pipe or window, so that nobody has to read meanwhile
 _SMALL = 1_000_000  # bytes that are there at once on any line
 _KINDS = {"f": "file", "d": "folder", "l": "link"}
-_SHOWN = 2_000  # characters of a process's complaint
 
 
 class Scripted:
@@ -133,7 +133,7 @@ class Scripted:
             )
         if said:
             raise HostFailed(
-                f"{self.name}: the shell there prints something of its own before each command: {_shown(said)}",
+                f"{self.name}: the shell there prints something of its own before each command: {shown(said)}",
                 "have ~/.bashrc (or its like) print only for people: `case $- in *i*) … ;; esac`",
                 "chatty",
             )
@@ -147,7 +147,7 @@ class Scripted:
     def _no_folder(self, done: Done) -> HostFailed:
         return HostFailed(
             f"{self.name}: the folder {self._wanted} cannot be made there: "
-            f"{_shown(done.err) or f'exit code {done.code}'}",
+            f"{shown(done.err) or f'exit code {done.code}'}",
             "free some space, let your user write there, or name another folder: `hosts: {NAME: {folder: /data/me}}`",
             "home",
         )
@@ -207,14 +207,8 @@ class Scripted:
         return Entry(text, int(size), _KINDS.get(kind.decode("ascii", "replace"), "other"))
 
     def _failed(self, what: str, done: Done, kind: str = "failed") -> HostFailed:
-        words = _shown(done.err) or f"exit code {done.code}"
+        words = shown(done.err) or f"exit code {done.code}"
         return HostFailed(f"{self.name}: {what[:200]}: {words}", "", kind)
-
-
-def _shown(said: bytes) -> str:
-    """What a host says, for people: without control characters, and not endless."""
-    text = said.decode("utf-8", "replace").strip()[-_SHOWN:]
-    return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
 
 
 def _fed(channel: Channel, data: bytes) -> None:

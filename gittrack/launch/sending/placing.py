@@ -14,6 +14,7 @@ from gittrack import errors
 from gittrack.git.network import Progress
 from gittrack.launch.link import shelling
 from gittrack.launch.link.protocol import Channel, Link
+from gittrack.launch.link.words import shown
 from gittrack.launch.sending import file_scripts, snapshots
 from gittrack.launch.sending.inputs import EXECUTABLE, FILE, File, Inputs
 from gittrack.launch.sending.snapshots import NO_HELP, Code, Helper, Sent
@@ -131,7 +132,7 @@ def _raise(link: Link, channel: Channel, batch: Sequence[File], said: Sequence[s
     for file in batch:
         if file.value in damaged:
             raise _changed(file)
-    code, words = channel.wait(), snapshots.shown(channel.said())
+    code, words = channel.wait(), shown(channel.said())
     left = next((snapshots.kilobytes(line.split()[3:]) for line in said if line.startswith("gittrack failed")), None)
     if "No space left" in words or "quota" in words or (left is not None and left < snapshots.NEARLY_FULL):
         raise snapshots.full(link, sum(file.size for file in batch), left)
@@ -155,7 +156,7 @@ def put(link: Link, run_id: str, files: Sequence[File], folder: str = "work") ->
     said = done.out.decode("ascii", "replace").splitlines()
     if "gittrack placed" in said:
         return
-    words = snapshots.shown(done.err)
+    words = shown(done.err)
     left = next((snapshots.kilobytes(line.split()[3:]) for line in said if line.startswith("gittrack failed")), None)
     if "No space left" in words or (left is not None and left < snapshots.NEARLY_FULL):
         raise snapshots.full(link, sum(file.size for file in files), left)

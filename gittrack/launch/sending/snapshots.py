@@ -21,11 +21,11 @@ from gittrack.git.network import Outcome, Progress
 from gittrack.git.objects import is_oid
 from gittrack.launch.link import shelling
 from gittrack.launch.link.protocol import Channel, Link
+from gittrack.launch.link.words import shown
 from gittrack.launch.sending import code_scripts
 
 HOST, IMAGE, FILES = "host", "image", "files"  # whose git took the code in; FILES: nobody's
 _NOISE = 65536  # bytes that a shell's start-up files may say before our program does
-_SAID = 500
 _PIECE = 1 << 18
 NEARLY_FULL = 1_000_000
 
@@ -199,7 +199,7 @@ def _ended(
 
 
 def _refused(link: Link, code: Code, outcome: Outcome, free: int | None) -> errors.HostFailed:
-    said = shown(outcome.said.encode())
+    said = shown(outcome.said)
     if outcome.kind == remote_errors.FULL or "No space left" in said:
         return full(link, _tree_size(code), free)
     hint = f"if the repository there is damaged, it may go, and is made anew: git track host prune {link.name}"
@@ -224,7 +224,7 @@ def _failed(link: Link, channel: Channel, what: str) -> errors.HostFailed:
 def _broken(link: Link, channel: Channel, error: errors.RemoteFailed) -> errors.HostFailed:
     """git there stopped in the middle of a word."""
     said = shown(channel.said()) if error.kind == remote_errors.CUT and channel.wait() else ""
-    return errors.HostFailed(f"{link.name}: {said or shown(error.message.encode())}", "run the command again", "code")
+    return errors.HostFailed(f"{link.name}: {said or shown(error.message)}", "run the command again", "code")
 
 
 def kilobytes(words: list[str]) -> int | None:
@@ -235,12 +235,6 @@ def kilobytes(words: list[str]) -> int | None:
 
 def _tree_size(code: Code) -> int:
     return sum(one.size or 0 for one in export.listing(code.git, code.oid))
-
-
-def shown(said: bytes) -> str:
-    """What a host says, in one line, without control characters, and not endless: its end, where the reason is."""
-    text = "; ".join(line.strip() for line in said.decode("utf-8", "replace").splitlines() if line.strip())[-_SAID:]
-    return "".join(char if char.isprintable() else "�" for char in text)
 
 
 def _size(count: int) -> str:
