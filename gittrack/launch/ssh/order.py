@@ -4,10 +4,14 @@ A channel is over when both sides have said CLOSE (RFC 4254, 5.3), and its numbe
 message under the lock of its channel and sends it without, while its own thread answers the CLOSE of the host at once:
 what is sent between the two is for a channel that is not there, or is another's, and sshd answers by ending the whole
 connection. Here each message is made and sent in one piece, and CLOSE is answered by a thread that can wait for that.
+
+Nor does a host send more than there is room for, of which paramiko would take any amount.
 """
 
 import contextlib
 import threading
+from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -19,7 +23,15 @@ _WINDOW = paramiko.common.cMSG_CHANNEL_WINDOW_ADJUST
 
 
 def _answer_later(channel: Any, message: Any) -> None:
+    if channel.exit_status != -1:  # the process has ended: servers in Go do not say that its output has, too
+        channel.eof_received = True
     channel.transport.closings.put((channel, message))
+
+
+def _take(feed: Callable[[Any, Any], None], channel: Any, message: Any) -> None:
+    feed(channel, message)
+    if len(channel.in_buffer) + len(channel.in_stderr_buffer) > channel.in_window_size:
+        raise paramiko.SSHException("it sends more than it was given room for")
 
 
 class Transport(paramiko.Transport):  # type: ignore[misc]  # paramiko has no types
@@ -28,6 +40,8 @@ class Transport(paramiko.Transport):  # type: ignore[misc]  # paramiko has no ty
     _channel_handler_table = {
         **paramiko.Transport._channel_handler_table,
         paramiko.common.MSG_CHANNEL_CLOSE: _answer_later,
+        paramiko.common.MSG_CHANNEL_DATA: partial(_take, paramiko.Channel._feed),
+        paramiko.common.MSG_CHANNEL_EXTENDED_DATA: partial(_take, paramiko.Channel._feed_extended),
     }
 
     farewell = ""  # why the host has ended it, in its words
