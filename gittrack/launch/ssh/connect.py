@@ -20,6 +20,7 @@ from gittrack.launch.link import hosts
 from gittrack.launch.link.hosts import Host
 from gittrack.launch.link.protocol import Ask
 from gittrack.launch.ssh import config, order
+from gittrack.launch.ssh.ahead import Ahead
 from gittrack.launch.ssh.auth import Credentials
 from gittrack.launch.ssh.config import Meaning
 from gittrack.launch.ssh.keys import Checker, algorithms
@@ -121,7 +122,7 @@ class Way:
         return connection
 
     def _transport(self, sock: Any, **options: Any) -> Any:
-        transport = order.Transport(sock, **options)
+        transport = order.Transport(Ahead(sock), **options)
         logger = logging.getLogger(_LOG)
         if not logger.handlers:
             logger.addHandler(logging.NullHandler())
