@@ -12,7 +12,7 @@ from typing import Any
 
 from gittrack import errors
 from gittrack.core import events, fold, layout, parcels, story
-from gittrack.git import objects
+from gittrack.git import catfile, objects
 from gittrack.git.repository import RefChange, Repository
 from gittrack.git.trees import TreeEditor
 from gittrack.runs import operations
@@ -112,7 +112,7 @@ class Committer:
         self._flush()
         changes = []
         snapshot = self._fold.facts.get("snapshot")
-        if old is None and snapshot and self.repo.exists(snapshot):
+        if old is None and snapshot and self._is_code(snapshot):
             code = layout.code_ref(snapshot)
             if not self.repo.refs(code).get(code):
                 changes.append(RefChange(code, None, snapshot))
@@ -122,6 +122,13 @@ class Committer:
         self._blobs.remove(self._arrived, self._editor(tip))
         self._arrived.clear()
         return tip
+
+    def _is_code(self, oid: str) -> bool:
+        """Whether it is here. What a host calls so may be anything that is here."""
+        if not self._doubting:
+            return self.repo.exists(oid)
+        found = catfile.measured(self.repo.git, [oid])[0]
+        return found is not None and found[0] == "commit"
 
     def _editor(self, commit: str | None) -> TreeEditor:
         """The tree that is being edited, from `commit` on where there is none yet."""

@@ -145,6 +145,18 @@ def test_code_without_its_history_is_not_taken_and_other_code_is(sent, here, rep
     subprocess.run(["git", "-C", str(mate), "gc", "-q", "--prune=now"], check=True)
 
 
+@pytest.mark.parametrize("what", ["HEAD^{tree}", "HEAD:train.py"])
+def test_what_is_here_and_no_commit_becomes_no_code(repo, sent, here, mate, git, what):
+    (repo / "train.py").write_text("1\n")
+    git("add", ".")
+    git("commit", "-q", "-m", "a file")
+    subprocess.run(["git", "-C", str(mate), "fetch", "-q", str(repo)], check=True)
+    odd = job(2, sent.code._replace(oid=git("rev-parse", what)), None)
+    odd.end()
+    assert odd.id in fetched(mate, here, sent.code).home
+    assert layout.code_ref(odd.code.oid) not in refs(mate, "refs/track/code")
+
+
 def test_hooks_and_settings_at_the_host_have_no_say(sent, here, mate, monkeypatch, tmp_path):
     config = tmp_path / "config"
     config.write_text(f"[uploadpack]\n\tpackObjectsHook = touch {tmp_path}/ran;\n\thideRefs = refs/track\n")
