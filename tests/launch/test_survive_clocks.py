@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rig_docker import Engine
 from rig_ssh import Site
-from survival import World, world
+from survival import World, until, world
 
 HOUR = 3600
 
@@ -29,6 +29,28 @@ def shifted(seconds: int) -> dict[str, str]:
     """The environment of a process here whose clock is wrong by so much."""
     library = subprocess.check_output(["faketime", "-f", "+1s", "printenv", "LD_PRELOAD"], text=True).strip()
     return {"LD_PRELOAD": library, "FAKETIME": f"{seconds:+}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
+@pytest.mark.parametrize("ahead", [HOUR, -HOUR])
+def test_a_teammate_whose_clock_is_wrong_by_an_hour(survived: World, tmp_path: Path, ahead: int) -> None:
+    survived.track("run", "-H", "gpu1", "-d", "python3", "train.py")
+    (run_id,) = survived.jobs()
+    until(lambda: survived.starts())
+    began = time.time()
+    clock = shifted(ahead)
+    fetched, attached = tmp_path / "fetched", tmp_path / "attached"
+    for clone in (fetched, attached):
+        subprocess.run(["git", "clone", "-q", str(survived.repo), str(clone)], check=True)
+    survived.track("fetch", "direct", cwd=fetched, **clock)
+    watching = survived.begin("attach", "-H", "direct", run_id, cwd=attached, **clock)
+    assert watching.stdout is not None and watching.stdout.readline() == "step 0\n"
+    for clone in (fetched, attached):
+        (row,) = json.loads(survived.track("ls", "--json", cwd=clone, **clock).out)
+        assert row["status"] == "running" and 0 <= row["duration"] < time.time() - began + 30, row
+        started = datetime.datetime.fromisoformat(row["started"]).timestamp()
+        assert -30 < time.time() + ahead - started < time.time() - began + 30, row
+    survived.go()
+    watching.communicate(timeout=60)
 
 
 @pytest.mark.parametrize("ahead", [HOUR, -HOUR])

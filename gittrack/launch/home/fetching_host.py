@@ -156,7 +156,7 @@ def _fetch(link: Link, repo: Repository, job: _Job, run_id: str, found: Fetched,
     else:
         found.going.append(run_id)
         if news.began:
-            away.update(directory, state=away.RUNNING)
+            away.update(directory, state=away.RUNNING, ahead=_ahead(link))
     if news.missing:
         found.missing[run_id] = len(news.missing)
 
@@ -176,12 +176,23 @@ def take_up(link: Link, repo: Repository, project: str, run_id: str) -> None:
             f"run {run_id[: layout.SHORT]} at {link.name} is of another project", "change to a clone of that one"
         )
     begun = events.STARTER in {entry.name for entry in link.list(f"{link.folder()}/jobs/{run_id}/run") or ()}
-    _expect(link, live.folder(repo.paths, run_id), job, away.RUNNING if begun else away.QUEUED)
+    directory = live.folder(repo.paths, run_id)
+    _expect(link, directory, job, away.RUNNING if begun else away.QUEUED)
+    away.update(directory, ahead=_ahead(link))
 
 
 def _expect(link: Link, directory: str, job: _Job, state: str = away.QUEUED) -> None:
     now = time.time()
     away.create(directory, away.Away(link.name, state, None, now, now, job.project, job.start))
+
+
+def _ahead(link: Link) -> float | None:
+    """Seconds by which the clock there is ahead of ours, by which times are told until the record is here.
+
+    Raises HostFailed, LinkLost."""
+    before = time.time()
+    said = link.run(["date", "+%s"], check=False, seconds=ANSWER).out.strip()
+    return int(said) + 0.5 - (before + time.time()) / 2 if said.isdigit() and len(said) < 13 else None
 
 
 def _forget(repo: Repository, run_id: str) -> None:
