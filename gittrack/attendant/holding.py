@@ -49,7 +49,8 @@ class Files:
             except OSError as error:
                 if error.errno not in _UNLINKABLE:
                     raise
-                shutil.copyfile(path, fresh)
+                _copy(path, fresh)
+            self._fresh[self._path(held)] = fresh
         self._end(durable)
         return held
 
@@ -59,6 +60,7 @@ class Files:
         if fresh := self._begin(held):
             with open(fresh, "wb") as file:
                 file.write(data)
+            self._fresh[self._path(held)] = fresh
         self._end(durable)
         return held
 
@@ -74,19 +76,29 @@ class Files:
 
     def _begin(self, held: Held) -> str | None:
         """The name under which the file is to be made; None where it is there."""
-        path = os.path.join(self._folder, held.sha256)
+        path = self._path(held)
         if path in self._fresh or _has_size(path, held.size):
             return None
         os.makedirs(self._folder, exist_ok=True)
         fresh = f"{path}.new"
         if os.path.lexists(fresh):  # whoever made it was killed
             os.unlink(fresh)
-        self._fresh[path] = fresh
         return fresh
+
+    def _path(self, held: Held) -> str:
+        return os.path.join(self._folder, held.sha256)
 
     def _end(self, durable: bool) -> None:
         if durable:
             self.flush()
+
+
+def _copy(path: str, fresh: str) -> None:
+    """What fails in writing is no fault of the file that is read: shutil names that one."""
+    try:
+        shutil.copyfile(path, fresh)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, fresh) from error
 
 
 def _has_size(path: str, size: int) -> bool:
