@@ -242,6 +242,15 @@ def test_a_journal_of_garbage_costs_its_bytes_and_no_more(job, home, mirror):
     assert tip(home)
 
 
+def test_a_console_that_no_recorder_writes_does_not_fill_the_disk(job, home, mirror):
+    job.cut()
+    mirror.sync()
+    with (job.run / events.CONSOLE).open("wb") as file:
+        file.truncate(1 << 30)
+    refuses(mirror, "its console has 1,073,741,824 bytes")
+    assert not os.path.exists(os.path.join(live.folder(home.paths, ID), events.CONSOLE))
+
+
 def test_cuts_that_are_no_cuts_do_not_fill_the_memory(job, mirror, monkeypatch):
     monkeypatch.setattr(claims, "LONGEST_CUTS", 1000)
     (job.run / events.CUTS).write_bytes(b"{}\n" * 1000)

@@ -13,6 +13,7 @@ from gittrack.launch.link.protocol import Entry
 
 MOST_FILES = 10_000  # process files of a run
 MOST_CUTS = 200_000  # of a run; each is a commit
+LARGEST_CONSOLE = 64 << 20  # bytes; a recorder writes a quarter of that, whatever a command prints
 LONGEST_LINE = 8 << 20  # with more, no other clone would take the segment that it ends up in
 LONGEST_CUTS = 64 << 20  # bytes of cuts that are looked at together
 LARGEST_BLOB = 32_000_000  # of the files in git: a recorder puts no more than that of a whole parcel there
@@ -68,6 +69,8 @@ def sizes(listing: Iterable[Entry]) -> dict[str, int]:
             if entry.kind != "file":
                 raise Odd(f"{entry.name} is a {entry.kind}")
             found[entry.name] = entry.size
+    if found.get(events.CONSOLE, 0) > LARGEST_CONSOLE:
+        raise Odd(f"its console has {found[events.CONSOLE]:,} bytes")
     if len(found) > MOST_FILES:
         raise Odd(f"it has {len(found):,} files")
     return found
