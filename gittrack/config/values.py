@@ -14,7 +14,9 @@ _STORES = ("embedded", "lfs")
 _SCHEMES = ("s3://", "gs://", "az://", "file:///", "memory://")
 _KEEP = frozenset(("best", "latest", "every"))
 _LOGIN = r"//[^/?#]*@"
-_OF_HOST = frozenset(("host", "folder", "docker", "image", "gpus", "cpus", "memory", "shm_size", "mounts", "ports", "network"))
+_OF_HOST = frozenset(
+    ("host", "folder", "docker", "image", "gpus", "cpus", "memory", "shm_size", "mounts", "ports", "network")
+)
 _OF_BUILD = frozenset(("dockerfile", "context", "args", "target", "network", "ca"))
 _GOALS = {"minimize": "minimize", "min": "minimize", "maximize": "maximize", "max": "maximize"}
 
