@@ -62,7 +62,7 @@ def test_what_goes_on_there_is_seen_here_before_it_is_cut(job, home, mirror):
     job.say(b"epoch 5\n")
     assert mirror.sync().grown
     row = overlay.rows(home.paths, [ID], {})[ID]
-    assert (row.status, row.host, row.metrics["loss"]["last_step"]) == ("running", "here", 5)
+    assert (row.status, row.metrics["loss"]["last_step"]) == ("running", 5)
     assert (Path(live.folder(home.paths, ID)) / events.CONSOLE).read_text() == "epoch 5\n"
     assert tip(home) is None
     assert not mirror.sync().grown
