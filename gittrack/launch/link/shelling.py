@@ -42,7 +42,7 @@ MISSING, NOT_A_FILE, TORN, REFUSED, OTHERS = 44, 45, 46, 47, 48
 FOLDER = """
 echo gittrack
 cd && umask 077 || exit 47
-if [ -d "$1" ] && ! [ -e "$1/version" ] && [ -n "$(ls -- "$1")" ]; then exit 48; fi
+if [ -d "$1" ] && [ -n "$(ls -- "$1")" ] && ! [ -e "$1/version" ]; then exit 48; fi
 mkdir -p -- "$1" && cd -- "$1" && chmod 700 . && [ -w . ] || exit 47
 [ -e version ] || { echo 1 > .version.$$ && mv -f .version.$$ version; } || exit 47
 cat version && pwd -P
