@@ -148,6 +148,8 @@ def _stop(at: At, found: jobs.Job, grace: int) -> None:
         say(f"run {found.short} was never started; nothing is left of it")
         return
     stopped = stopping.stop(at, found.id, grace)
+    if not stopped and found.is_away and at.link.list(at.job(found.id)) is None:
+        raise closing.gone(at, found.id)
     say(f"run {found.short} is stopped" if stopped else f"run {found.short} is not running any more")
     if found.is_away:
         lazy("gittrack.launch.jobs.following").bring(at, here().paths, found.id)

@@ -83,6 +83,13 @@ def test_a_job_that_a_teammate_is_still_sending_is_no_run_yet(clone, here):
     assert live.ids(clone.paths) == []
 
 
+def test_what_a_sending_that_broke_off_has_left_is_no_run_and_nothing_odd(clone, here):
+    made = job(1)
+    (made.path / "job.json").unlink()  # it is sent last
+    assert fetch_host(here, clone, PROJECT) == nothing_but()
+    assert live.ids(clone.paths) == []
+
+
 def test_one_that_this_clone_is_sending_stays(clone, here):
     made = job(1)
     shutil.rmtree(made.run)

@@ -48,3 +48,13 @@ def test_a_job_that_was_cut_off_before_it_was_kept_says_what_to_do(tmp_path: Pat
     with pytest.raises(errors.RunNotFound) as raised:
         steps.read_job(str(tmp_path))
     assert "gives it up" in str(raised.value.hint)
+
+
+def test_a_job_that_could_not_be_started_leaves_nothing_at_its_host_though_the_engine_cannot_be_asked(
+    small_world: World,
+) -> None:
+    settings = small_world.repo / "gittrack.yaml"
+    settings.write_text(settings.read_text().replace(small_world.engine.command, "/nowhere/docker"))
+    said = small_world.track("run", "-H", "gpu1", "--image", "local/some", "python3", "train.py", code=86)
+    assert "no program /nowhere/docker" in said.err
+    assert small_world.jobs() == [] and small_world.rows() == []

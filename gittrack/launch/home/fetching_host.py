@@ -104,7 +104,8 @@ def _jobs(link: Link, repo: Repository, project: str, ids: Sequence[str], found:
             elif status.get("status") in ENDED:  # killed before it could be marked, or a remote had it
                 mark(link, repo.paths, run_id)
             elif run_id not in known:
-                jobs[run_id] = _job(link, run_id)
+                if (job := _job(link, run_id)) is not None:
+                    jobs[run_id] = job
             elif away_now := away.read(directory):  # else it is a run of this machine, whatever that host calls so
                 jobs[run_id] = _Job(away_now.start, project, is_new=False)
         except errors.LinkLost:
@@ -171,6 +172,8 @@ def take_up(link: Link, repo: Repository, project: str, run_id: str) -> None:
             f"`git track host ls {link.name}` lists those that are there",
         )
     job = _job(link, run_id)
+    if job is None:
+        raise errors.RunNotFound(f"run {run_id[: layout.SHORT]} is still being sent to {link.name}", "try again soon")
     if job.project != project:
         raise errors.RunNotFound(
             f"run {run_id[: layout.SHORT]} at {link.name} is of another project", "change to a clone of that one"
@@ -206,12 +209,15 @@ def _marked(link: Link, jobs: str, me: str) -> set[str]:
     return set(filter(layout.is_id, text.decode("ascii", "replace").splitlines()))
 
 
-def _job(link: Link, run_id: str) -> _Job:
-    """What job.json says. Raises HostFailed."""
+def _job(link: Link, run_id: str) -> _Job | None:
+    """What job.json says; None where there is none yet, since it is written last. Raises HostFailed."""
     path = f"{link.folder()}/jobs/{run_id}/job.json"
     document: Any = None
-    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+    try:
         data = link.read(path, 0, LARGEST_JOB + 1)
+    except FileNotFoundError:
+        return None
+    with contextlib.suppress(ValueError, KeyError, TypeError):
         document = codec.loads(data) if len(data) <= LARGEST_JOB else None
     start = document.get("start") if isinstance(document, dict) else None
     if not isinstance(start, dict) or not events.is_sound({**start, "e": "start"}):

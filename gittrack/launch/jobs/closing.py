@@ -33,7 +33,7 @@ _CUTS_TAIL = 4096
 _NO_PYTHON = (126, entry.NO_PYTHON)
 _PATIENCE, _SOON = 60.0, 0.5  # seconds, while another clone closes the same job
 _TRIED = 5  # other images
-_AGAIN = "start it again"
+
 _IMAGE = re.compile(r"(sha256:)?[0-9a-f]{12,64}")
 _PROGRAM = re.compile(r"attendant-[0-9a-f]{16}\.zip")
 
@@ -58,13 +58,24 @@ def check_begun(at: At, paths: Paths, run_id: str, container: "Container | None"
     if events.STARTER in names:
         return
     if container is None:
-        raise errors.HostFailed(f"{at.host.name}: there is no job of run {run_id[:SHORT]} any more", _AGAIN, "gone")
+        raise gone(at, run_id)
     forget(at, paths, run_id)
     if container.code in _NO_PYTHON:
         hint = "choose an image that has Python 3.9 or newer"
         raise NeverBegan("nothing could be recorded: the image has no Python that can be used", hint)
     raise NeverBegan(
         f"the container ended with exit code {container.code} before the command was started", "see above what it said"
+    )
+
+
+def gone(at: At, run_id: str) -> errors.HostFailed:
+    """Nothing of the job is at the host, and nobody has brought its end here."""
+    short = run_id[:SHORT]
+    return errors.HostFailed(
+        f"{at.host.name}: there is no job of run {short} any more",
+        f"another clone may have fetched it before it was removed there; `git track stop --give-up {short}` ends it "
+        "here with what has come of it",
+        "gone",
     )
 
 
@@ -79,18 +90,28 @@ def check_known(at: At, run_id: str) -> None:
 
 def forget(at: At, paths: Paths, run_id: str) -> None:
     """Leave nothing of a job that never ran."""
-    try:
-        with contextlib.suppress(errors.GittrackError):  # the host may be what failed; `git track host prune` is for it
-            clear(at, run_id)
+    try:  # the host may be what failed, or its engine; `git track host prune` is for what stays
+        with contextlib.suppress(errors.GittrackError):
+            _remove_container(at, run_id)
+        with contextlib.suppress(errors.GittrackError):
+            _remove_folder(at, run_id)
     finally:
         live.remove(live.folder(paths, run_id))
 
 
 def clear(at: At, run_id: str) -> None:
     """Remove at the host what there is of a job that never ran. Raises HostFailed, LinkLost."""
+    _remove_container(at, run_id)
+    _remove_folder(at, run_id)
+
+
+def _remove_container(at: At, run_id: str) -> None:
     found = at.engine.find(run_id)
     if found is not None:
         at.engine.remove(found.id)
+
+
+def _remove_folder(at: At, run_id: str) -> None:
     at.link.run(shelling.script(CLEAR, at.link.folder(), run_id))
 
 
