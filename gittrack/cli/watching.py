@@ -79,7 +79,8 @@ def watch(
         _say_left(run_id)
         raise Left(128 + leave.number) from None
     except errors.LinkLost as error:
-        error.hint = f"the job goes on; `git track attach {short}` watches it again"
+        goes_on = "the job goes on; " if error.kind == errors.LinkLost.kind else ""  # without its engine, who knows
+        error.hint = f"{goes_on}`git track attach {short}` watches it again"
         raise
     finally:
         watched.close()

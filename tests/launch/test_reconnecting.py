@@ -55,6 +55,16 @@ def begun(far: World, *args: str) -> "subprocess.Popen[str]":
     return process
 
 
+def test_an_engine_that_hangs_up_is_asked_again_as_a_connection_that_broke_is(far: World) -> None:
+    process = begun(far, "run", "-H", "gpu1", "python3", "count.py")
+    subprocess.run(["pkill", "-KILL", "-U", str(far.site.ann.ids[0]), "-f", "dial-stdio"], check=True)
+    far.go()
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == 0, err
+    assert out == OUT.partition("out 10 \n")[2]
+    assert "hung up" in err and "gpu1 is reached again" in err
+
+
 def test_no_line_is_lost_or_shown_twice_however_often_the_connection_breaks(far: World) -> None:
     with open(far.repo.parent / "out", "w+") as out, open(far.repo.parent / "err", "w+") as err:
         process = subprocess.Popen(

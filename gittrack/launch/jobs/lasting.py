@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 FIRST, LONGEST = 0.5, 30.0  # seconds between two tries; each pause is twice the one before
-_PASSING = frozenset(("lost", "name", "refused", "timeout", "unreachable", "protocol", "jump", "daemon"))
+_OF_ENGINE = frozenset(("hung-up", "daemon"))  # it was started again, or what joins us to it was killed
+_PASSING = frozenset(("lost", "name", "refused", "timeout", "unreachable", "protocol", "jump", *_OF_ENGINE))
 
 
 def reach_again(
@@ -126,6 +127,10 @@ class Lasting:
                 return work()
             except errors.LinkLost as error:
                 self._lost = error
+            except errors.HostFailed as error:
+                if error.kind not in _OF_ENGINE:
+                    raise
+                self._lost = errors.LinkLost(error.message, error.hint, error.kind)
 
     def _again(self, lost: errors.LinkLost) -> None:
         self._follower.leave()
