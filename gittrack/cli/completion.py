@@ -6,6 +6,7 @@ call `git-track __complete WORD...` and print what it answers: one `value<tab>de
 `:commands` where the shell knows better.
 """
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -99,6 +100,33 @@ def _remotes_and_runs(incomplete: str, more: bool) -> list[CompletionItem]:
     return [*([] if more else _remotes(incomplete, more)), *_runs(incomplete, more)]
 
 
+def _hosts(incomplete: str, _more: bool) -> list[CompletionItem]:
+    """Those of gittrack.yaml and of ~/.ssh/config, this machine, and what several may be asked for."""
+    named = [(name, str(facts.get("host") or "")) for name, facts in fresh(fold=False).settings.hosts.items()]
+    aliases = [(name, "~/.ssh/config") for name in _aliases(os.path.expanduser("~/.ssh/config"))]
+    found = dict(reversed([*named, *aliases, ("here", "this machine")]))
+    return _items(sorted(found.items()), incomplete)
+
+
+def _aliases(path: str) -> list[str]:
+    """Hosts of an OpenSSH configuration that are no patterns."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            words = [line.split() for line in file]
+    except OSError:
+        return []
+    names = [name for first, *rest in filter(None, words) if first.lower() == "host" for name in rest]
+    return [name for name in names if name.isprintable() and not set(name) & set('*?!"')]
+
+
+def _hosts_or_any(incomplete: str, more: bool) -> list[CompletionItem]:
+    return [*_hosts(incomplete, more), *_items([("any", "the first free one")], incomplete)]
+
+
+def _remotes_and_hosts(incomplete: str, more: bool) -> list[CompletionItem]:
+    return [*_remotes(incomplete, more), *_hosts(incomplete, more)]
+
+
 def _commands_to_run(incomplete: str, more: bool) -> list[CompletionItem]:
     return [CompletionItem(incomplete, type="files" if more else "commands")]
 
@@ -124,11 +152,18 @@ COMPLETED: dict[str, Completed] = {
     **dict.fromkeys(("run", "runs", "a", "b", "against", "resume"), Completed(_runs)),
     **dict.fromkeys(("command", "argv"), Completed(_commands_to_run)),
     "file": Completed(_files),
+    "host": Completed(_hosts),
     "what": Completed(_remotes_and_runs),
     "which": Completed(_remotes),
     "shell": Completed(_shells),
     "names": Completed(_hooks),
     "topic": Completed(_command_names),
+}
+IN_COMMANDS: dict[tuple[str, str], click.ParamType] = {  # type: ignore[type-arg]
+    ("checkout", "paths"): CompletedPath(),
+    ("fetch", "what"): Completed(_remotes_and_hosts),
+    ("host", "name"): Completed(_hosts),
+    ("run", "host"): Completed(_hosts_or_any),
 }
 
 
@@ -138,9 +173,8 @@ class Completing(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         command = super().get_command(ctx, cmd_name)
         for param in command.params if command else ():
-            param.type = COMPLETED.get(param.name or "", param.type)
-            if (cmd_name, param.name) == ("checkout", "paths"):
-                param.type = CompletedPath()
+            known = COMPLETED.get(param.name or "", param.type)
+            param.type = IN_COMMANDS.get((cmd_name, param.name or ""), known)
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

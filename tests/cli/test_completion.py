@@ -94,6 +94,21 @@ def test_remotes_and_runs_are_offered_to_push_and_remotes_alone_to_status(repo, 
         assert words & {"upstream", "wide"} == offered
 
 
+def test_hosts_are_offered_where_one_is_to_be_named(repo, sealed, track):
+    (repo / "gittrack.yaml").write_text("hosts:\n  gpu1: {host: ann@gpu1.example}\n")
+    (sealed / ".ssh").mkdir(exist_ok=True)
+    (sealed / ".ssh" / "config").write_text("Host lab big-one\n  User ann\nHost *.example !x\n  Port 22\n")
+    hosts = {"gpu1", "lab", "big-one", "here"}
+
+    def words(*line):
+        return {each.split("\t")[0] for each in track("__complete", *line).stdout.splitlines()}
+
+    for line in (("host", "check", ""), ("top", ""), ("attach", "-H", ""), ("fetch", "")):
+        assert words(*line) == hosts
+    assert words("run", "-H", "") == {*hosts, "any"}
+    assert words("run", "--host", "g") == {"gpu1"}
+
+
 def test_outside_a_repository_nothing_is_offered_and_nothing_is_said(track, tmp_path):
     done = track("__complete", "show", "", cwd=tmp_path, code=1)
     assert (done.stdout, done.stderr) == ("", "")
