@@ -29,7 +29,9 @@ class Client(docker.APIClient):  # type: ignore[misc]  # the library is not type
         return answer
 
     def _stream_helper(self, response: Any, **_decode: bool) -> Iterator[Mapping[str, Any]]:
-        """What a pull, a push or a build tells. The library's own reads each chunk to its end."""
+        """What a pull, a push or a build tells. The library's own reads each chunk to its end, and takes a refusal for
+        a build that has nothing to tell."""
+        self._raise_for_status(response)
         return answers.events(answers.pieces(response))
 
 
