@@ -9,7 +9,7 @@ import functools
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import BinaryIO, NamedTuple, cast
 
 from gittrack import errors
@@ -18,6 +18,7 @@ from gittrack.launch.home.arriving import Arrived, Arriving, forget
 from gittrack.launch.home.claims import LARGEST_BLOB, Wanted, is_right
 from gittrack.launch.home.tensor_order import Index
 from gittrack.launch.link import shelling
+from gittrack.launch.link.batches import batches
 from gittrack.launch.link.patience import ANSWER
 from gittrack.launch.link.protocol import Entry, Link
 from gittrack.runs import live
@@ -141,7 +142,7 @@ class Bringing:
                 whole.append(file)
             else:
                 self.missing.add(file.sha256)
-        for some in _batches(whole):
+        for some in batches(whole, _WHOLE_AT_ONCE, AT_ONCE_BYTES):
             folder = f"{self._job}/run/{parcels.BLOBS}"
             found = _read_whole(self._link, folder, some) or [
                 self._one(Part(f"{folder}/{file.sha256}", 0, file.size)) for file in some
@@ -253,16 +254,3 @@ class _Gone(Exception):
 
 class _Enough(Exception):
     """Nobody wants the rest."""
-
-
-def _batches(files: Sequence[Wanted]) -> Iterator[list[Wanted]]:
-    some: list[Wanted] = []
-    size = 0
-    for file in files:
-        if some and (len(some) == _WHOLE_AT_ONCE or size + file.size > AT_ONCE_BYTES):
-            yield some
-            some, size = [], 0
-        some.append(file)
-        size += file.size
-    if some:
-        yield some

@@ -7,12 +7,13 @@ is in it.
 import contextlib
 import os
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
 from gittrack import errors
 from gittrack.git.network import Progress
 from gittrack.launch.link import shelling
+from gittrack.launch.link.batches import batches
 from gittrack.launch.link.protocol import Channel, Link
 from gittrack.launch.link.words import shown
 from gittrack.launch.sending import file_scripts, snapshots
@@ -53,7 +54,7 @@ def send(link: Link, code: Code, files: Sequence[File], show: Progress | None = 
     if free is not None and free < total:
         raise snapshots.full(link, total, free)
     done = 0
-    for batch in _batches(todo):
+    for batch in batches(todo, BATCH_FILES, BATCH_BYTES):
         _send_batch(link, code, batch, show, done, total)
         done += sum(file.size for file in batch)
     return total
@@ -71,19 +72,6 @@ def lacking(link: Link, wanted: Mapping[str, File]) -> tuple[list[File], int | N
         )
     sizes = {path.rpartition("/")[2]: size for size, _, path in (line.partition(" ") for line in said)}
     return [file for digest, file in wanted.items() if sizes.get(digest) != str(file.size)], free
-
-
-def _batches(files: Sequence[File]) -> Iterator[list[File]]:
-    batch: list[File] = []
-    size = 0
-    for file in files:
-        if batch and (len(batch) >= BATCH_FILES or size + file.size > BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(file)
-        size += file.size
-    if batch:
-        yield batch
 
 
 def _send_batch(link: Link, code: Code, batch: Sequence[File], show: Progress | None, before: int, total: int) -> None:
