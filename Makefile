@@ -35,7 +35,7 @@ contracts: $(VENV)/test
 	$(BIN)/lint-imports
 
 unit: $(VENV)/test
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --no-skips
+	@scripts/unit $(BIN)/python $(JOBS)
 
 bench: $(VENV)/test   ## measure, and write docs/benchmarks.md and docs/benchmarks-hosts.md
 	$(BIN)/python -m benchmarks
