@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
+import clocks
 import forked
 import hypothesis
 import pytest
@@ -94,6 +95,13 @@ def _run(
             f"{argv} exited {done.returncode}, not {code}\n--- stdout\n{done.stdout}\n--- stderr\n{done.stderr}"
         )
     return done
+
+
+@pytest.fixture
+def clock() -> Iterator[clocks.Clock]:
+    """`clock("-3h")` is the environment of processes whose clock is slow by three hours."""
+    with clocks.clocks() as shifted:
+        yield shifted
 
 
 @pytest.fixture

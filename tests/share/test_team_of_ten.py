@@ -1,11 +1,9 @@
 """Ten clones of one repository that push and pull at the same moment, each with a clock of its own."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
+import clocks
 import git_servers
-import pytest
 import team
 
 CLOCKS = ("-3h", "+2d", "+0", "-1y", "+5m", "-7s", "+30d", "-1d", "+90s", "+0")
@@ -29,11 +27,12 @@ def settled(clones: list[team.Clone], *args: str) -> None:
 
 
 def test_ten_clones_that_push_and_pull_at_once_end_with_one_table(
-    server_of: git_servers.Find, repo: Path, tmp_path: Path
+    server_of: git_servers.Find, repo: Path, tmp_path: Path, clock: clocks.Clock
 ) -> None:
     bare = server_of("file").new()
     clones = [team.first(bare.url, repo)]
-    clones += [team.cloned(bare.url, tmp_path / f"clone-{number}", **clock(number)) for number in range(1, len(CLOCKS))]
+    for number, shift in enumerate(CLOCKS[1:], 1):
+        clones.append(team.cloned(bare.url, tmp_path / f"clone-{number}", **clock(shift)))
     own = {run for number, clone in enumerate(clones) for run in clone.runs(range(3 * number, 3 * number + 3))}
     (shared,) = {run for clone in clones for run in clone.runs([1000], writer="f" * 16)}
     settled(clones, "push", "--yes", "--all")  # all of them send the shared one
@@ -54,13 +53,3 @@ def test_ten_clones_that_push_and_pull_at_once_end_with_one_table(
     for clone in clones:
         clone.sound()
     team.sound(bare.path)
-
-
-def clock(number: int) -> dict[str, str]:
-    """What sets the clock of all that a clone runs."""
-    faketime = shutil.which("faketime")
-    if not faketime:
-        pytest.skip("faketime is not installed")
-    argv = [faketime, "-f", CLOCKS[number], "printenv", "LD_PRELOAD"]
-    library = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
-    return {"LD_PRELOAD": library, "FAKETIME": CLOCKS[number], "DONT_FAKE_MONOTONIC": "1"}
