@@ -3,6 +3,7 @@
 import hashlib
 import os
 import socket
+import tempfile
 import threading
 from pathlib import Path
 
@@ -276,6 +277,19 @@ def test_each_connection_to_its_socket_is_a_process_of_its_own(link: Link) -> No
             client.shutdown(socket.SHUT_WR)  # the other way goes on
             assert everything(client) == b"hello\n%d\nend\n" % number
             client.close()
+    assert not os.path.exists(os.path.dirname(path))
+
+
+def test_a_long_name_of_the_folder_of_temporary_files_is_no_hindrance(
+    link: Link, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The path of a socket has 108 bytes at most."""
+    folder = tmp_path / ("t" * 100)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with link.socket(["echo", "hello"]) as path, connected(path) as client:
+        assert os.stat(os.path.dirname(path)).st_mode & 0o777 == 0o700
+        assert everything(client) == b"hello\n"
     assert not os.path.exists(os.path.dirname(path))
 
 

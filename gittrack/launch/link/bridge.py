@@ -17,12 +17,14 @@ from gittrack.launch.link.protocol import Channel
 
 _PIECE = 1 << 16
 _BACKLOG = 64
+_LONGEST = 80  # bytes of a folder of temporary files in which a socket can be: its whole path has about 100
+_SHORT = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 @contextlib.contextmanager
 def listening(start: Callable[[], Channel]) -> Iterator[str]:
     """Path of a socket, in a folder of its own that only this user may enter, for as long as the block runs."""
-    folder = tempfile.mkdtemp(prefix="gittrack-")  # 0700; short, since the path of a socket has about 100 bytes
+    folder = tempfile.mkdtemp(prefix="gittrack-", dir=_parent(tempfile.gettempdir()))  # 0700
     path = os.path.join(folder, "s")
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
@@ -36,6 +38,13 @@ def listening(start: Callable[[], Channel]) -> Iterator[str]:
                 bridge.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _parent(usual: str) -> str:
+    """Where the folder is made: elsewhere than usual where that has too long a name."""
+    if len(os.fsencode(usual)) <= _LONGEST:
+        return usual
+    return next((each for each in _SHORT if os.access(each, os.W_OK | os.X_OK)), usual)
 
 
 class _Bridge:
