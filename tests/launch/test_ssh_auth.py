@@ -1,16 +1,20 @@
 """Who lets us in: agents, keys in files, passphrases, passwords."""
 
 import os
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import paramiko
 import pytest
 from rig_ssh import Site, keypair, sshd
 
 from gittrack.errors import HostFailed
 from gittrack.launch.link.hosts import Host
-from gittrack.launch.link.protocol import NOBODY, Ask
+from gittrack.launch.link.protocol import ACCEPT_NEW, NOBODY, Ask
 from gittrack.launch.reached import open_link
 
 HOST = Host("host", address="host")
@@ -187,3 +191,52 @@ def test_a_password_lets_in_where_the_host_takes_one(
         finally:
             subprocess.run(["usermod", "-p", "*", site.ann.name], check=True)
     assert person.asked == [f"Password of {site.ann.name} at host"] * 2
+
+
+class Asking(paramiko.ServerInterface):  # type: ignore[misc]  # paramiko has no types
+    """Lets in who has answered this question, and another one."""
+
+    def __init__(self, question: str) -> None:
+        self._question = question
+        self.answers: list[list[str]] = []
+
+    def get_allowed_auths(self, _user: str) -> str:
+        return "keyboard-interactive"
+
+    def check_auth_none(self, _user: str) -> int:
+        return int(paramiko.AUTH_FAILED)
+
+    def check_auth_interactive(self, _user: str, _methods: str) -> Any:
+        return paramiko.InteractiveQuery("title", "text", ("Password: ", False), (self._question, False))
+
+    def check_auth_interactive_response(self, answers: list[str]) -> int:
+        self.answers.append(answers)
+        return int(paramiko.AUTH_SUCCESSFUL)
+
+
+@pytest.mark.parametrize(
+    "question, shown",
+    [
+        ("Verification code: ", "Verification code"),
+        ("Passphrase of /home/ann/.ssh/id_ed25519: ", "Passphrase of /home/ann/.ssh/id_ed25519"),
+        ("\x1b]0;owned\x07\x1b[2J\n\rcode\u202e:", "\ufffd]0;owned\ufffd\ufffd[2J; code\ufffd"),
+        ("x" * 100_000, "\N{HORIZONTAL ELLIPSIS}" + "x" * 599),
+    ],
+)
+def test_what_a_host_asks_says_that_it_is_the_host_who_asks_and_drives_no_terminal(
+    sealed: object, question: str, shown: str
+) -> None:
+    server, asked = Asking(question), []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            transport = paramiko.Transport(listener.accept()[0])
+            transport.add_server_key(paramiko.ECDSAKey.generate())
+            transport.start_server(server=server)
+
+        threading.Thread(target=serve, daemon=True).start()
+        address, port = listener.getsockname()
+        ask = Ask(ACCEPT_NEW.accept, lambda words: asked.append(words) or f"answer {len(asked)}")
+        open_link(Host("odd", "ann", address, port), ask).close()
+    assert asked == ["Password of ann at odd", f"odd asks ann: {shown}"]
+    assert server.answers == [["answer 1", "answer 2"]]

@@ -14,6 +14,7 @@ from paramiko.agent import AgentSSH
 
 from gittrack.errors import HostFailed
 from gittrack.launch.link.protocol import Ask
+from gittrack.launch.link.words import shown
 from gittrack.launch.ssh.config import Meaning
 from gittrack.launch.ssh.keys import fingerprint
 
@@ -147,16 +148,20 @@ class Credentials:
         try:
             if method == "password":
                 return not transport.auth_password(self._meaning.user, words, fallback=False)
-            left = [words]  # the first question has been asked already; further ones are asked in the host's words
+            left = [words]  # the first question has been asked already
 
             def answer(_title: str, _text: str, prompts: list[tuple[str, bool]]) -> list[str]:
-                return [left.pop() if left else self._ask.secret(text.strip(" :")) or "" for text, _ in prompts]
+                return [left.pop() if left else self._ask.secret(self._asked(text)) or "" for text, _ in prompts]
 
             return not transport.auth_interactive(self._meaning.user, answer)
         except paramiko.AuthenticationException:
             if not transport.is_active():
                 raise
             return False
+
+    def _asked(self, words: str) -> str:
+        """What the host asks, and that it is the host who does: it may ask for what only this machine should know."""
+        return f"{self._name} asks {self._meaning.user}: {shown(words.strip(' :'))}"
 
     def _failed(self, tried: list[str], reason: str) -> HostFailed:
         words = f"; tried: {', '.join(tried)}" if tried else "; there was no key to try"
