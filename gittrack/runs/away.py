@@ -8,16 +8,18 @@ it stands only its host knows. That the host was asked is the file's modificatio
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from gittrack.core import codec, events
 
 FILE = "away.json"
 FORMAT = 1
+_LOCK = "away.lock"  # held while that is changed
 QUEUED, SENDING, BUILDING, STARTING, RUNNING, LOST = "queued", "sending", "building", "starting", "running", "lost?"
 STATES = (QUEUED, SENDING, BUILDING, STARTING, RUNNING, LOST)
 HERE = "here"  # the host that is this machine
@@ -97,17 +99,22 @@ def create(directory: str, away: Away) -> None:
 
 
 def update(directory: str, **changes: Any) -> Away | None:
-    """Change fields of `Away`, those of `more` by their own names. None when the run is not away any more.
+    """Change fields of `Away`, those of `more` by their own names. None when the run is not away any more. Several
+    processes may do so at once.
 
     Raises OSError."""
-    found = read(directory)
-    if found is None:
-        return None
     own = {name: value for name, value in changes.items() if name in Away._fields and name != "more"}
     rest = {name: value for name, value in changes.items() if name not in Away._fields}
-    found = found._replace(**{"seen": time.time(), **own}, more={**found.more, **rest})
-    _write(directory, found)
-    return found
+    try:
+        with _alone(directory):
+            found = read(directory)
+            if found is None:
+                return None
+            found = found._replace(**{"seen": time.time(), **own}, more={**found.more, **rest})
+            _write(directory, found)
+            return found
+    except (FileNotFoundError, NotADirectoryError):  # all of it came home just now
+        return None
 
 
 def touch(directory: str) -> None:
@@ -121,6 +128,14 @@ def start_event(away: Away) -> tuple[dict[str, Any], dict[str, Any]] | None:
     if not events.is_sound({"e": "start", **away.start}):
         return None
     return {"e": "process", "t": 0.0, "w": away.since}, {"t": 0.0, "w": away.since, **away.start, "e": "start"}
+
+
+@contextlib.contextmanager
+def _alone(directory: str) -> Iterator[None]:
+    """Nobody else changes it meanwhile. Raises OSError."""
+    with open(os.open(os.path.join(directory, _LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _write(directory: str, away: Away) -> None:

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 
 import builder
@@ -50,6 +52,29 @@ def test_what_is_remembered_of_a_run_is_read_again_with_what_who_sent_it_added(d
     assert away.read(directory).host == "gpu1", "a folder that is there stays as it is"
     shutil.rmtree(directory)
     assert away.update(directory, state=away.LOST) is None
+
+
+CHANGES = """
+import sys
+from gittrack.runs import away
+for number in range(25):
+    away.update(sys.argv[1], **{f"{sys.argv[2]}{number}": number})
+"""
+
+
+def test_processes_that_change_it_at_once_lose_nothing_of_what_the_others_said(directory):
+    """As `attach`, `fetch` and `wait` of one run do."""
+    argv = [sys.executable, "-c", CHANGES, directory]
+    for process in [subprocess.Popen([*argv, name]) for name in "abc"]:
+        assert process.wait() == 0
+    assert away.read(directory).more == {f"{name}{number}": number for name in "abc" for number in range(25)}
+
+
+def test_nothing_is_changed_of_a_run_that_came_home_meanwhile(directory, monkeypatch):
+    read = away.read
+    monkeypatch.setattr(away, "read", lambda path: (read(path), shutil.rmtree(path))[0])
+    assert away.update(directory, state=away.RUNNING) is None
+    assert not os.path.exists(directory)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"host":7,"since":"x","start":[],"state":"gone"}'])
