@@ -1,8 +1,10 @@
-"""The attendant's own command line: run the job (no argument), `close` it, `store` its files, `exec` another command.
+"""The attendant's own command line: run the job (no argument), `close` it, `store` its files, `exec` another command;
+in an image of a run, execute that `again`.
 
     python3 attendant.zip
     python3 attendant.zip close [--status STATUS] [--reason TEXT] [--code N] [--at SECONDS] [JOB]
     python3 attendant.zip exec [NAME...] -- COMMAND
+    python3 attendant.zip again COMMAND
 
 JOB is the job's folder; GITTRACK_JOB, or the container's usual place, where it is not given.
 """
@@ -50,6 +52,8 @@ def _main(argv: Sequence[str]) -> int:
     verb, *rest = argv or ["run"]
     if verb == "run":
         return _run(_place(rest))
+    if verb == "again" and rest:
+        return _again(rest)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # see __main__.py
     if verb == "close":
         return _close(rest)
@@ -60,7 +64,7 @@ def _main(argv: Sequence[str]) -> int:
     if verb == "exec":
         place = _place(())
         lazy("gittrack.attendant.joining").join(jobs.read(place.folder), place, rest, os.environ)
-    raise errors.UsageError(f"{verb} is nothing that the attendant does", "run, close, store, exec")
+    raise errors.UsageError(f"{verb} is nothing that the attendant does", "run, close, store, exec, again")
 
 
 def _run(place: Place) -> int:
@@ -77,6 +81,16 @@ def _run(place: Place) -> int:
     if any(path.lower().endswith((".yaml", ".yml")) for path in (*job.params_files, *job.metric_files)):
         site.main()  # perhaps there is a library for them
     return run(job, place, os.environ)
+
+
+def _again(words: Sequence[str]) -> int:
+    again, recorder = lazy("gittrack.attendant.again"), _recorder()
+    place = again.prepare(recorder, words)
+    if place is None:
+        again.execute(recorder, words)
+    code = _run(place)
+    again.tell(place)
+    return code
 
 
 def _close(rest: Sequence[str]) -> int:
@@ -101,10 +115,13 @@ def _lock(place: Place) -> int | None:
     return locking.take_run(place.run)
 
 
+def _recorder() -> str:
+    found = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    return BOOTSTRAP if os.path.isdir(found) else found  # not in the zip: a checkout, or an installed package
+
+
 def _place(given: Sequence[str]) -> Place:
-    recorder = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    if os.path.isdir(recorder):  # not in the zip: a checkout, or an installed package
-        recorder = BOOTSTRAP
+    recorder = _recorder()
     folder = given[0] if given else os.environ.get("GITTRACK_JOB", "")
     if folder:
         folder = os.path.abspath(folder)

@@ -116,6 +116,9 @@ class _Attendant:
         environ = command.environment(
             self._environ, self._job.id, self._place.run, self._job.autolog, self._job.artifacts, self._place.recorder
         )
+        if not self._job.autolog:  # what it is also for: `import gittrack` finds it nowhere else in a container
+            paths = [self._place.recorder, *filter(None, [environ.get("PYTHONPATH")])]
+            environ["PYTHONPATH"] = os.pathsep.join(paths)
         self._starter.lend()
         try:
             self._child = command.start(file, self._job.argv, wiring.out, wiring.err, environ, session=True)

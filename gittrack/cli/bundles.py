@@ -89,9 +89,9 @@ def import_command(
 ) -> None:
     """Take runs out of a file or a folder.
 
-    PATH is a bundle that `git track export` wrote; the folder of another repository; or the folder that
-    GITTRACK_RUN_DIR named, with the journal of a run that was recorded where this repository is not. All of it comes:
-    records, code, annotations and files.
+    PATH is a bundle that `git track export` wrote; the folder of another repository; or the folder with the journal of
+    a run that was recorded where this repository is not: that of a container of `git track image build RUN`, or what
+    GITTRACK_RUN_DIR named. All of it comes: records, code, annotations and files.
 
     What comes is judged as what a pull brings: damaged and forged content is refused, and nothing here is overwritten.
     Done again, it changes nothing. `git track undo` takes it back.

@@ -58,7 +58,8 @@ def image(
 
     build makes the image in which `git track run -H` would execute a command now, so that the first job need not wait
     for it; one whose inputs have not changed is there already. With RUN, it makes a standalone image: the environment,
-    code and command of that run, which executes it again wherever there is Docker, with nothing else installed.
+    code and command of that run, which executes it again wherever there is Docker, with nothing else installed, and
+    records that in /gittrack/runs of the container, for `git track import`.
 
     push sends the image, or that of --run, to a registry, with the credentials of `docker login` here. ls lists the
     images that gittrack has made for this repository. prune removes those that no container has, older than --days;
@@ -117,12 +118,9 @@ def _of_run(at: At, text: str, tag: str | None, said: Talk, no_cache: bool) -> "
     place, reader = here(), lazy("gittrack.runs.reader")
     record = reader.read(place.repository, find(text).id)
     code = lazy("gittrack.runs.code").of(place.repository, record)
-    argv = tuple(str(word) for word in record.facts.get("argv") or ())
-    past = standalone.Past(
-        record.id, argv, str(record.facts.get("cwd") or "."), reader.environment(place.repository, record)
-    )
+    past = standalone.Past(record, reader.environment(place.repository, record))
     source = job_image.Source(place.git, code.snapshot, snapshots.project(place.git), os.environ)
-    return standalone.build(at, source, past, job_image.wish(place.settings), tag, said, no_cache)
+    return standalone.build(at, source, past, place.settings, tag, said, no_cache)
 
 
 def _ours(at: At) -> "list[Stored]":

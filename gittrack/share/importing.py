@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, cast
 
 from gittrack import errors
-from gittrack.core import layout
+from gittrack.core import events, layout
 from gittrack.git import datarefs, desk, network, objects
 from gittrack.git.command import Git
 from gittrack.git.discover import discover
@@ -20,7 +20,7 @@ from gittrack.git.repository import RefChange, Repository
 from gittrack.runs import archives, held, operations, stores
 from gittrack.runs.annotations import Author
 from gittrack.runs.own_store import own_store
-from gittrack.share import look, pull
+from gittrack.share import journals, look, pull
 from gittrack.share.look import Known
 from gittrack.share.pull import Plan, Result, Wish
 from gittrack.store.base import Store
@@ -53,7 +53,7 @@ def kind_of(path: str) -> str:
             if file.read(12) in (b"# v2 git bun", b"# v3 git bun"):
                 return BUNDLE
         raise errors.UsageError(f"{path} is no git bundle", "`git track export -o FILE.bundle` makes one")
-    if os.path.isfile(os.path.join(path, "run.jsonl")):
+    if os.path.isfile(os.path.join(journals.folder(path), events.STARTER)):
         return JOURNAL
     if os.path.isdir(path):
         with contextlib.suppress(errors.NotARepository):

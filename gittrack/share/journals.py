@@ -16,10 +16,12 @@ from gittrack.core import events, layout, parcels
 from gittrack.git.repository import RefChange, Repository
 from gittrack.runs import archives, folding, live, logs, operations
 from gittrack.runs.annotations import Author
+from gittrack.runs.own_store import own_store
 from gittrack.share import validate
 
 _FILES = (events.CONSOLE, "console.tail", events.CUTS, "arguments")
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+_LARGE = "files"  # kept by an attendant, which has no store
 
 
 class Journal(NamedTuple):
@@ -32,8 +34,15 @@ class Journal(NamedTuple):
     known: bool
 
 
+def folder(path: str) -> str:
+    """The folder with the journal: `path`, or `run` in it, where that is the folder of a job."""
+    inner = os.path.join(path, "run")
+    return inner if os.path.isfile(os.path.join(inner, events.STARTER)) else path
+
+
 def look(repo: Repository, path: str) -> Journal:
     """What a folder holds. Raises UsageError, DamagedRecord."""
+    path = folder(path)
     head = live.head(path)
     run = head[1].get("run") if head and events.is_sound(head[1]) else None
     run_id = run.get("id") if isinstance(run, dict) else None
@@ -62,13 +71,14 @@ def take(repo: Repository, found: Journal, keep: Callable[[str], None], author: 
         _bring(found.path, directory)
     if live.parcels(directory):
         keep(directory)
-    folder = folding.Folder.open(repo, directory)
-    if folder is None:
+    _store(repo, found.path)
+    opened = folding.Folder.open(repo, directory)
+    if opened is None:
         raise errors.RefConflict("another process is folding this run", "it will be complete when that has ended")
     try:
-        done = folder.finish(author.now, "crashed")
+        done = opened.finish(author.now, "crashed")
     finally:
-        folder.close()
+        opened.close()
     if not done:
         raise errors.CannotWrite(
             f"the files of run {found.run[: layout.SHORT]} could not all be kept", "make room, then import it again"
@@ -104,6 +114,18 @@ def _bring(source: str, directory: str) -> None:
         raise errors.CannotWrite(
             f"cannot copy {source} to {directory}: {error.strerror or error}", "make room, then run it again"
         ) from error
+
+
+def _store(repo: Repository, source: str) -> None:
+    """Take large files into the store of this clone. One that is not what its name says is of no use to anybody."""
+    names = [name for name in _listed(os.path.join(source, _LARGE)) if _DIGEST.match(name)]
+    content = own_store(repo.paths)
+    for name in names:
+        path = os.path.join(source, _LARGE, name)
+        if stat.S_ISREG(os.lstat(path).st_mode):
+            content.put_file(path, durable=False)
+    if names:
+        content.flush()
 
 
 def _listed(folder: str) -> list[str]:

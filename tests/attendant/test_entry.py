@@ -67,6 +67,13 @@ def test_arguments_reach_the_attendant_as_they_are(job: Job, path: Path) -> None
     assert done.returncode == 0 and job.end()["reason"] == "it's $(gone)\n\""
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+def test_an_image_of_a_run_without_python_executes_its_command(path: Path, shell: str) -> None:
+    argv = [shell, *(["sh"] if shell.endswith("busybox") else []), *entry.AGAIN[1:], "/bin/echo", "it's $(here)", ""]
+    done = subprocess.run(argv, env={"PATH": str(path)}, capture_output=True, text=True, check=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("it's $(here) \n", "")
+
+
 def test_it_is_one_fixed_text() -> None:
     assert entry.ENTRYPOINT[0] == "/bin/sh" and "\n" not in entry.SCRIPT and entry.ENTRYPOINT[-1] == entry.ZIP
     assert os.path.isabs(entry.JOB) and os.path.isabs(entry.WORK)

@@ -99,3 +99,55 @@ def test_a_registry_that_does_not_answer_and_calls_that_make_no_sense_are_told(t
     assert "localhost:1/team/iris:1" in failed.stderr or "registry" in failed.stderr
     for wrong in (["push"], ["ls", "x"], ["build", "--run", "x"], ["build", "--tag", "x"]):
         assert "hint" in track_here("image", *wrong, code=2).stderr
+
+
+SCRIPT = """
+import os, random
+import gittrack
+with gittrack.init({"lr": 0.5}) as run:
+    run.log({"loss": 0.25}, step=1)
+    open("model.pt", "wb").write(random.Random(1).randbytes(3_000_000))
+    run.checkpoint(1, {"loss": 0.25}, path="model.pt")
+print("trained", os.environ.get("TOKEN"))
+"""
+
+
+def test_a_container_of_a_runs_image_records_a_run_that_can_be_imported(
+    track_here: Track, dockerd: rig_docker.Engine, repo: Path, tmp_path: Path
+) -> None:
+    (repo / "train.py").write_text(SCRIPT)
+    track_here("run", "--name", "first", "--param", "size=3", "python3", "train.py")
+    track_here("image", "build", "first", "--tag", "local/test-of-a-run:2", SOME_TOKEN="here-and-nowhere-else")
+    assert "here-and-nowhere-else" not in dockerd.docker(
+        "run", "--rm", "--entrypoint", "cat", "local/test-of-a-run:2", "/gittrack/job.json"
+    )
+    out = tmp_path / "out"
+    out.mkdir()
+    out.chmod(0o777)
+    call = ["run", "--rm", "--network", "none", "--user", "1234:1234", "-v", f"{out}:/gittrack/runs"]
+    said = dockerd.docker(*call, "-e", "TOKEN=tok-0123456789", "local/test-of-a-run:2")
+    assert said == "trained tok-0123456789"
+    (folder,) = out.iterdir()
+    assert track_here("import", str(folder)).stdout.startswith(f"imported run {folder.name[:7]} (python3 train.py)")
+    shown = json.loads(track_here("show", folder.name, "--json").stdout)
+    assert shown["status"]["status"] == "completed" and shown["summary"]["metrics"]["loss"]["last"] == 0.25
+    assert {name: one["value"] for name, one in shown["params"].items()} == {"lr": 0.5, "size": 3}
+    first = json.loads(track_here("show", "first", "--json").stdout)
+    assert shown["run"]["snapshot"] == first["run"]["snapshot"] and shown["run"]["origin"]["run"] == first["run"]["id"]
+    assert track_here("logs", folder.name).stdout == "trained [redacted]\n"
+    track_here("checkout", f"{folder.name}@1", "--artifacts", "-o", "checked")
+    assert (repo / "checked" / "model.pt").stat().st_size == 3_000_000
+    assert track_here("import", str(folder)).stdout == f"run {folder.name[:7]} is here already: nothing new\n"
+
+    # Another command in it is another run; a container where nothing can be kept executes it all the same.
+    done = subprocess.run(
+        ["docker", "--host", dockerd.host, *call, "local/test-of-a-run:2", "sh", "-c", "exit 3"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3 and "recorded in /gittrack/runs/" in done.stderr and len(list(out.iterdir())) == 2
+    sealed = ["run", "--rm", "--read-only", "--ipc", "none", "local/test-of-a-run:2"]
+    done = subprocess.run(
+        ["docker", "--host", dockerd.host, *sealed, "python3", "-c", "import gittrack; print(gittrack.__version__)"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.count(".") == 2 and "nothing is recorded" in done.stderr

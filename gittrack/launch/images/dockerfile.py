@@ -10,11 +10,13 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from gittrack.attendant.entry import AGAIN, WORK
 from gittrack.errors import UsageError
 from gittrack.launch.images.drivers import TORCH
 from gittrack.launch.images.packages import FROZEN, PIP, POETRY, UV, Packages, lines_of
 
 ENVIRONMENT = "/opt/venv"
+TREE = "tree"
 _PLACE = "/opt/gittrack"
 _CA = "ca.pem"
 _TRUST = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -114,10 +116,12 @@ def _run(command: str) -> str:
 
 
 def standalone(base: str, argv: Sequence[str], cwd: str) -> str:
-    """An image that has the code of a run, and executes its command when it is started. Raises UsageError."""
-    folder = "/work" if cwd == "." else f"/work/{cwd}"
+    """An image that has the code of a run in the folder `tree`, and executes its command when it is started.
+
+    Raises UsageError."""
+    folder = WORK if cwd == "." else f"{WORK}/{cwd}"
     if re.search(r"[\x00-\x1f]", folder):
         raise UsageError(f"the folder {cwd!r} cannot be named in a Dockerfile", "rename it")
     folder = re.sub(r"([\\$])", r"\\\1", folder)  # else a variable would be put there
-    lines = [f"FROM {base}", "COPY code /work", f"WORKDIR {folder}", "ENTRYPOINT []", f"CMD {json.dumps(list(argv))}"]
-    return "\n".join([*lines, ""])
+    start = [f"ENTRYPOINT {json.dumps(list(AGAIN))}", f"CMD {json.dumps(list(argv))}"]
+    return "\n".join([f"FROM {base}", f"COPY {TREE} /", f"WORKDIR {folder}", *start, ""])
