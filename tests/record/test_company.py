@@ -21,7 +21,7 @@ def test_a_metric_file_read_beside_another_run_is_said_to_be_in_doubt(repo: Path
     assert "another run went on in this clone meanwhile" in warnings(repo, track)
     other.stdin.close()
     other.stdout.close()
-    assert other.wait(20) == 1
+    assert other.wait(60) == 1
     track("run", "-q", "sh", "-c", """echo '{"acc": 0.25}' > results.json""")
     assert "another run" not in warnings(repo, track)
     assert "0.25" in warnings(repo, track)

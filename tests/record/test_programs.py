@@ -4,13 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import venv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from common import wait_until
 
 from gittrack.core import codec
 
@@ -109,7 +109,12 @@ def test_files_that_the_script_writes_by_itself(repo: Path, track: Track, git: G
 
 
 def test_system_metrics_come_after_a_second(repo: Path, track: Track, git: Git) -> None:
-    track("run", sys.executable, "-c", "import time; x = bytearray(50_000_000); time.sleep(1.6)")
+    (repo / "train.py").write_text(
+        "import os, pathlib, time\nx = bytearray(50_000_000)\nplace = pathlib.Path(os.environ['GITTRACK_RUN_DIR'])\n"
+        "while not any(b'system/process_memory_mb' in each.read_bytes() for each in place.glob('*.jsonl')):\n"
+        "    time.sleep(0.1)\n"
+    )
+    track("run", sys.executable, "train.py")
     metrics = read(git, "summary.json")["metrics"]
     assert metrics["system/process_memory_mb"]["last"] > 50 and 0 <= metrics["system/cpu_percent"]["last"] <= 100
 
@@ -135,10 +140,6 @@ def test_a_training_that_outlives_its_shell_goes_on(repo: Path, git: Git) -> Non
     subprocess.run(
         ["sh", "-c", f"nohup {track} run -q sh -c 'sleep 0.5; echo done' > out.txt 2>&1 &"], cwd=repo, check=True
     )
-    deadline = time.monotonic() + 20
-    while not git("for-each-ref", "refs/track/runs") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    deadline = time.monotonic() + 20
-    while os.listdir(repo / ".git" / "track" / "live") and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: git("for-each-ref", "refs/track/runs"))
+    wait_until(lambda: not os.listdir(repo / ".git" / "track" / "live"))
     assert read(git, "status.json")["status"] == "completed" and (repo / "out.txt").read_text() == "done\n"

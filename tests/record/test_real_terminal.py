@@ -31,7 +31,7 @@ class Terminal:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
             os.execv(argv[0], argv)
 
-    def expect(self, text: bytes, seconds: float = 20) -> None:
+    def expect(self, text: bytes, seconds: float = 60) -> None:
         """Read until `text` has been shown."""
         deadline = time.monotonic() + seconds
         while text not in self.text:
@@ -45,7 +45,7 @@ class Terminal:
     def resize(self, lines: int, columns: int) -> None:
         fcntl.ioctl(self.screen, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
-    def end(self, seconds: float = 20) -> int:
+    def end(self, seconds: float = 60) -> int:
         """Wait for the process; exit code, or minus the signal."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -172,9 +172,8 @@ def test_one_ctrl_c_is_one_interrupt(shown, how: str) -> None:
 
 
 def test_ctrl_c_ends_what_does_not_handle_it(shown, repo: Path) -> None:
-    screen = shown(TRACK, "run", "sleep", "60")
-    screen.expect(b"gittrack: run")
-    time.sleep(0.4)
+    screen = shown(TRACK, "run", "sh", "-c", "echo up .; exec sleep 60")
+    screen.expect(b"up .\r\n")
     screen.type(b"\x03")
     assert screen.end() == -signal.SIGINT
     assert b"killed by SIGINT" in screen.text
@@ -189,9 +188,12 @@ def test_an_interrupt_that_is_sent_to_us_alone_is_passed_on(shown) -> None:
 
 RESIZED = """
 import os, signal, time
-signal.signal(signal.SIGWINCH, lambda *_: print("size", os.get_terminal_size().columns, flush=True))
+sizes = []
+signal.signal(signal.SIGWINCH, lambda *_: sizes.append(os.get_terminal_size().columns))
 print("up", flush=True)
-time.sleep(1.5)
+while not sizes:
+    time.sleep(0.05)
+print("size", sizes[0])
 """
 
 
@@ -225,13 +227,14 @@ def test_the_terminal_is_as_before_whatever_happens(shown) -> None:
     os.kill(command, signal.SIGKILL)
 
 
-def test_stopped_and_brought_back_by_the_shell(shown) -> None:
+def test_stopped_and_brought_back_by_the_shell(shown, repo: Path) -> None:
     shell = shown("/bin/bash", "--norc", "-i")
     shell.type(b"PS1='> '\n")
-    shell.type(f"{TRACK} run -q sh -c 'echo up; sleep 1; echo down'\n".encode())
+    shell.type(f"{TRACK} run -q sh -c 'echo up; while [ ! -e go ]; do sleep 0.1; done; echo down'\n".encode())
     shell.expect(b"up\r\n")
     shell.type(b"\x1a")
     shell.expect(b"Stopped")
+    (repo / "go").touch()
     shell.type(b"fg\n")
     shell.expect(b"down\r\n")
     shell.type(b"exit 3\n")
@@ -256,27 +259,32 @@ def test_what_is_typed_ahead_is_left_for_the_shell(shown) -> None:
 
 
 def test_a_background_process_goes_on_writing_to_the_terminal(shown, repo: Path) -> None:
+    late = "while [ ! -e go ]; do sleep 0.1; done; echo late; touch over"
     shell = shown(
-        "/bin/bash", "-c", f"{TRACK} run -q sh -c '(sleep 1; echo late) & echo first'; echo ret''urned; sleep 3"
+        "/bin/bash",
+        "-c",
+        f"{TRACK} run -q sh -c '({late}) & echo first'; echo returned; while [ ! -e over ]; do sleep 0.1; done",
     )
     shell.expect(b"returned")
     assert b"late" not in shell.text
+    (repo / "go").touch()
     shell.expect(b"late")
 
 
 BAR = """
-import sys, time
+import os, sys, time
 for n in range(3):
     sys.stderr.write(f"\\r{n}/3")
-    time.sleep(0.2)
+    while not os.path.exists("seen"):
+        time.sleep(0.05)
 sys.stderr.write("\\n")
 """
 
 
-def test_progress_bars_are_live(shown) -> None:
+def test_progress_bars_are_live(shown, repo: Path) -> None:
     screen = shown(TRACK, "run", "-q", PYTHON, "-c", BAR)
     screen.expect(b"\r0/3")
-    assert b"1/3" not in screen.text
+    (repo / "seen").touch()
     assert screen.end() == 0 and re.search(rb"\r2/3\r?\n", screen.text)
 
 

@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+from common import wait_until
 
 from gittrack.core import codec
 
@@ -165,19 +165,19 @@ assistant.DELAY = 0.2
 run = gittrack.init()
 run.checkpoint(step=1, metrics={'loss': 1.0})
 print("up", flush=True)
-time.sleep(float(sys.argv[1]))
+while not os.path.exists("go"):
+    time.sleep(0.05)
 run.checkpoint(step=2, metrics={'loss': 0.5})
 """
 
 
 def test_a_long_run_is_folded_while_it_goes_on(repo: Path, git: Git) -> None:
     (repo / "train.py").write_text(LONG)
-    running = subprocess.Popen([sys.executable, "train.py", "2.5"], cwd=repo)
-    deadline = time.monotonic() + 20
-    while not runs(git) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert read(git, "status")["status"] == "running" and read(git, "summary")["checkpoints"]["count"] == 1
-    assert running.wait(20) == 0
+    running = subprocess.Popen([sys.executable, "train.py"], cwd=repo)
+    wait_until(lambda: runs(git) and read(git, "summary")["checkpoints"]["count"] == 1)
+    assert read(git, "status")["status"] == "running"
+    (repo / "go").touch()
+    assert running.wait(60) == 0
     assert read(git, "status")["status"] == "completed" and read(git, "summary")["checkpoints"]["count"] == 2
     assert live(repo) == []
     git("fsck", "--strict")
@@ -188,14 +188,11 @@ def test_a_long_run_that_is_killed_is_closed_by_its_helper(repo: Path, git: Git)
     (repo / "train.py").write_text(LONG)
     (repo / "data").mkdir()
     (repo / "data" / "subprocess.py").write_text("raise SystemExit(3)\n")
-    running = subprocess.Popen([sys.executable, "../train.py", "60"], cwd=repo / "data", stdout=subprocess.PIPE)
-    deadline = time.monotonic() + 20
-    while not runs(git) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    running = subprocess.Popen([sys.executable, "../train.py"], cwd=repo / "data", stdout=subprocess.PIPE)
+    wait_until(lambda: runs(git))
     running.send_signal(signal.SIGKILL)
     running.wait()
-    while live(repo) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: not live(repo))
     assert read(git, "status")["status"] == "crashed"
 
 
