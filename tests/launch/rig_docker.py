@@ -23,7 +23,7 @@ import pytest
 # As it was before the tests were given a home of their own.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gittrack-tests" / "docker"
 RUN = Path("/run/gittrack-tests")  # a socket's path is short, and users of the host must reach it
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 PYTHON, SLIM, BARE, OLD = "local/python:3.11", "local/python-slim:3.11", "local/bare:1", "local/python:3.9"
 
@@ -159,6 +159,8 @@ def kill(engine: Engine, how: signal.Signals = signal.SIGKILL) -> None:
     """End the dockerd by a signal, and wait until it is gone."""
     with contextlib.suppress(OSError, ValueError):
         pid = int(engine.pidfile.read_text())
+        if str(engine.pidfile.parent).encode() not in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return  # it is gone, and another process has its number
         os.kill(pid, how)
         until = time.monotonic() + PATIENCE
         while _runs(pid) and time.monotonic() < until:
@@ -180,6 +182,7 @@ def shared() -> Iterator[Engine]:
         with _held(RUN / "starting", fcntl.LOCK_EX):
             if not answers(engine):
                 engine = start(CACHE / "data", RUN)
+            os.chmod(engine.socket, 0o666)  # who started it may have been killed before that
         yield engine
     alone = _held(RUN / "users", fcntl.LOCK_EX | fcntl.LOCK_NB)
     with _held(RUN / "starting", fcntl.LOCK_EX), contextlib.suppress(BlockingIOError), alone:
@@ -189,30 +192,33 @@ def shared() -> Iterator[Engine]:
 def ensure(engine: Engine, image: str) -> str:
     """Have `image` at the engine; the name again."""
     if not engine.has(image):
-        with _held(CACHE / "making", fcntl.LOCK_EX):
+        with _held(CACHE / "making", fcntl.LOCK_EX) as lock:
             if not engine.has(image):
-                _import(engine, image)
+                _import(engine, image, lock)
     return image
 
 
-def _import(engine: Engine, image: str) -> None:
+def _import(engine: Engine, image: str, lock: int) -> None:
     recipe = IMAGES[image]
-    tar = ["tar", "--numeric-owner", "-C", str(_tree(recipe.tree)), *(f"--exclude={each}" for each in recipe.without),
-           "-c", "."]  # fmt: skip
-    argv = ["docker", "--host", engine.host, "import", "-", image]
+    tree, without = _tree(recipe.tree, lock), [f"--exclude={each}" for each in recipe.without]
+    tar = ["tar", "--numeric-owner", "-C", str(tree), *without, "-c", "."]
+    argv = ["docker", "--host", engine.host, "import", "-"]
     with subprocess.Popen(tar, stdout=subprocess.PIPE) as packing:
-        subprocess.run(argv, stdin=packing.stdout, check=True, stdout=subprocess.DEVNULL)
+        made = subprocess.run(argv, stdin=packing.stdout, check=True, stdout=subprocess.PIPE, text=True)
+    assert packing.returncode == 0, "a tar that was cut off between two files is a whole one to the engine"
+    engine.docker("tag", made.stdout.strip(), image)
 
 
-def _tree(suite: str) -> Path:
-    """A file system made by debootstrap: made once, as it takes most of a minute."""
+def _tree(suite: str, lock: int) -> Path:
+    """A file system made by debootstrap: made once, as it takes most of a minute. It keeps the lock even when the tests
+    are killed: nobody else may write there until it has ended."""
     tree = CACHE / suite
     if not tree.exists():
         made = CACHE / f"{suite}.new"
-        shutil.rmtree(made, ignore_errors=True)
+        _clear(made)  # it mounts what a system needs
         made.parent.mkdir(parents=True, exist_ok=True)
         argv = ["debootstrap", "--variant=minbase", f"--include={_TREES[suite]}", suite, str(made)]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, pass_fds=(lock,))
         if done.returncode:
             pytest.fail(f"debootstrap {suite} failed:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
         if _TRUSTED.exists():
@@ -261,13 +267,10 @@ def own_engine() -> Iterator[Engine]:
     """An engine for one test, which may kill it and `start` it again; it has no images until `ensure` brings them."""
     if why := missing():
         pytest.skip(why)
-    run, data = RUN / f"own-{os.getpid()}", CACHE / f"own-{os.getpid()}"
-    engine = start(data, run)
-    try:
+    with _places("own") as (run, data):
+        engine = start(data, run)
         yield engine
-    finally:
         stop(engine)
-        _clear(run, data)
 
 
 @pytest.fixture
@@ -275,15 +278,35 @@ def full_engine() -> Iterator[Engine]:
     """An engine for one test, whose disk has little room."""
     if why := missing():
         pytest.skip(why)
-    run, data = RUN / f"full-{os.getpid()}", CACHE / f"full-{os.getpid()}"
-    data.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(data)], check=True)
-    try:
+    with _places("full") as (run, data):
+        data.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(data)], check=True)
         engine = start(data, run)
         yield engine
         stop(engine)
-    finally:
-        _clear(run, data)
+
+
+@contextlib.contextmanager
+def _places(kind: str) -> Iterator[tuple[Path, Path]]:
+    """Empty folders for an engine of one test: of its sockets and processes, of its data. Both go with all that is in
+    them, at the end or, where the tests were killed, when the next ones need such folders."""
+    name = f"{kind}-{os.getpid()}"
+    with contextlib.ExitStack() as used:
+        with _held(RUN / "places", fcntl.LOCK_EX):
+            for lock in RUN.glob("*-*.lock"):
+                with contextlib.suppress(BlockingIOError), _held(lock, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                    _remove(lock.stem)
+            used.enter_context(_held(RUN / f"{name}.lock", fcntl.LOCK_EX))
+        used.callback(_remove, name)
+        yield RUN / name, CACHE / name
+
+
+def _remove(name: str) -> None:
+    """All that there is of an engine of one test."""
+    run = RUN / name
+    stop(Engine(str(run / "docker.sock"), run / "pid"))
+    _clear(run, CACHE / name)
+    (RUN / f"{name}.lock").unlink(missing_ok=True)
 
 
 def _clear(*folders: Path) -> None:
