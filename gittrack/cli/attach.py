@@ -139,11 +139,7 @@ def stop(
 
 
 def _stop(at: At, found: jobs.Job, grace: int) -> None:
-    if (
-        found.is_away
-        and at.engine.find(found.id) is None
-        and launching.is_being_sent(run_at_host.clone(here()), found.id)
-    ):
+    if found.is_away and launching.is_being_sent(run_at_host.clone(here()), found.id) and not _is_started(at, found):
         closing.forget(at, here().paths, found.id)
         say(f"run {found.short} was never started; nothing is left of it")
         return
@@ -153,6 +149,11 @@ def _stop(at: At, found: jobs.Job, grace: int) -> None:
     say(f"run {found.short} is stopped" if stopped else f"run {found.short} is not running any more")
     if found.is_away:
         lazy("gittrack.launch.jobs.following").bring(at, here().paths, found.id)
+
+
+def _is_started(at: At, found: jobs.Job) -> bool:
+    container = at.engine.find(found.id)
+    return container is not None and container.state != "created"
 
 
 def _is_here(place: Workplace, found: jobs.Job, host: str | None) -> bool:

@@ -47,7 +47,6 @@ class Launch:
         found = away.read(self.directory)
         self.done = found and found.step
         self.made: dict[str, str] = dict(found.more.get("made") or {}) if found else {}  # image, digest, attendant
-        self.is_started = self.done == STARTED
 
 
 Act = Callable[[Launch], None]
@@ -62,18 +61,45 @@ class Step(NamedTuple):
 
 
 def carry_out(launch: Launch) -> None:
-    """Do what is left to be done. Raises HostFailed, LinkLost, ImageFailed, and what sending raises."""
+    """Do what is left to be done. Raises HostFailed, LinkLost, ImageFailed, RunNotFound where somebody has given the
+    run up meanwhile, and what sending raises."""
     for step in STEPS[_reached(launch) :]:
-        together(*(functools.partial(act, launch) for act in step.acts), halted=launch.at.link.halted)
-        away.update(launch.directory, step=step.name, state=step.state, made=launch.made, ahead=launch.at.look.ahead)
+        try:
+            together(*(functools.partial(act, launch) for act in step.acts), halted=launch.at.link.halted)
+        except errors.GittrackError as error:
+            if isinstance(error, errors.LinkLost) or away.is_there(launch.directory):
+                raise
+            _check_home(launch)
+            return
+        launch.done = step.name
+        changes = {"step": step.name, "state": step.state, "made": launch.made, "ahead": launch.at.look.ahead}
+        if away.update(launch.directory, **changes) is None:
+            _check_home(launch)
+            return
+
+
+def _check_home(launch: Launch) -> None:
+    """The run is not away any more: another process may have done all that was left, and have brought it home."""
+    if launch.code.git.call("rev-parse", "--verify", "-q", layout.run_ref(launch.run_id)).code != 0:
+        raise _given_up(launch.directory)
+
+
+def _given_up(directory: str) -> errors.RunNotFound:
+    short = os.path.basename(directory)[: layout.SHORT]
+    return errors.RunNotFound(f"run {short} was given up while it was sent", "start it again if that was a mistake")
 
 
 def save_job(directory: str, document: Mapping[str, Any]) -> None:
-    """Keep job.json at home until the job has ended: for this user alone, the command's arguments are in it."""
+    """Keep job.json at home until the job has ended: for this user alone, the command's arguments are in it.
+
+    Raises RunNotFound where the run was given up meanwhile, OSError."""
     path = os.path.join(directory, JOB)
-    with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:
-        json.dump(document, file)
-    os.replace(path + ".new", path)
+    try:
+        with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:
+            json.dump(document, file)
+        os.replace(path + ".new", path)
+    except FileNotFoundError as error:
+        raise _given_up(directory) from error
 
 
 def read_job(directory: str) -> dict[str, Any]:
@@ -100,7 +126,6 @@ def _reached(launch: Launch) -> int:
     at, folder = launch.at, launch.at.job(launch.run_id)
     if any(entry.name == events.STARTER for entry in at.link.list(f"{folder}/run") or ()):
         away.update(launch.directory, step=STARTED, state=away.RUNNING)
-        launch.is_started = True
         return len(STEPS)
     is_there = any(entry.name == WORK for entry in at.link.list(folder) or ())
     if is_there and (reached == 1 or at.engine.find(launch.run_id) is not None):
@@ -228,7 +253,6 @@ def _create(launch: Launch) -> None:
 def _start(launch: Launch) -> None:
     """Once: a container that is there already may be running, or over."""
     launch.at.engine.start(launch.made["container"])
-    launch.is_started = True
 
 
 def _load(_launch: Launch) -> None:

@@ -1,0 +1,76 @@
+"""A job that somebody else has ended, or has gone on with, while it was being sent: what its sender does then."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rig_docker import Engine
+from rig_ssh import Site
+from survival import CONSOLE, World, until, world
+
+# `git track`, waiting for a file before a step.
+HELD = """
+import pathlib, sys, time
+from gittrack.launch.jobs import steps
+name, reached, go = sys.argv[1], *map(pathlib.Path, sys.argv[2:4])
+def held(act):
+    def wait(launch):
+        reached.touch()
+        while not go.exists():
+            time.sleep(0.02)
+        return act(launch)
+    return wait if act.__name__ == name else act
+steps.STEPS = tuple(step._replace(acts=tuple(map(held, step.acts))) for step in steps.STEPS)
+from gittrack.cli.main import start
+sys.exit(start(sys.argv[4:], "linux"))
+"""
+
+
+class Held:
+    """`run -H` of the training, which waits before it does a step."""
+
+    def __init__(self, world: World, folder: Path, step: str) -> None:
+        self._reached, self._go = folder / "reached", folder / "go"
+        argv = [sys.executable, "-c", HELD, step, str(self._reached), str(self._go)]
+        self._process = subprocess.Popen(
+            [*argv, "run", "-H", "gpu1", "python3", "train.py"], cwd=world.repo, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        until(self._reached.exists)
+
+    def go_on(self) -> tuple[int, str, str]:
+        """Exit code, output, and what it said."""
+        self._go.touch()
+        out, err = self._process.communicate(timeout=90)
+        return self._process.returncode, out, err
+
+
+@pytest.fixture
+def survived(repo: Path, sealed: Path, site: Site, dockerd: Engine, python_image: str) -> Iterator[World]:
+    with world(repo, sealed, site, dockerd, python_image) as made:
+        made.go()
+        yield made
+
+
+@pytest.mark.parametrize("step", ["_send_code", "_create", "_start"])
+def test_a_job_that_is_stopped_while_it_is_sent_is_never_started(survived: World, tmp_path: Path, step: str) -> None:
+    held = Held(survived, tmp_path, step)
+    said = survived.track("stop", "latest").err
+    assert "was never started; nothing is left of it" in said
+    code, out, err = held.go_on()
+    assert (code, out) == (66, "") and "was given up while it was sent" in err
+    assert survived.starts() == [] and survived.jobs() == [] and survived.rows() == []
+
+
+def test_who_sends_a_job_that_another_process_has_brought_home_meanwhile_tells_how_it_went(
+    survived: World, tmp_path: Path
+) -> None:
+    held = Held(survived, tmp_path, "_create")
+    assert survived.track("attach", "latest").out == CONSOLE
+    code, _, err = held.go_on()
+    assert code == 0, err
+    (run,) = survived.rows()
+    assert len(survived.starts()) == 1 and survived.jobs() == [run["id"]]
+    survived.check_whole(run["id"])
