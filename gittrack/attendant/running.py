@@ -48,7 +48,8 @@ def run(job: Job, place: Place, environ: Mapping[str, str]) -> int:
     try:
         file = command.find(job.argv[0], child_environ)
     except command.CannotStart as error:
-        return attendant.refused(error.message, error.hint, error.exit_code)
+        hint = _other_python(job.argv[0], child_environ) or error.hint
+        return attendant.refused(error.message, hint, error.exit_code)
     return attendant.run(file)
 
 
@@ -100,9 +101,10 @@ class _Attendant:
 
     def refused(self, message: str, hint: str, code: int) -> int:
         """The command cannot be started: the run has failed."""
-        sys.stderr.write(f"gittrack: {message}\n")
+        hint = hint.replace(_NO_RUN, "")
+        sys.stderr.write(f"gittrack: {message}\n" + f"hint: {hint}\n" * bool(hint))
         sys.stderr.flush()
-        return self._ended_early("failed", message + (f" ({hint.replace(_NO_RUN, '')})" if hint else ""), code)
+        return self._ended_early("failed", message + (f" ({hint})" if hint else ""), code)
 
     def _ended_early(self, status: str, reason: str, code: int) -> int:
         self._recording().never_begun(status, reason, code if status == "failed" else None)
@@ -274,6 +276,19 @@ class _Attendant:
 def _send(kill: Callable[[int, int], None], pid: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         kill(pid, number)
+
+
+def _other_python(name: str, environ: Mapping[str, str]) -> str:
+    """What to say where an image calls its Python by another name than the command does; else empty."""
+    if not name.startswith("python") or "/" in name:
+        return ""
+    there = []
+    for each in ("python3", "python", f"python3.{sys.version_info[1]}"):
+        with contextlib.suppress(command.CannotStart):
+            command.find(each, environ)
+            there.append(each)
+    own = os.path.realpath(sys.executable)
+    return f"in this image it is called {there[0]}" if there else f"in this image it is {own}, which is not on PATH"
 
 
 def _directory(job: Job, place: Place) -> str:

@@ -85,6 +85,14 @@ def test_a_command_that_cannot_be_started_is_a_run_that_failed(
     assert job.reasons() == ["start", "final"]
 
 
+def test_a_python_that_has_another_name_there_is_named(job: Job, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python3").symlink_to(job.python)
+    done = job.write("python", "train.py").execute(code=127, environ={"PATH": str(tmp_path / "bin")})
+    assert done.err.decode() == "gittrack: python: command not found\nhint: in this image it is called python3\n"
+    assert job.end()["reason"] == "python: command not found (in this image it is called python3)"
+
+
 def test_a_script_without_a_first_line_is_run_by_the_shell(job: Job) -> None:
     (job.work / "plain").write_text("echo plain\n")
     (job.work / "plain").chmod(0o755)
@@ -92,9 +100,12 @@ def test_a_script_without_a_first_line_is_run_by_the_shell(job: Job) -> None:
 
 
 def test_nothing_is_looked_into_where_that_is_not_wanted(job: Job) -> None:
-    code = "import os, argparse; print(os.environ.get('PYTHONPATH'), os.environ['GITTRACK_AUTOLOG'])"
-    done = job.write(job.python, "-c", code, autolog=False, system_metrics=False).execute()
-    assert done.out == b"None 0\n" and not (set(os.listdir(job.run_dir)) & {"arguments"})
+    """But `import gittrack` works, which is nowhere else in a container."""
+    code = "import os, argparse, gittrack; print(gittrack.__file__, os.environ['GITTRACK_AUTOLOG'])"
+    job.write(job.python, "-S", "-c", code, autolog=False, system_metrics=False)
+    done = job.execute(environ={**BARE, "PYTHONPATH": "/nowhere"})
+    assert done.out.decode() == f"{job.archive}/gittrack/__init__.py 0\n"
+    assert not (set(os.listdir(job.run_dir)) & {"arguments"})
 
 
 def test_a_run_that_is_resumed_does_not_silently_begin_anew(job: Job) -> None:
