@@ -235,6 +235,8 @@ def test_old_sins_in_the_history_are_no_reason_to_refuse_it(repo, git, here):
     bad = f"tree {tree}\nauthor Ann<ann@example.org> 1 +0000\ncommitter Ann <ann@example.org> 01 +0000\n\nOld\n"
     oid = git("hash-object", "-t", "commit", "-w", "--stdin", "--literally", text_in=bad)
     git("update-ref", "refs/heads/main", oid)
+    (repo / ".gitattributes").write_text(f"{'long' * 1000} text\n")
+    (repo / ".gitmodules").write_text('[submodule "../up"]\n\tpath = -x\n\turl = -u./payload\n\tupdate = !ls\n')
     assert snapshots.send_code(here, code_of(repo), RUN).state == "placed"
 
 

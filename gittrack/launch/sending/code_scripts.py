@@ -8,7 +8,8 @@ begin with `gittrack`, so that nothing else is taken for it.
 from gittrack.launch.sending.leftovers import SWEEPING
 
 # A repository of our own: no hook runs, nothing is collected while somebody sends, and nobody's settings are read. The
-# history is the user's own, so old sins in it (a date, a mode) are no reason to refuse it.
+# history is the user's own, so old sins in it (a date, a mode) are no reason to refuse it; nor are attributes that git
+# passes over, and what is said of submodules, which nobody clones there.
 CONFIG = """[core]
 	repositoryformatversion = {version}
 	bare = true
@@ -28,6 +29,18 @@ CONFIG = """[core]
 	badFilemode = ignore
 	badName = ignore
 	badTimezone = ignore
+	gitattributesBlob = ignore
+	gitattributesLarge = ignore
+	gitattributesLineLength = ignore
+	gitattributesMissing = ignore
+	gitmodulesBlob = ignore
+	gitmodulesLarge = ignore
+	gitmodulesMissing = ignore
+	gitmodulesName = ignore
+	gitmodulesPath = ignore
+	gitmodulesSymlink = ignore
+	gitmodulesUpdate = ignore
+	gitmodulesUrl = ignore
 	missingEmail = ignore
 	missingNameBeforeEmail = ignore
 	missingSpaceBeforeDate = ignore
