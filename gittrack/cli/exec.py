@@ -88,7 +88,7 @@ def _feed(session: "Session") -> None:
 def _raw() -> Iterator[None]:
     """Every key goes to the terminal there."""
     before = termios.tcgetattr(0)
-    tty.setraw(0)
+    tty.setraw(0, termios.TCSADRAIN)  # what was typed ahead is for the command
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ import typer
 from gittrack import errors
 from gittrack.cli import render
 from gittrack.cli.asking import find, find_all, fresh
-from gittrack.cli.at_remote import keyed, meant, shown, whole
+from gittrack.cli.at_remote import is_address, keyed, meant, shown, whole
 from gittrack.cli.context import here
 from gittrack.cli.progress import Transfer
 from gittrack.compare.text import count, json_text, line
@@ -129,7 +129,15 @@ def fetch(
         code: int = lazy("gittrack.cli.fetch_host").fetch(here(), found, as_json)
         return code
     remote: str = lazy("gittrack.runs.remotes").choose(here().git, whole(what) if what else None)
-    _tell_news(remote, as_json)
+    try:
+        _tell_news(remote, as_json)
+    except errors.RemoteFailed as error:
+        if what and not (is_address(what) or lazy("gittrack.runs.remotes").is_known(here().git, what)):
+            error.hint = (
+                "git knows no remote of that name; a host of jobs is a name under `hosts:` in gittrack.yaml, an alias "
+                "of ~/.ssh/config, user@host, or here"
+            )
+        raise
     return 0
 
 

@@ -18,6 +18,7 @@ def gpu(index: int, used: int = 0, busy: int = 0) -> Gpu:
 def test_any_is_all_that_the_settings_name_in_their_order() -> None:
     assert names("any", {"b": {}, "a": {}}) == ["b", "a"]
     assert names("a, b,a", {}) == ["a", "b"]
+    assert names("c,any", {"b": {}, "a": {}, "c": {}}) == ["c", "b", "a"]
     with pytest.raises(errors.UsageError):
         names("any", {})
     with pytest.raises(errors.UsageError):

@@ -34,7 +34,7 @@ def job(number, project=PROJECT, **facts):
 
 
 def nothing_but(**changes):
-    return Fetched([], [], 0, 0, {}, {})._replace(**changes)
+    return Fetched([], [], 0, 0, {}, {}, {})._replace(**changes)
 
 
 def test_a_teammate_gets_the_jobs_of_others_the_same_commits_as_they(clone, here, repo, tmp_path):
@@ -198,4 +198,6 @@ def test_the_command_fetches_from_a_host_and_says_what_came(repo, here, track, g
 def test_a_word_that_is_no_host_is_a_remote(repo, track, git, tmp_path):
     git("remote", "add", "lab", str(tmp_path))
     assert "lab" in track("fetch", "lab", code=None).stderr
-    assert errors.HostFailed.exit_code != track("fetch", "nowhere", code=None).returncode
+    unknown = track("fetch", "nowhere", code=None)
+    assert errors.HostFailed.exit_code != unknown.returncode
+    assert "`hosts:` in gittrack.yaml" in unknown.stderr and "no remote of that name" in unknown.stderr

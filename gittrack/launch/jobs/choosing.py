@@ -1,4 +1,4 @@
-"""`-H any` and `-H a,b`: the first free one of several hosts, by GPUs and load.
+"""`-H any` and `-H a,b` (`any` may be one of them): the first free one of several hosts, by GPUs and load.
 
 All are asked at once. One that cannot be reached is said and passed over; what is free is decided in a pure function.
 """
@@ -29,14 +29,12 @@ class Candidate(NamedTuple):
 
 def names(text: str, known: Mapping[str, object]) -> list[str]:
     """The hosts that `-H` names. Raises UsageError."""
-    if text != ANY:
-        found = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-        if not found:
-            raise errors.UsageError(f"-H {text} names no host", "for example: -H gpu1,gpu2")
-        return found
-    if not known:
+    words = [name.strip() for name in text.split(",") if name.strip()]
+    if not words:
+        raise errors.UsageError(f"-H {text} names no host", "for example: -H gpu1,gpu2")
+    if ANY in words and not known:
         raise errors.UsageError("no host is known", "name some under `hosts:` in gittrack.yaml, or give one: -H HOST")
-    return list(known)
+    return list(dict.fromkeys(name for word in words for name in (known if word == ANY else [word])))
 
 
 def hosts_of(clone: Clone, text: str) -> list[Host]:
