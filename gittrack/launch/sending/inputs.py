@@ -16,6 +16,7 @@ from gittrack.git import catfile, export, untracked
 from gittrack.git.digests import Digests
 from gittrack.git.export import Listed
 from gittrack.git.network import Progress
+from gittrack.git.snapshot_values import Plan
 from gittrack.launch.sending.snapshots import Code
 from gittrack.runs.own_store import own_store
 
@@ -101,24 +102,59 @@ def find(
         return NONE
     tree = {one.path: one for one in export.listing(code.git, code.oid)}
     missed = [one for one in left_out if isinstance(one.get("path"), str) and one.get("sha256")]
-    beside = {str(one["path"]) for one in missed}
-    found: dict[str, _Candidate] = {}
-    cut: list[str] = []  # links of the snapshot in whose places their targets go
-    for pattern in patterns:
-        some = _meant(code, top, pattern, beside)
-        if not some:
-            raise errors.UsageError(f"inputs: nothing fits {pattern!r}", "correct `inputs:` in gittrack.yaml")
-        found.update((one.path, one) for one in some if one.path not in tree or one.path in beside)
-        if os.path.islink(os.path.join(top, pattern.rstrip("/"))) and pattern.rstrip("/") in tree:
-            cut.append(pattern.rstrip("/"))
-    remarks = _secret(found)
-    remarks += _go_along(top, missed, found)
-    remarks += _behind_links(tree, found, cut)
-    files = [*(File(path, GONE, "", 0, "") for path in cut), *_hashed(code, [*found.values()], show)]
+    chosen = _chosen(code, top, {path: one.mode for path, one in tree.items()}, patterns, missed)
+    remarks = chosen.remarks
+    files = [
+        *(File(path, GONE, "", 0, "") for path in chosen.cut),
+        *_hashed(code, chosen.candidates, show),
+    ]
     pointers, absent = _of_lfs(code, tree, {file.path for file in files}) if _may_use_lfs(code) else ([], [])
     if absent:
         remarks.append(f"of git-lfs, the pointers alone are here and go to the host: {_names(absent)}")
     return Inputs((*files, *pointers), tuple(remarks))
+
+
+def preview(code: Code, plan: Plan, patterns: Sequence[str]) -> Inputs:
+    """What `find` would find for a snapshot that is not taken, without a look into the files: of `File`, path and size
+    are told. Files of git-lfs are not among them. Raises UsageError."""
+    top = code.paths.worktree
+    if top is None:
+        return NONE
+    modes = {one.path: one.mode for one in export.listing(code.git, plan.base)} if plan.base else {}
+    modes.update((one.path, "") for one in plan.entries)
+    missed = [{"path": one.path, "size": one.size} for one in plan.left_out if one.path in plan.digests]
+    chosen = _chosen(code, top, modes, patterns, missed)
+    sizes = [(one.path, os.path.realpath(one.source) if one.named else one.source) for one in chosen.candidates]
+    files = [
+        File(path, FILE, "", os.lstat(source).st_size, source) for path, source in sizes if os.path.lexists(source)
+    ]
+    return Inputs(tuple(sorted(files)), tuple(chosen.remarks))
+
+
+class _Chosen(NamedTuple):
+    candidates: list[_Candidate]
+    cut: list[str]  # links of the snapshot in whose places their targets go
+    remarks: list[str]
+
+
+def _chosen(
+    code: Code, top: str, modes: Mapping[str, str], patterns: Sequence[str], missed: Sequence[Mapping[str, Any]]
+) -> _Chosen:
+    """What goes along. `modes`: of the files in the snapshot."""
+    beside = {str(one["path"]) for one in missed}
+    found: dict[str, _Candidate] = {}
+    cut: list[str] = []
+    for pattern in patterns:
+        some = _meant(code, top, pattern, beside)
+        if not some:
+            raise errors.UsageError(f"inputs: nothing fits {pattern!r}", "correct `inputs:` in gittrack.yaml")
+        found.update((one.path, one) for one in some if one.path not in modes or one.path in beside)
+        if os.path.islink(os.path.join(top, pattern.rstrip("/"))) and pattern.rstrip("/") in modes:
+            cut.append(pattern.rstrip("/"))
+    remarks = _secret(found)
+    remarks += _go_along(top, missed, found)
+    remarks += _behind_links(modes, found, cut)
+    return _Chosen([*found.values()], cut, remarks)
 
 
 def _meant(code: Code, top: str, pattern: str, beside: set[str]) -> list[_Candidate]:
@@ -177,9 +213,9 @@ def _go_along(top: str, missed: Sequence[Mapping[str, Any]], found: dict[str, _C
     return [f"too large to be sent unless named under `inputs:` in gittrack.yaml: {_names(heavy)}"]
 
 
-def _behind_links(tree: Mapping[str, Listed], found: dict[str, _Candidate], cut: Sequence[str]) -> list[str]:
+def _behind_links(modes: Mapping[str, str], found: dict[str, _Candidate], cut: Sequence[str]) -> list[str]:
     """Take out what would have to be written through a link of the snapshot."""
-    links = {path for path, one in tree.items() if one.mode == _LINK_MODE and path not in cut}
+    links = {path for path, mode in modes.items() if mode == _LINK_MODE and path not in cut}
     behind = [path for path in found if any(above in links for above in _above(path))] if links else []
     for path in behind:
         del found[path]
