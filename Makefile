@@ -47,10 +47,11 @@ docs: $(VENV)/test   ## write what is generated from the code: command reference
 system:
 	@scripts/system-packages
 
-$(VENV)/bin/python:
+$(VENV)/made:
 	@scripts/make-venv "$(PYTHON)" $(VENV)
+	@touch $@
 
-$(VENV)/installed: $(VENV)/bin/python pyproject.toml man/git-track.1
+$(VENV)/installed: $(VENV)/made pyproject.toml man/git-track.1
 	@echo 'installing gittrack and what it needs into $(VENV) ...'
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
@@ -66,7 +67,7 @@ $(VENV)/test: $(VENV)/torch
 	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
 	@touch $@
 
-$(VENV)/giftless/installed: tests/lfs/giftless.txt $(VENV)/bin/python
+$(VENV)/giftless/installed: tests/lfs/giftless.txt $(VENV)/made
 	@scripts/lfs-server $(VENV)
 
 clean:           ## remove what was built here
