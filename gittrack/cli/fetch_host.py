@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from gittrack import errors
@@ -93,8 +94,8 @@ def _tell(host: Host, found: fetching_host.Fetched) -> None:
         render.say(f"{run_id[:SHORT]}: {line(why)}")
     for run_id, number in found.missing.items():
         render.say(f"{run_id[:SHORT]}: {count(number, 'file')} that {name} has not, or not as it was: left out")
-    if found.codeless:
-        render.say(f"{name} gave no code of {count(len(found.codeless), 'run')}: whoever sent them can push it")
+    for why, number in list(Counter(found.codeless.values()).items())[:LISTED]:
+        render.say(f"{name} gave no code of {count(number, 'run')}: {line(why)}; whoever sent it can push it")
     shown = ", ".join(run_id[:SHORT] for run_id in found.home[:LISTED])
     more = f" and {len(found.home) - LISTED:,} more" if len(found.home) > LISTED else ""
     going = len(found.going)

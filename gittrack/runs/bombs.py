@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from gittrack.git.command import Git
 
 LIMIT = 32 << 20  # bytes of what is read whole: segments are closed at 1 or 2 MiB
+COMMIT_LIMIT = 1 << 20  # bytes of a commit: its message is one line and two trailers
 _FILES = "files/"
 
 

@@ -15,7 +15,7 @@ from gittrack.core import events, fold, layout, parcels, story
 from gittrack.git import catfile, objects
 from gittrack.git.repository import RefChange, Repository
 from gittrack.git.trees import TreeEditor
-from gittrack.runs import operations
+from gittrack.runs import bombs, operations
 from gittrack.runs.blobs import Blobs
 
 BATCH_BYTES = 8 * 1024 * 1024
@@ -128,7 +128,7 @@ class Committer:
         if not self._doubting:
             return self.repo.exists(oid)
         found = catfile.measured(self.repo.git, [oid])[0]
-        return found is not None and found[0] == "commit"
+        return found is not None and found[0] == "commit" and found[1] <= bombs.COMMIT_LIMIT
 
     def _editor(self, commit: str | None) -> TreeEditor:
         """The tree that is being edited, from `commit` on where there is none yet."""

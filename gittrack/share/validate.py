@@ -16,7 +16,6 @@ from gittrack.git import catfile, objects
 from gittrack.git.repository import Repository
 from gittrack.runs import bombs, documents, logs, segments
 
-COMMIT_LIMIT = 1 << 20  # bytes of a commit: its message is one line and two trailers
 DOCUMENT_LIMIT = 32 << 20  # of a document that is read whole
 SEGMENT_LIMIT = 16 << 20  # of a segment of lines: closed at 1 MiB, and the last line may be long
 LOG_LIMIT = 128 << 20  # of all segments of a log: half a million annotations
@@ -54,7 +53,7 @@ def _commit_problem(found: tuple[str, int] | None) -> str | None:
     what, size = found
     if what != "commit":
         return f"it stands at a {what}, not at a commit"
-    return f"its commit has {size:,} bytes" if size > COMMIT_LIMIT else None
+    return f"its commit has {size:,} bytes" if size > bombs.COMMIT_LIMIT else None
 
 
 def records(repo: Repository, tips: Mapping[str, str]) -> dict[str, str]:

@@ -60,7 +60,7 @@ def test_a_teammate_has_the_code_of_a_job_that_is_fetched(sent, here, mate, trac
     sent.end()
     before = refs(mate, "refs/heads", "refs/remotes")
     found = fetched(mate, here, sent.code)
-    assert (found.home, found.codeless) == ([sent.id], ())
+    assert (found.home, found.codeless) == ([sent.id], {})
     assert refs(mate, "refs/track/code") == [layout.code_ref(sent.code.oid)]
     assert refs(mate, "refs/heads", "refs/remotes") == before
     assert not (mate / ".git" / "FETCH_HEAD").exists()
@@ -82,12 +82,12 @@ def test_of_one_whose_code_could_not_be_had_it_comes_the_next_time(sent, here, m
     repository = f"{here.folder()}/repos/{sent.code.project}.git"
     subprocess.run(["mv", repository, f"{repository}.not"], check=True)
     found = fetched(mate, here, sent.code)
-    assert (found.going, found.codeless) == ([sent.id], (sent.id,))
+    assert (found.going, found.codeless) == ([sent.id], {sent.id: fetching_code.GONE})
     assert refs(mate, "refs/track/code") == []
     subprocess.run(["mv", f"{repository}.not", repository], check=True)
     sent.end()
     found = fetched(mate, here, sent.code)
-    assert (found.home, found.codeless) == ([sent.id], ())
+    assert (found.home, found.codeless) == ([sent.id], {})
     assert refs(mate, "refs/track/code") == [layout.code_ref(sent.code.oid)]
 
 
@@ -114,8 +114,26 @@ def test_what_is_no_sound_commit_is_not_taken(sent, here, mate, git):
     hostile = job(2, sent.code._replace(oid=made), None)
     hostile.end()
     found = fetched(mate, here, sent.code)
-    assert hostile.id in found.codeless
+    assert list(found.codeless) == [hostile.id] and sorted(found.home) == [sent.id, hostile.id]
+    assert "missing" in found.codeless[hostile.id], "git's own word"
     assert layout.code_ref(made) not in refs(mate, "refs/track/code")
+
+
+def test_a_commit_that_is_too_large_is_not_taken_and_that_is_said(sent, here, mate, git, track):
+    sent.end()
+    repository = f"{here.folder()}/repos/{sent.code.project}.git"
+    ann = "Ann <ann@example.org> 1700000000 +0000"
+    large = f"tree {git('rev-parse', 'HEAD^{tree}')}\nauthor {ann}\ncommitter {ann}\n\n{'x' * (1 << 21)}\n"
+    argv = ["git", "-C", repository, "hash-object", "-t", "commit", "-w", "--stdin"]
+    made = subprocess.run(argv, input=large.encode(), capture_output=True, check=True).stdout.decode().strip()
+    subprocess.run(["git", "-C", repository, "update-ref", layout.code_ref(made), made], check=True)
+    odd = job(2, sent.code._replace(oid=made), None)
+    odd.end()
+    (mate / "gittrack.yaml").write_text("hosts: {lab: {host: here}}\n")
+    done = track("fetch", "lab", cwd=mate)
+    assert "2 runs came" in done.stdout
+    assert "lab gave no code of 1 run: its commit has 2,097," in done.stderr
+    assert refs(mate, "refs/track/code") == [layout.code_ref(sent.code.oid)]
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -138,7 +156,8 @@ def test_code_without_its_history_is_not_taken_and_other_code_is(sent, here, rep
     other.end()
     found = fetched(mate, here, sent.code)
     assert sorted(found.home) == [sent.id, other.id]
-    assert found.codeless == (() if whole else (other.id,))
+    assert list(found.codeless) == ([] if whole else [other.id])
+    assert all("shallow" in why or "history" in why for why in found.codeless.values())
     assert (layout.code_ref(code.oid) in refs(mate, "refs/track/code")) is whole
     assert layout.code_ref(sent.code.oid) in refs(mate, "refs/track/code")
     subprocess.run(["git", "-C", str(mate), "fsck", "--strict"], check=True, capture_output=True)
@@ -162,14 +181,14 @@ def test_hooks_and_settings_at_the_host_have_no_say(sent, here, mate, monkeypatc
     config.write_text(f"[uploadpack]\n\tpackObjectsHook = touch {tmp_path}/ran;\n\thideRefs = refs/track\n")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
     sent.end()
-    assert fetched(mate, here, sent.code).codeless == ()
+    assert fetched(mate, here, sent.code).codeless == {}
     assert not (tmp_path / "ran").exists()
 
 
 def test_nothing_is_asked_for_where_the_code_is_here(repo, sent, here, monkeypatch):
     sent.end()
     monkeypatch.setattr(here, "socket", None)
-    assert fetched(repo, here, sent.code).codeless == ()
+    assert fetched(repo, here, sent.code).codeless == {}
 
 
 def test_across_ssh(repo, ssh, mate):
@@ -178,7 +197,7 @@ def test_across_ssh(repo, ssh, mate):
     snapshots.send_code(ssh, code)
     clone = opened(mate)
     other = "f" * 40
-    assert fetching_code.bring(ssh, clone, code.project, [code.oid, other]) == {other}
+    assert fetching_code.bring(ssh, clone, code.project, [code.oid, other]) == {other: fetching_code.GONE}
     assert clone.exists(code.oid)
     clone.close()
 
@@ -195,6 +214,6 @@ def test_a_host_without_git_gives_the_code_by_that_of_an_image(
     for image in ("", slim_image):
         with pytest.raises(errors.RemoteFailed):
             fetching_code.bring(here, clone, code.project, [code.oid], helper._replace(image=image))
-    assert fetching_code.bring(here, clone, code.project, [code.oid], helper) == set()
+    assert fetching_code.bring(here, clone, code.project, [code.oid], helper) == {}
     assert clone.exists(code.oid)
     clone.close()

@@ -23,11 +23,13 @@ from gittrack.launch.sending.snapshots import NO_HELP, Helper
 from gittrack.share import validate
 
 URL = "ssh://gittrack-host/project"  # never looked up: our program takes the place of ssh, and knows one way only
+GONE = "it has it no more"
 _IMAGE = re.compile(r"sha256:[0-9a-f]{64}")
 
-# $1: path of the socket. What git calls as its ssh.
+# $1: path of the socket. What git calls as its ssh. When git reads no more, it has said why.
 _SSH = """
-import os, socket, sys, threading
+import os, signal, socket, sys, threading
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 line = socket.socket(socket.AF_UNIX)
 line.connect(sys.argv[1])
 def send():
@@ -56,14 +58,17 @@ def image_of(start: Mapping[str, object]) -> str:
     return found if isinstance(found, str) and _IMAGE.fullmatch(found) else ""
 
 
-def bring(link: Link, repo: Repository, project: str, snapshots: Collection[str], helper: Helper = NO_HELP) -> set[str]:
-    """Have the objects of these snapshots. Gives those that are not here afterwards: the host has them no more, or no
-    git. Raises RemoteFailed where git refuses what comes, LinkLost."""
+def bring(
+    link: Link, repo: Repository, project: str, snapshots: Collection[str], helper: Helper = NO_HELP
+) -> dict[str, str]:
+    """Have the objects of these snapshots. Gives those that are not here afterwards, or not to be used, and why.
+
+    Raises RemoteFailed where there is no git that answers, LinkLost."""
     lacking = {oid for oid in snapshots if not repo.exists(oid)}
     if not lacking:
-        return set()
+        return {}
     if link.list(f"{link.folder()}/repos/{project}.git") is None:
-        return lacking
+        return dict.fromkeys(lacking, GONE)
     program = code_scripts.UPLOAD.strip() + "\n"
     given = (helper.docker, helper.image, link.folder(), project)
     argv = shelling.script(code_scripts.WITH_GIT_QUIETLY, program, *given)
@@ -74,27 +79,28 @@ def bring(link: Link, repo: Repository, project: str, snapshots: Collection[str]
         }
         found = network.ls_remote(Git(repo.paths, {**repo.git.environ, **ssh}), URL)
         wanted = {ref: oid for oid in lacking if found.get(ref := layout.code_ref(oid)) == oid}
-        wanted = _taken(repo, ssh, wanted)
-    refused = validate.commits(repo, wanted)
-    if refused:
-        ref, why = next(iter(refused.items()))
-        raise errors.RemoteFailed(f"the code {wanted[ref][:12]} that {link.name} gives is none: {why}", "")
-    return {oid for oid in lacking if not repo.exists(oid)}
+        refused = _taken(repo, ssh, wanted)
+    refused.update(validate.commits(repo, {ref: oid for ref, oid in wanted.items() if ref not in refused}))
+    why = {wanted[ref]: text for ref, text in refused.items()}
+    return {oid: why.get(oid, GONE) for oid in lacking if oid in why or not repo.exists(oid)}
 
 
 def _taken(repo: Repository, ssh: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
-    """Bring what these refs of the host stand at; which of them are here. One that is bad spoils no other: it is found
-    by halving. Raises RemoteFailed where it is not single refs that are bad."""
+    """Bring what these refs of the host stand at; which of them are refused, and why. One that is bad spoils no other:
+    it is found by halving. Raises RemoteFailed where it is not single refs that are bad."""
     try:
         with desk.desk(repo.git) as at:
             desk.borrow(at)
             desk.name(at, {ref: oid for ref, oid in repo.refs("refs/").items() if not ref.startswith(layout.RUNS)})
             network.fetch(Git(at.git.paths, {**at.git.environ, **ssh}), URL, wanted)
             desk.take(at)
-        return dict(wanted)
+        return {}
     except errors.RemoteFailed as error:
         if error.kind not in (remote_errors.DAMAGED, remote_errors.GONE):
             raise
+        why = error.message.removeprefix(f"{URL}: ")
     refs = sorted(wanted)
-    halves = (refs[: len(refs) // 2], refs[len(refs) // 2 :]) if len(refs) > 1 else ()
-    return {ref: oid for half in halves for ref, oid in _taken(repo, ssh, {ref: wanted[ref] for ref in half}).items()}
+    if len(refs) == 1:
+        return {refs[0]: why}
+    halves = refs[: len(refs) // 2], refs[len(refs) // 2 :]
+    return {ref: why for half in halves for ref, why in _taken(repo, ssh, {ref: wanted[ref] for ref in half}).items()}

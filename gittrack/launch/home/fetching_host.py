@@ -46,7 +46,7 @@ class Fetched(NamedTuple):
     others: int  # jobs of other projects
     refused: dict[str, str]  # run or name -> why nothing of it was taken
     missing: dict[str, int]  # run -> how many of its files the host has not
-    codeless: tuple[str, ...] = ()  # runs whose code is not here: the host has it no more, or what it gave was refused
+    codeless: dict[str, str]  # run -> why its code is not here: the host has it no more, or what it gave was refused
 
 
 class _Job(NamedTuple):
@@ -65,7 +65,7 @@ def fetch_host(
 ) -> Fetched:
     """Bring all that is there of this project. Raises LinkLost, HostFailed, CannotWrite, RefConflict, StoreFailed; what
     is wrong with one job is in `refused`, and stops no other."""
-    found = Fetched([], [], 0, 0, {}, {})
+    found = Fetched([], [], 0, 0, {}, {}, {})
     jobs = f"{link.folder()}/jobs"
     names = [entry.name for entry in link.list(jobs) or () if entry.kind == "folder" and layout.is_id(entry.name)]
     marked = _marked(link, jobs, writer.writer_id(repo.paths)) if names else set()
@@ -85,7 +85,7 @@ def fetch_host(
     return found._replace(
         before=len(marked.intersection(names)),
         others=len(jobs_of) - len(ours),
-        codeless=tuple(run_id for run_id in ours if run_id in codeless and run_id in there),
+        codeless={run_id: why for run_id, why in codeless.items() if run_id in there},
     )
 
 
@@ -115,8 +115,9 @@ def _jobs(link: Link, repo: Repository, project: str, ids: Sequence[str], found:
     return jobs
 
 
-def _bring_code(link: Link, repo: Repository, project: str, jobs: Mapping[str, _Job], docker: str) -> set[str]:
-    """The code of teammates' jobs, before their runs: these keep it by a ref then. Gives the runs that go without.
+def _bring_code(link: Link, repo: Repository, project: str, jobs: Mapping[str, _Job], docker: str) -> dict[str, str]:
+    """The code of teammates' jobs, before their runs: these keep it by a ref then. Gives the runs that go without, and
+    why.
 
     Raises LinkLost."""
     wanted = {run_id: oid for run_id, job in jobs.items() if (oid := fetching_code.snapshot_of(job.start))}
@@ -127,11 +128,11 @@ def _bring_code(link: Link, repo: Repository, project: str, jobs: Mapping[str, _
     except (errors.RemoteFailed, errors.HostFailed) as error:
         if isinstance(error, errors.LinkLost):
             raise
-        lacking = set(wanted.values()) - before
+        lacking = dict.fromkeys(set(wanted.values()) - before, error.message)
     for run_id, oid in wanted.items():
-        if not jobs[run_id].is_new and oid not in before | lacking:
+        if not jobs[run_id].is_new and oid not in before and oid not in lacking:
             beginning.keep_code(repo, oid)
-    return {run_id for run_id, oid in wanted.items() if oid in lacking}
+    return {run_id: lacking[oid] for run_id, oid in wanted.items() if oid in lacking}
 
 
 def _fetch(link: Link, repo: Repository, job: _Job, run_id: str, found: Fetched, close: Close, show: Show) -> None:
