@@ -21,6 +21,7 @@ _MOST_HEAD = 65_536
 _MOST_FRAME = 1 << 24  # the engine's are 32 KiB or less
 _CHUNK = 65_536
 OUT, ERR = 1, 2
+_FAILED = 3  # what the engine itself has to say in between: why it goes on no more
 
 
 class Refused(Exception):
@@ -96,12 +97,14 @@ def unpacked(read: Callable[[int], bytes], terminal: bool = False) -> Iterator[t
         buffer += data
         while len(buffer) >= _HEADER:
             which, length = struct.unpack_from(">BxxxL", buffer)
-            if which > ERR or length > _MOST_FRAME:
+            if which > _FAILED or length > _MOST_FRAME:
                 raise Refused(0, "what came from the engine is no output of a container")
             if len(buffer) < _HEADER + length:
                 break
             whole = bytes(buffer[_HEADER : _HEADER + length])
             del buffer[: _HEADER + length]
+            if which == _FAILED:
+                raise ConnectionAbortedError(whole.decode("utf-8", "replace").strip())
             if whole:
                 yield which or OUT, whole
 
