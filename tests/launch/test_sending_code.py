@@ -283,6 +283,13 @@ def test_without_git_at_the_host_the_files_are_sent(repo, git, here, tmp_path, m
     (repo / "run.sh").write_text("#!/bin/sh\n")
     (repo / "run.sh").chmod(0o755)
     (repo / "link").symlink_to("train.py")
+    (repo / ".gitattributes").write_text("*.txt filter=shout\n*.bat eol=crlf\n*.md text\n")
+    for name in ("a.txt", "a.bat", "a.md"):
+        (repo / name).write_text("words\n")
+    git("config", "filter.shout.smudge", "tr a-z A-Z")
+    git("config", "core.eol", "crlf")
+    git("update-index", "--add", "--cacheinfo", f"160000,{git('rev-parse', 'HEAD')},module")
+    (repo / "module").mkdir()
     code = code_of(repo)
     bare = tmp_path / "bin"
     bare.mkdir()
@@ -294,6 +301,8 @@ def test_without_git_at_the_host_the_files_are_sent(repo, git, here, tmp_path, m
     work = Path(job(here, RUN)) / "work"
     assert (work / "train.py").read_text() == 'print("trained")\n'
     assert os.access(work / "run.sh", os.X_OK) and os.readlink(work / "link") == "train.py"
+    assert [(work / name).read_bytes() for name in ("a.txt", "a.bat", "a.md")] == [b"words\n", b"words\r\n", b"words\n"]
+    assert [*(work / "module").iterdir()] == []
     for at in (0, 512, 3000):
         with pytest.raises(LinkLost):
             snapshots.send_files(Breaking(here, at), code, "1" * 20)

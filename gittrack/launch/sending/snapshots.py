@@ -106,13 +106,13 @@ def send_code(
 
 def send_files(link: Link, code: Code, run_id: str, whole: bool = True, show: Progress | None = None) -> Sent:
     """The snapshot without any git there: all its files. Raises as `send_code`."""
-    listed = [one for one in export.listing(code.git, code.oid) if one.mode != export.SUBMODULE]
+    listed = export.listing(code.git, code.oid)
     total = sum(one.size or 0 for one in listed)
     channel = link.open(shelling.script(code_scripts.TREE, link.folder(), run_id, "whole" if whole else "open"))
     with contextlib.closing(channel), tempfile.TemporaryDirectory(prefix="gittrack-") as work:
         tree = os.path.join(work, "tree")
         os.mkdir(tree)
-        export.write(code.git, listed, tree)
+        export.write(_without_settings(code, os.path.join(work, "git")), listed, tree)
         counted = Counted(channel, "Sending files", 0, total, show)
         with contextlib.suppress(BrokenPipeError):  # what it says explains more
             with tarfile.open(fileobj=counted, mode="w", format=tarfile.GNU_FORMAT) as tar:  # type: ignore[call-overload]
@@ -122,6 +122,23 @@ def send_files(link: Link, code: Code, run_id: str, whole: bool = True, show: Pr
             channel.end_input()
         state, free = _ended(link, code, channel, sendpack.Packets(channel.read), None)
     return Sent(FILES, counted.done, state, free)
+
+
+def _without_settings(code: Code, folder: str) -> Git:
+    """The same objects in a repository like that of a host: neither the user's filters nor his line ends have a say."""
+    os.makedirs(os.path.join(folder, "objects", "info"))
+    os.mkdir(os.path.join(folder, "refs"))
+    for name, text in (
+        ("config", code_scripts.config(code.oid)),
+        ("HEAD", "ref: refs/heads/none\n"),
+        ("objects/info/alternates", os.path.join(code.paths.common_dir, "objects") + "\n"),
+    ):
+        with open(os.path.join(folder, name), "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+    environ = {name: value for name, value in code.environ.items() if not name.startswith("GIT_")}
+    nobodys = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_ATTR_NOSYSTEM": "1"}
+    alone = {**environ, **nobodys, "XDG_CONFIG_HOME": os.devnull, "HOME": os.devnull, "GIT_DIR": folder}
+    return Git(Paths(folder, folder, None), alone)
 
 
 def _once(
