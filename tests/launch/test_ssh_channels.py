@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import paramiko
 import pytest
+from rig_ssh import Site
 
 from gittrack.errors import HostFailed, LinkLost
 from gittrack.launch.ssh.link import Ssh
@@ -64,6 +65,29 @@ def test_what_the_host_says_when_it_ends_the_connection_is_passed_on(ssh: Ssh) -
     with pytest.raises(LinkLost, match=r"the host has ended it: .*nonexistent channel 999"):
         channel.read(1)
     channel.close()
+
+
+def test_a_connection_that_breaks_is_not_taken_for_a_signal_before_it_is_known_to_have_ended(
+    ssh: Ssh, site: Site
+) -> None:
+    channel, other = ssh.open(["sleep", "1000"]), ssh.open(["sleep", "1000"])
+    found: list[object] = []
+
+    def wait() -> None:
+        try:
+            found.append(channel.wait())
+        except LinkLost as error:
+            found.append(error)
+
+    waiting = threading.Thread(target=wait)
+    with other._channel.lock:  # its thread ends the first one, and then gets no further
+        site.sshd.cut()
+        assert channel._channel.status_event.wait(60)
+        waiting.start()
+        waiting.join(1)
+        assert not found
+    waiting.join(60)
+    assert isinstance(found[0], LinkLost) and "the host has closed it" in found[0].message and ssh.lost
 
 
 def _problems(work: Callable[[], None]) -> list[Exception]:

@@ -30,12 +30,11 @@ _PACKET, _WINDOW = 1 << 17, 1 << 23
 _CLOSING = (0.02, 0.1)  # until sessions that are over for us are over for the host as well
 _LOOK = 1.0  # seconds between looks at what is said besides the output
 _OPEN_WITHIN = 60
-_ENDING = 0.2
+_ENDING = 10  # until the thread of a connection that has broken is at its end
 _GROUP_MADE = (
     0.2  # seconds until a new process has surely become the group that a signal is for; sooner, it is nobody's
 )
 _UNSAID = 255  # the code where a host says that a signal ended the process, which paramiko does not pass on
-_BROKEN = (paramiko.SSHException, EOFError, OSError)
 
 
 class Ssh(Scripted):
@@ -60,9 +59,10 @@ class Ssh(Scripted):
         channel = SshChannel(session, self._lost)
         try:
             session.exec_command(text)
-        except _BROKEN as error:
+        except order.BROKEN as error:
+            is_broken = isinstance(error, EOFError) or session.is_cut_off()
             channel.close()
-            raise (self._lost() if not session.transport.is_active() else self._refused(argv, error)) from error
+            raise (self._lost() if is_broken else self._refused(argv, error)) from error
         return channel
 
     def close(self) -> None:
@@ -78,8 +78,8 @@ class Ssh(Scripted):
             line = self._free_line()
             try:
                 return line.session()
-            except _BROKEN as error:
-                if not line.alive:
+            except order.BROKEN as error:
+                if isinstance(error, EOFError) or not line.alive:
                     raise self._lost() from error
                 # Where several ask at once, paramiko tells only one of them that it was the host who refused.
                 if not line.full():
@@ -127,7 +127,6 @@ class _Line:
         self._limit = _SESSIONS
         self._used = 0
         self._silent = False
-        self._broke: Exception | None = None
         self._guard = threading.Lock()
 
     @property
@@ -168,7 +167,7 @@ class _Line:
         timer = threading.Timer(ANSWER_WITHIN, self._give_up)
         timer.daemon = True
         timer.start()
-        with contextlib.suppress(*_BROKEN):
+        with contextlib.suppress(*order.BROKEN):
             self._transport.global_request("keepalive@openssh.com", wait=True)
         timer.cancel()
 
@@ -180,8 +179,9 @@ class _Line:
             return f"the host has not answered for {ANSWER_WITHIN:g} s"
         if self._transport.farewell:
             return f"the host has ended it: {self._transport.farewell}"
-        self._broke = self._transport.get_exception() or self._broke  # paramiko says it once
-        return "the host has closed it" if isinstance(self._broke, EOFError) else str(self._broke or "")
+        self._transport.get_exception()  # if nobody has asked
+        broke = self._transport.broke
+        return "the host has closed it" if isinstance(broke, EOFError) else str(broke or "")
 
     def close(self) -> None:
         self._reached.close()
@@ -212,6 +212,13 @@ class _Session:
         self.channel.exec_command(text)
         self.channel.settimeout(_LOOK)
 
+    def is_cut_off(self) -> bool:
+        """Whether the connection has broken. It is then known to everybody."""
+        if order.cut_off(self.channel):
+            self.transport.join(_ENDING)
+            return True
+        return not self.transport.is_active()
+
     def release(self) -> None:
         if not self._released:
             self._released = True
@@ -237,10 +244,10 @@ class SshChannel:
             except TimeoutError:
                 self._listen()
                 continue
-            except _BROKEN as error:  # it tells the host that there is room for more, and that may fail, too
-                raise self._lost() from error
+            except order.BROKEN as error:  # it tells the host that there is room for more, and that may fail, too
+                raise self._broken() from error
             if not data and not self._channel.eof_received and not self._closed:
-                raise self._lost()
+                raise self._broken()
             if not data or self._channel.recv_stderr_ready():
                 self._listen()
             return data
@@ -251,7 +258,7 @@ class SshChannel:
             try:
                 sent = order.send(self._channel, view)
             except (OSError, EOFError) as error:  # EOFError: the socket was closed while a packet was written
-                if isinstance(error, EOFError) or not self._session.transport.is_active():
+                if isinstance(error, EOFError) or self._session.is_cut_off():
                     raise self._lost() from error
                 raise BrokenPipeError(32, "the process reads no more") from error
             view = view[sent:]
@@ -263,7 +270,7 @@ class SshChannel:
             if self._ended:
                 return
             self._ended = True
-        with contextlib.suppress(*_BROKEN):
+        with contextlib.suppress(*order.BROKEN):
             order.end_input(self._channel)
 
     def wait(self) -> int:
@@ -271,10 +278,8 @@ class SshChannel:
             self._listen()
         self._listen()
         code = int(self._channel.exit_status)
-        if code == -1:  # a signal ended it, or the connection has just broken: its thread is then about to end
-            self._session.transport.join(_ENDING)
-            if not self._session.transport.is_active():
-                raise self._lost()
+        if code == -1 and self._session.is_cut_off():  # if not, a signal has ended it
+            raise self._lost()
         return _UNSAID if code == -1 else code
 
     def said(self) -> bytes:
@@ -286,15 +291,19 @@ class SshChannel:
             if self._closed:
                 return
             self._closed = True
-        with contextlib.suppress(*_BROKEN):
+        with contextlib.suppress(*order.BROKEN):
             if not self._channel.status_event.wait(max(0.0, self._born + _GROUP_MADE - time.monotonic())):
                 order.signal(self._channel, "TERM")
             order.close(self._channel)
         self._session.release()
 
+    def _broken(self) -> LinkLost:
+        self._session.is_cut_off()
+        return self._lost()
+
     def _listen(self) -> None:
         """Take what is on its standard error, which shares a window with its output: unread, it would stop both."""
-        with self._guard, contextlib.suppress(*_BROKEN):
+        with self._guard, contextlib.suppress(*order.BROKEN):
             while self._channel.recv_stderr_ready():
                 self._said += order.receive_errors(self._channel, 1 << 16)
                 del self._said[:-KEPT_ERRORS]

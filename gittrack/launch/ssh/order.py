@@ -18,11 +18,19 @@ from typing import Any
 import paramiko
 from paramiko.buffered_pipe import PipeTimeout
 
+BROKEN = (paramiko.SSHException, EOFError, OSError)
 _LONGEST = 200  # characters of what a host says at the end
 _WINDOW = paramiko.common.cMSG_CHANNEL_WINDOW_ADJUST
+_ANSWERS = (paramiko.ChannelException, paramiko.AuthenticationException)  # of a connection that goes on
+
+
+def _refuse(channel: Any, message: Any) -> None:
+    _is_ended(channel)
+    channel._request_failed(message)
 
 
 def _answer_later(channel: Any, message: Any) -> None:
+    _is_ended(channel)
     if channel.exit_status != -1:  # the process has ended: servers in Go do not say that its output has, too
         channel.eof_received = True
     channel.transport.closings.put((channel, message))
@@ -39,12 +47,14 @@ class Transport(paramiko.Transport):  # type: ignore[misc]  # paramiko has no ty
 
     _channel_handler_table = {
         **paramiko.Transport._channel_handler_table,
+        paramiko.common.MSG_CHANNEL_FAILURE: _refuse,
         paramiko.common.MSG_CHANNEL_CLOSE: _answer_later,
         paramiko.common.MSG_CHANNEL_DATA: partial(_take, paramiko.Channel._feed),
         paramiko.common.MSG_CHANNEL_EXTENDED_DATA: partial(_take, paramiko.Channel._feed_extended),
     }
 
     farewell = ""  # why the host has ended it, in its words
+    broke: Exception | None = None  # on what it broke; paramiko says it once, to whoever asks first
 
     def run(self) -> None:
         self.closings: SimpleQueue[tuple[Any, Any] | None] = SimpleQueue()
@@ -55,6 +65,15 @@ class Transport(paramiko.Transport):  # type: ignore[misc]  # paramiko has no ty
         finally:
             self.closings.put(None)
 
+    def get_exception(self) -> Exception | None:
+        error: Exception | None = super().get_exception()
+        if error is None or isinstance(error, _ANSWERS):
+            return error
+        if not isinstance(error, BROKEN):  # of what made no sense, and is raised where it was waited for
+            error = paramiko.SSHException(f"what the host sends makes no sense ({type(error).__name__}: {error})")
+        self.broke = error
+        return error
+
     def _parse_disconnect(self, message: Any) -> None:
         message.get_int()  # the code says less than the text
         self.farewell = "".join(filter(str.isprintable, message.get_text()))[:_LONGEST]
@@ -64,7 +83,7 @@ class Transport(paramiko.Transport):  # type: ignore[misc]  # paramiko has no ty
     def _answer(self) -> None:
         while (closing := self.closings.get()) is not None:
             channel, message = closing
-            with contextlib.suppress(paramiko.SSHException, EOFError, OSError), _in_one_piece(channel):
+            with contextlib.suppress(*BROKEN), _in_one_piece(channel):
                 channel._handle_close(message)
 
 
@@ -99,8 +118,19 @@ def end_input(channel: Any) -> None:
 
 def close(channel: Any) -> None:
     """Nothing more will be sent or received."""
+    _is_ended(channel)
     with _in_one_piece(channel):
         channel.close()
+
+
+def cut_off(channel: Any) -> bool:
+    """Whether it is over and neither side of it has said so: the connection has broken. Its thread is then about to
+    end, and is taken to be active until it has."""
+    return bool(channel.closed) and "gittrack_ended" not in vars(channel)
+
+
+def _is_ended(channel: Any) -> None:
+    vars(channel)["gittrack_ended"] = True
 
 
 def signal(channel: Any, name: str) -> None:
