@@ -14,8 +14,10 @@ from typing import NamedTuple
 
 import pytest
 import tied
+from ports import free_port
 
-WAITRESS = Path(sys.prefix) / "giftless" / "bin" / "waitress-serve"
+GIFTLESS = Path(sys.prefix) / "giftless"
+WAITRESS = GIFTLESS / "bin" / "waitress-serve"
 _SSHD = shutil.which("sshd") or ("/usr/sbin/sshd" if os.path.exists("/usr/sbin/sshd") else None)
 _CONFIG = """
 HostKey {folder}/host
@@ -88,7 +90,7 @@ def sshd(folder: Path, lfs: Lfs | None = None) -> Iterator[Ssh]:
 @contextlib.contextmanager
 def giftless(folder: Path) -> Iterator[Lfs]:
     """The git-lfs server that scripts/lfs-server installs."""
-    if not WAITRESS.exists():
+    if not (GIFTLESS / "installed").exists():  # scripts/lfs-server makes that last
         pytest.skip(f"giftless is not installed: scripts/lfs-server {sys.prefix}")
     (folder / "config.yaml").write_text(_GIFTLESS.format(folder=folder))
     port = free_port()
@@ -127,10 +129,3 @@ def _answers(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

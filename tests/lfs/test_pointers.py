@@ -6,14 +6,15 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import lfs_servers
 import pytest
+from common import wait_until
 
 from gittrack.config import settings as configuration
 from gittrack.git.command import config
@@ -182,7 +183,6 @@ def test_a_killed_push_leaves_nothing_and_is_taken_up_again(
     repo: Path, git: Git, bare: Path, run_ref: str, lfs_server: lfs_servers.Lfs
 ) -> None:
     git("remote", "add", "origin", str(bare))
-    git("config", "lfs.url", f"{lfs_server.url}/org/repo.git/info/lfs")
     (lfs_server.objects / SHA256).unlink(missing_ok=True)
     script = "\n".join(
         (
@@ -195,16 +195,18 @@ def test_a_killed_push_leaves_nothing_and_is_taken_up_again(
         )
     )
     desks = repo / ".git" / "track" / "tmp"
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=repo, start_new_session=True)
     whole = f"desk-*/lfs/objects/{SHA256[:2]}/{SHA256[2:4]}/{SHA256}"
-    while not list(desks.glob(whole)):
-        assert process.poll() is None, "it was done before it could be killed"
-        time.sleep(0.002)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # so that it goes on until it is killed
+        git("config", "lfs.url", f"http://127.0.0.1:{silent.getsockname()[1]}/org/repo.git/info/lfs")
+        process = subprocess.Popen([sys.executable, "-c", script], cwd=repo, start_new_session=True)
+        wait_until(lambda: list(desks.glob(whole)) or process.poll() is not None)
+        assert process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     assert list(desks.glob("desk-*"))
     assert not (repo / ".git" / "lfs").exists()
 
+    git("config", "lfs.url", f"{lfs_server.url}/org/repo.git/info/lfs")
     upload(repo)
 
     assert not list(desks.glob("desk-*"))

@@ -49,4 +49,4 @@ def tied(
         with contextlib.suppress(BrokenPipeError):  # it has ended by itself
             process.stdin.write(b"x")  # a child that was forked meanwhile may have the pipe, too
             process.stdin.close()
-        process.wait(30)
+        process.wait(60)

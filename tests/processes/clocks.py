@@ -4,6 +4,7 @@ Its wrapper, `faketime`, is not used: it fails where a process that was killed, 
 left its semaphore. The library leaves the same behind in each process that is killed, and lives with what it finds.
 """
 
+import atexit
 import contextlib
 import os
 import re
@@ -24,6 +25,7 @@ def clocks() -> Iterator[Clock]:
     the end. The test is skipped where there is no libfaketime."""
     if not any(found for lib in ("lib*", "lib/*") for found in Path("/usr").glob(f"{lib}/{_LIBRARY}")):
         pytest.skip("not installed: faketime (scripts/system-packages)")
+    atexit.register(_forget_the_dead)  # some processes end after their test
     _forget_the_dead()
     try:
         # The linker knows $LIB. Waiting has to do with no clock that may be wrong.

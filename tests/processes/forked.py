@@ -20,6 +20,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 TRACK = str(Path(sys.executable).parent / "git-track")
 # What Python and its libraries look at when they are loaded: a call that changes it is started as any program.
 _DECIDES = ("PYTHON", "LC_", "LANG", "LD_", "TERMINAL_WIDTH", "TYPER", "_TYPER", "OPENSSL_", "SSL_")
@@ -63,9 +65,22 @@ def run(
     out, err, told = (data.decode().replace("\r\n", "\n").replace("\r", "\n") for data in said)
     number, _, code = told.partition(" ")
     if not code:
+        print(f"{argv} does not end, {out!r}, {err!r}:", _doing(int(number)))  # a report of pytest shows it
         os.kill(int(number), signal.SIGKILL)
         raise subprocess.TimeoutExpired(list(argv), timeout, out, err)
     return subprocess.CompletedProcess(list(argv), int(code), out, err)
+
+
+def _doing(number: int) -> str:
+    """What a process that does not end, and all that it started, are doing."""
+    said = []
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(number)
+        for one in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.Error, OSError):
+                waits = Path(f"/proc/{one.pid}/wchan").read_text()
+                said.append(f"\n{one.pid} {one.status()} {waits} {one.cpu_times().user:.1f} s: {one.cmdline()}")
+    return "".join(said)
 
 
 def _ask(server: socket.socket, asked: bytes, text: bytes, deadline: float) -> "list[bytes]":

@@ -9,6 +9,7 @@ import getpass
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import NamedTuple
 import lfs_servers
 import pytest
 import tied
+from common import wait_until
+from ports import free_port
 
 PASSWORD = "s3cret-of-ann"
 GITOLITE_SHELL = "/usr/share/gitolite3/gitolite-shell"
@@ -148,7 +151,7 @@ def http(folder: Path) -> Iterator[Server]:
     nginx, cgi = _program("nginx"), _program("fcgiwrap")
     git = subprocess.run(["git", "--exec-path"], check=True, capture_output=True, text=True).stdout.strip()
     backend = f"{git}/git-http-backend"
-    port = lfs_servers.free_port()
+    port = free_port()
     user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""
     config = _NGINX.format(folder=folder, port=port, user=user)
     (folder / "git").write_text(_GIT.format(folder=folder, served=served, backend=backend))
@@ -158,7 +161,15 @@ def http(folder: Path) -> Iterator[Server]:
     wrapped = ["prlimit", "--cpu=4", cgi, "-c", "8", "-s", f"unix:{folder}/cgi"]
     served_by = [nginx, "-c", str(folder / "nginx.conf")]
     with tied.tied(wrapped), lfs_servers.served(served_by, port, folder / "log", {}):
+        wait_until(lambda: _listens(folder / "cgi"))
         yield Server("http", f"http://127.0.0.1:{port}/open/", served, port, {})
+
+
+def _listens(path: Path) -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        return True
+    return False
 
 
 @contextlib.contextmanager

@@ -4,13 +4,13 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import cutting
 import git_servers
 import pytest
+from common import wait_until
 
 Git = Callable[..., str]
 
@@ -123,10 +123,7 @@ with git_servers.http(pathlib.Path({str(tmp_path)!r})) as server:
     assert any("fcgiwrap" in one for one in about(tmp_path)) and any("nginx" in one for one in about(tmp_path))
     tests.kill()
     tests.communicate()
-    until = time.monotonic() + 30
-    while left := about(tmp_path):
-        assert time.monotonic() < until, left
-        time.sleep(0.05)
+    wait_until(lambda: not about(tmp_path))
 
 
 def about(folder: Path) -> list[str]:

@@ -12,7 +12,7 @@ CLOCKS = ("-3h", "+2d", "+0", "-1y", "+5m", "-7s", "+30d", "-1d", "+90s", "+0")
 def at_once(clones: list[team.Clone], *args: str) -> list[str]:
     """One command in every clone at the same moment; what was said where it failed."""
     started = [clone.start(*args) for clone in clones]
-    ended = [(process.communicate(timeout=120)[0], process.returncode) for process in started]
+    ended = [(process.communicate(timeout=300)[0], process.returncode) for process in started]
     return [said for said, code in ended if code]
 
 

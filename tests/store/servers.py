@@ -26,6 +26,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import tied
+from ports import free_port
 
 from gittrack.store.retry import Patience
 
@@ -47,12 +49,6 @@ class S3(NamedTuple):
         return f"s3://{bucket}?endpoint={endpoint or self.endpoint}"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def program(name: str) -> str:
     """Where a program is, or the test is skipped."""
     own = (Path(sys.executable).parent / name, AZURITE / name)
@@ -64,13 +60,9 @@ def program(name: str) -> str:
 
 @contextlib.contextmanager
 def serving(*argv: str, port: int, env: dict[str, str] | None = None) -> Iterator["subprocess.Popen[bytes]"]:
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
-    try:
+    with tied.tied(argv, env=env) as process:
         wait_for(port, process)
         yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def wait_for(port: int, process: "subprocess.Popen[bytes] | None" = None, seconds: float = 60.0) -> None:
