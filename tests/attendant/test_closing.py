@@ -1,5 +1,6 @@
 """What is left of a job whose container is gone is closed: once, whole, and never while somebody is there."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -40,14 +41,16 @@ def kill_all(process: "subprocess.Popen[bytes]", job: Job) -> None:
     """What becomes of all processes of a container that is killed: they are gone, at once."""
     process.kill()
     process.communicate()
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            environ = Path(f"/proc/{name}/environ").read_bytes() + Path(f"/proc/{name}/cmdline").read_bytes()
-            if str(job.folder).encode() in environ:
-                os.kill(int(name), signal.SIGKILL)
-        except (OSError, ProcessLookupError):
-            continue
-    until(lambda: not any(live.held(str(job.run_dir), [one]) for one in live.process_files(str(job.run_dir))))
+
+    def gone() -> bool:
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                about = Path(f"/proc/{name}/environ").read_bytes() + Path(f"/proc/{name}/cmdline").read_bytes()
+                if str(job.folder).encode() in about:
+                    os.kill(int(name), signal.SIGKILL)
+        return not any(live.held(str(job.run_dir), [one]) for one in live.process_files(str(job.run_dir)))
+
+    until(gone)  # looked for again: one that is just being started is not known yet
 
 
 def fold(job: Job, clone: Path, now: float) -> str:

@@ -130,7 +130,7 @@ def test_a_run_that_goes_on_is_refused_when_it_is_named(repo: Path, track: Track
         assert track("archive", "--all").stdout == "nothing to change\n"
     finally:
         os.killpg(running.pid, signal.SIGTERM)
-        running.wait(20)
+        running.wait(60)
 
 
 def test_the_command_is_completed_with_runs(track: Track, runs: list[str]) -> None:

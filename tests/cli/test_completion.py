@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import time
 from pathlib import Path
 
 import pexpect
@@ -12,7 +11,7 @@ import pytest
 from gittrack.cli.commands import COMMANDS
 
 BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
-ENDS = 30
+ENDS = 60
 CODES = re.compile(r"\x1b(\[[0-9;?<=>]*[a-zA-Z]|\][^\x07\x1b]*(\x07|\x1b\\)|[=>]|\([AB0])")
 
 
@@ -36,13 +35,13 @@ class Shell:
         self.child.expect("ready")
 
     def tab(self, typed: str, expected: str) -> str:
-        """What the screen shows after `typed` and TAB TAB, once `expected` has come up."""
+        """What the screen shows after `typed` and TAB, twice where the first one rings, once `expected` has come."""
         self.child.send(typed)
         self.child.expect_exact(typed[-3:])
         self.child.send("\t")
-        time.sleep(0.1)  # a second TAB typed ahead of the first one's answer would be taken as text
-        self.child.send("\t")
-        self.child.expect(expected)
+        if self.child.expect([expected, "\a"]):
+            self.child.send("\t")
+            self.child.expect(expected)
         return CODES.sub("", self.child.before + self.child.after)
 
     def close(self) -> None:

@@ -3,10 +3,10 @@
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 import stored
+from common import wait_until
 
 import gittrack
 from gittrack import errors
@@ -78,9 +78,7 @@ with gittrack.init(name="training") as run:
 def test_in_a_training_and_then_collected(store, repo, track):
     done = subprocess.run([sys.executable, "-c", TRAINING], cwd=repo, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
-    until = time.monotonic() + 30
-    while "running" in track("ls").stdout and time.monotonic() < until:
-        time.sleep(0.1)
+    wait_until(lambda: "running" not in track("ls").stdout)
     found = json.loads(track("gc", "--grace", "0", "--json").stdout)
     assert found["objects"] > 0 and found["needed"] > 0
     kept = {one["step"]: one["sha256"] for one in json.loads(track("artifacts", "training", "--json").stdout)}

@@ -31,7 +31,7 @@ def killed(repo):
     mother = psutil.Process(running.pid)
     for process in [*mother.children(recursive=True), mother]:
         process.kill()
-    running.wait(30)
+    running.wait(60)
     running.stdout.read()  # its end: nobody holds it any more
 
 

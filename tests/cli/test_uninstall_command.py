@@ -87,4 +87,4 @@ def test_a_run_that_goes_on_is_not_taken_away(repo, track, git):
         assert "are going on" in track("uninstall", "--yes", code=2).stderr
     finally:
         running.send_signal(signal.SIGTERM)
-        running.wait(30)
+        running.wait(60)

@@ -174,9 +174,9 @@ def test_a_gigabyte_of_ordinary_lines_would_take_seconds_not_minutes() -> None:
     """Measured: 100 MB/s with all rules (docs/benchmarks.md). The bound is loose, for busy machines."""
     line = b"epoch 3 step 1200 loss=0.123456 val/map@0.5 0.61 tokens/s 48211 [00:10<01:02, 3.21it/s]\n"
     data = line * 20_000
-    began = time.perf_counter()
+    began = time.process_time()
     assert Redactor([RULE]).bytes(data) is data
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_secrets_of_several_lines_are_known_as_literals_and_line_by_line() -> None:

@@ -58,7 +58,7 @@ def sweep(store: Repository) -> discarding.Discarded:
     return done
 
 
-def swept(store: Repository, seconds: float = 30.0) -> None:
+def swept(store: Repository, seconds: float = 60) -> None:
     """Wait for the process that a command has left behind."""
     until = time.monotonic() + seconds
     while leftovers.is_due(store.paths):
@@ -363,7 +363,7 @@ while not select.select([sys.stdin], [], [], 0)[0]:
     index.close()
     store.close()
     rounds += 1
-print(rounds)
+    Path(sys.argv[1], "rounds").write_text("x" * rounds)
 """
 
 
@@ -376,14 +376,13 @@ def test_readers_miss_no_run_while_commits_are_removed_and_brought_back(repo: Pa
     pipe = subprocess.PIPE
     reading = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     assert reading.stdout is not None and reading.stdout.readline() == "up\n"
-    until = time.monotonic() + 6
-    while time.monotonic() < until and reading.poll() is None:
+    until, rounds = time.monotonic() + 6, repo / "rounds"
+    while reading.poll() is None and (time.monotonic() < until or not rounds.exists() or rounds.stat().st_size < 3):
         archiving.archive(store, ids, ANN)
         sweep(store)
         unarchiving.unarchive(store, ids, ANN)
-    out, err = reading.communicate("stop\n", timeout=60)
+    _, err = reading.communicate("stop\n", timeout=60)
     assert reading.returncode == 0, err
-    assert int(out) > 2
 
 
 def test_a_record_that_was_opened_before_is_read_when_its_commit_is_gone(store: Repository, git: Git) -> None:

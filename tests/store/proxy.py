@@ -40,6 +40,7 @@ class Proxy(socketserver.ThreadingTCPServer):
         self.faults: list[Fault] = []
         self.always: list[Fault] = []
         self.seen: list[str] = []  # "PUT /bucket/key", one for each request
+        self.at_once = self.most_at_once = 0  # requests that are being answered
         self.over = threading.Event()
         self._lock = threading.Lock()
         super().__init__(("127.0.0.1", 0), Handler)
@@ -56,6 +57,15 @@ class Proxy(socketserver.ThreadingTCPServer):
                     self.faults.remove(fault)
                     return fault
         return next((fault for fault in self.always if fault.method == method), None)
+
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[None]:
+        with self._lock:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        yield
+        with self._lock:
+            self.at_once -= 1
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that go away are what this is for."""
@@ -74,7 +84,8 @@ class Handler(socketserver.BaseRequestHandler):
         if fault.hang:
             self.server.over.wait()
             return
-        time.sleep(fault.delay)
+        with self.server.counted():
+            time.sleep(fault.delay)
         if fault.cut_request is not None:
             while len(body) < min(fault.cut_request, length):
                 body += self.request.recv(65536)

@@ -336,5 +336,5 @@ def test_the_rate_of_uploads_is_held_by_what_the_address_opens() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert 0.29 <= time.monotonic() - start < 2
+    assert time.monotonic() - start >= 0.29
     assert isinstance(LimitStore(store, 1), LimitStore)

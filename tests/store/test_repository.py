@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -209,11 +208,9 @@ def test_chunks_are_fetched_many_at_once_from_a_store_far_away(repository, files
         (repo / "gittrack.yaml").write_text(f"store: '{url.replace(s3.endpoint, proxy.endpoint)}'\n")
         settings = configuration.load(repository.paths, repository.git.environ, {})
         proxy.always = [Fault("GET", delay=0.5)]
-        began = time.monotonic()
         data = stores.contents(repository, settings)[0].read(*files[1])
-        taken, asked = time.monotonic() - began, sum(line.startswith("GET") for line in proxy.seen)
-    assert len(data) == files[1][1] and asked > 4
-    assert taken < 0.5 * asked - 0.5, (taken, asked)
+    assert len(data) == files[1][1] and sum(line.startswith("GET") for line in proxy.seen) > 4
+    assert proxy.most_at_once > 1
 
 
 def test_one_store_that_is_gone_does_not_keep_the_other_from_its_files(
