@@ -65,19 +65,19 @@ class Later(Generic[T]):
 
 
 def together(*works: Callable[[], object], halted: Callable[[], AbstractContextManager[object]]) -> None:
-    """Do all of them at once, the last one here. All are waited for; raises what the first of them raised. Who presses
-    Ctrl-C waits for little: `halted` makes them fail."""
-    others = [Later(work) for work in works[:-1]]
+    """Do all of them at once. All are waited for; raises what the first of them raised. Who presses Ctrl-C waits for
+    little: `halted` makes them fail. (None is done here, where Ctrl-C would tear what is being sent.)"""
+    begun = [Later(work) for work in works]
     problems: list[Exception] = []
-    for wait in [works[-1], *(other.result for other in others)]:
+    for one in reversed(begun):
         try:
-            wait()
+            one.result()
         except Exception as error:  # noqa: BLE001 - raised below: but nothing may go on in the background
             problems.append(error)
         except BaseException:
             end = time.monotonic() + _PATIENCE
             with halted():
-                for other in others:
+                for other in begun:
                     other.wait(max(0.0, end - time.monotonic()))
             raise
     if problems:

@@ -297,8 +297,8 @@ class Proxy:
         self.sent = self.received = 0
         self._sockets: list[socket.socket] = []
         self.is_down = False  # who connects is hung up on
-        self._open = threading.Event()
-        self._open.set()
+        self._open = {"sent": threading.Event(), "received": threading.Event()}
+        self.go_on()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
@@ -307,12 +307,17 @@ class Proxy:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
-    def hold(self) -> None:
-        """Nothing passes any more, and nobody is told."""
-        self._open.clear()
+    def hold(self, *ways: str) -> None:
+        """Nothing that is `sent` or `received`, or neither, passes any more, and nobody is told."""
+        for way in ways or self._open:
+            self._open[way].clear()
+
+    def go_on(self) -> None:
+        for way in self._open.values():
+            way.set()
 
     def close(self) -> None:
-        self._open.set()
+        self.go_on()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -333,7 +338,7 @@ class Proxy:
     def _carry(self, source: socket.socket, target: socket.socket, counter: str) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
-                self._open.wait()
+                self._open[counter].wait()
                 setattr(self, counter, getattr(self, counter) + len(data))
                 target.sendall(data)
             target.shutdown(socket.SHUT_WR)

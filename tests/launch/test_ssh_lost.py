@@ -169,12 +169,43 @@ def test_a_network_that_drops_everything_is_noticed(
             link.close()
 
 
+def test_ssh_config_says_how_long_a_silent_host_is_waited_for(proxied: tuple[Link, Proxy], sealed: Path) -> None:
+    config = sealed / ".ssh" / "config"
+    config.write_text("Host line\n  ServerAliveInterval 1\n  ServerAliveCountMax 2\n" + config.read_text())
+    link, proxy = open_link(Host("line", address="line")), proxied[1]
+    channel = link.open(["cat"])
+    proxy.hold()
+    with pytest.raises(LinkLost, match="has not answered for 2 s"):
+        channel.read(1)
+    link.close()
+
+
+def test_a_host_that_has_much_to_say_is_there_even_if_it_hears_nothing(
+    proxied: tuple[Link, Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a slow line what is asked waits behind what is sent."""
+    monkeypatch.setattr(ssh_link, "ASK_EVERY", 0.2)
+    monkeypatch.setattr(ssh_link, "ANSWER_WITHIN", 1.0)
+    link, proxy = open_link(Host("line", address="line")), proxied[1]
+    channel = link.open(BUSY)
+    proxy.hold("sent")
+    until = time.monotonic() + 4
+    while time.monotonic() < until:
+        assert channel.read(100)
+    assert not link.lost
+    proxy.hold("received")
+    with pytest.raises(LinkLost):
+        while channel.read(100):
+            pass
+    link.close()
+
+
 def test_a_line_that_only_pauses_is_not_lost(proxied: tuple[Link, Proxy], monkeypatch: pytest.MonkeyPatch) -> None:
     link, proxy = proxied
     channel = link.open(["cat"])
     proxy.hold()
     channel.write(b"late")
-    threading.Timer(1.0, proxy._open.set).start()
+    threading.Timer(1.0, proxy.go_on).start()
     assert channel.read(10) == b"late" and not link.lost
     channel.close()
 

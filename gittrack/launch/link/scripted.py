@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from gittrack.errors import HostFailed, NewerFormat
+from gittrack.launch.later import Later
 from gittrack.launch.link import bridge, patience, shelling
 from gittrack.launch.link.hosts import Host
 from gittrack.launch.link.patience import Patience, within
@@ -22,6 +23,7 @@ VERSION = "1"
 _PIECE = 1 << 16
 _AT_ONCE = 1 << 15  # bytes of input that fit into any pipe or window, so that nobody has to read meanwhile
 _SMALL = 1_000_000  # bytes that are there at once on any line
+_HALTING = 2.0  # seconds for processes to be told that they are to end: somebody has pressed Ctrl-C
 _KINDS = {"f": "file", "d": "folder", "l": "link"}
 
 
@@ -36,18 +38,21 @@ class Scripted:
         self._wanted = host.folder.removeprefix("~/")
         self._folder: str | None = None
         self._folder_guard = threading.Lock()
-        self._opened: weakref.WeakSet[Channel] = weakref.WeakSet()
+        self._opened: list[weakref.ref[Channel]] = []  # a WeakSet would run code of its own, which swallows Ctrl-C
         self._opening = threading.Lock()
         self._is_halted = False
 
     def _start(self, argv: Sequence[str]) -> Channel:
         raise NotImplementedError
 
+    def _give_up_silent(self, seconds: float) -> None:
+        """Connections of which nothing comes for so long are lost."""
+
     def open(self, argv: Sequence[str]) -> Channel:
         self._check_not_halted()
         channel = self._start(argv)
         with self._opening:
-            self._opened.add(channel)
+            self._opened = [*(one for one in self._opened if one() is not None), weakref.ref(channel)]
         if self._is_halted:
             channel.close()
         self._check_not_halted()
@@ -57,13 +62,17 @@ class Scripted:
     def halted(self) -> Iterator[None]:
         self._is_halted = True
         try:
-            with self._opening:
-                there = list(self._opened)
-            for channel in there:
-                channel.close()
+            self._give_up_silent(_HALTING)
+            Later(self._close_all).wait(_HALTING)
             yield
         finally:
             self._is_halted = False
+
+    def _close_all(self) -> None:
+        with self._opening:
+            there = [channel for one in self._opened if (channel := one()) is not None]
+        for channel in there:
+            channel.close()
 
     def _check_not_halted(self) -> None:
         if self._is_halted:

@@ -22,6 +22,7 @@ from gittrack.launch.link.hosts import Host
 _SYSTEM = "/etc/ssh/ssh_config"
 _DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 _INCLUDES = 16  # as deep as OpenSSH goes
+_ALIVE_COUNT = 3  # OpenSSH's
 _MANY = ("identityfile", "certificatefile")  # may be said more than once
 _BAD_CONFIG = "look at ~/.ssh/config; `ssh -G HOST` shows how OpenSSH reads it"
 
@@ -43,6 +44,8 @@ class Meaning(NamedTuple):
     strict: str  # StrictHostKeyChecking: ask, yes, accept-new, no
     hashed: bool  # names are written to known_hosts as hashes
     timeout: int | None
+    alive_every: int | None  # seconds between questions whether the host is there; None: as we think right
+    alive_count: int  # of these without an answer, and it is lost
     jumps: tuple[str, ...]  # [user@]host[:port], nearest first
     command: str | None  # whose input and output are the connection, instead of TCP
     typed: str  # what a person would try: ssh knows neither [user@]host:port nor the names of gittrack.yaml
@@ -157,6 +160,8 @@ def _meaning(host: Host, said: Mapping[str, list[str]], home: str) -> Meaning:
         strict={"true": "yes", "false": "no", "off": "no"}.get(strict := one("stricthostkeychecking", "ask"), strict),
         hashed=one("hashknownhosts") == "yes",
         timeout=_number(one("connecttimeout")),
+        alive_every=_number(one("serveraliveinterval")) or None,
+        alive_count=_number(one("serveralivecountmax")) or _ALIVE_COUNT,
         jumps=tuple(each.strip() for each in one("proxyjump").split(",") if each.strip()),
         command=command and _proxy(command, tokens),
         typed=f"ssh {f'-p {host.port} ' if host.port else ''}{f'{host.user}@' if host.user else ''}{host.address}",

@@ -1,7 +1,7 @@
 """The link to a host by SSH: many processes over one connection, and a second connection where the first is full.
 
 sshd gives a connection ten sessions (MaxSessions) unless told otherwise. A dead network says nothing: whether the host
-is there is asked every few seconds, and a host that does not answer is lost.
+is there is asked every few seconds, and a host of which nothing comes any more is lost.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ from typing import Any
 import paramiko
 
 from gittrack.errors import HostFailed, LinkLost
+from gittrack.launch.later import Later
 from gittrack.launch.link import shelling
 from gittrack.launch.link.hosts import Host
 from gittrack.launch.link.protocol import KEPT_ERRORS, NOBODY, Ask
@@ -22,7 +23,9 @@ from gittrack.launch.ssh import order
 from gittrack.launch.ssh.connect import Reached, Way
 from gittrack.launch.ssh.pieces import Pieces
 
-ASK_EVERY, ANSWER_WITHIN = 10.0, 15.0  # seconds; together the longest that a dead network is taken for a slow one
+# Seconds; together the longest that a dead network is taken for a slow one. ~/.ssh/config may say otherwise
+# (ServerAliveInterval, ServerAliveCountMax).
+ASK_EVERY, ANSWER_WITHIN = 10.0, 15.0
 _SESSIONS = 10  # of one connection, by OpenSSH's default
 # The largest packet that a host may send (sshd fills it, others send less): more turns with paramiko's own, 32 KiB. And
 # how much nobody has read yet: of more than this, sshd spends its time moving what waits.
@@ -45,9 +48,7 @@ class Ssh(Scripted):
         self._way = Way(host, os.path.expanduser("~"), ask)
         self._guard = threading.Lock()
         self._closed = threading.Event()
-        self._lines: list[_Line] = []
-        self._lines.append(_Line(self._way.connect()))
-        threading.Thread(target=self._watch, name="gittrack-keepalive", daemon=True).start()
+        self._lines = [self._line()]
 
     @property
     def lost(self) -> bool:  # type: ignore[override]
@@ -93,10 +94,20 @@ class Ssh(Scripted):
                 raise self._lost()
             free = next((line for line in self._lines if line.reserve()), None)
             if free is None:
-                free = _Line(self._way.connect())
+                free = self._line()
                 free.reserve()
                 self._lines.append(free)
             return free
+
+    def _give_up_silent(self, seconds: float) -> None:
+        asking = [Later(lambda line=line: line.ask(seconds)) for line in list(self._lines)]  # type: ignore[misc]
+        for each in asking:
+            each.wait(2 * seconds)
+
+    def _line(self) -> "_Line":
+        meaning = self._way.meaning
+        every = float(meaning.alive_every or ASK_EVERY)
+        return _Line(self._way.connect(), every, every * meaning.alive_count if meaning.alive_every else ANSWER_WITHIN)
 
     def _lost(self) -> LinkLost:
         if self._closed.is_set():
@@ -112,22 +123,21 @@ class Ssh(Scripted):
             f"{self.name}: {argv[0]} was not started: {error}", "is the user allowed to run commands there?", "failed"
         )
 
-    def _watch(self) -> None:
-        while not self._closed.wait(ASK_EVERY):
-            for line in list(self._lines):
-                line.ask()
-
 
 class _Line:
-    """One SSH connection and how many sessions it has."""
+    """One SSH connection and how many sessions it has. Whether its host is there is asked `every` so many seconds; one
+    of which nothing comes `within` so many is lost."""
 
-    def __init__(self, reached: Reached) -> None:
+    def __init__(self, reached: Reached, every: float, within: float) -> None:
         self._reached = reached
         self._transport = reached.transport
+        self._every, self._within = every, within
+        self._closed = threading.Event()
         self._limit = _SESSIONS
         self._used = 0
-        self._silent = False
+        self._silent = 0.0  # seconds without a word, after which it was given up
         self._guard = threading.Lock()
+        threading.Thread(target=self._watch, name="gittrack-keepalive", daemon=True).start()
 
     @property
     def alive(self) -> bool:
@@ -162,21 +172,12 @@ class _Line:
             self._limit = self._used
             return self._used > 0
 
-    def ask(self) -> None:
-        """Whether the host is there. Any answer will do; sshd knows no such request, and says so."""
-        timer = threading.Timer(ANSWER_WITHIN, self._give_up)
-        timer.daemon = True
-        timer.start()
-        with contextlib.suppress(*order.BROKEN):
-            self._transport.global_request("keepalive@openssh.com", wait=True)
-        timer.cancel()
-
     def why(self) -> str:
         """Why it is not alive, as far as anybody knows; empty while it is."""
         if self.alive:
             return ""
         if self._silent:
-            return f"the host has not answered for {ANSWER_WITHIN:g} s"
+            return f"the host has not answered for {self._silent:g} s"
         if self._transport.farewell:
             return f"the host has ended it: {self._transport.farewell}"
         self._transport.get_exception()  # if nobody has asked
@@ -184,10 +185,28 @@ class _Line:
         return "the host has closed it" if isinstance(broke, EOFError) else str(broke or "")
 
     def close(self) -> None:
+        self._closed.set()
         self._reached.close()
 
-    def _give_up(self) -> None:
-        self._silent = True
+    def _watch(self) -> None:
+        while self.alive and not self._closed.wait(self._every):
+            self.ask(self._within)
+
+    def ask(self, seconds: float) -> None:
+        """Whether the host is there; if nothing comes for so long, it is lost. Any answer will do: sshd knows no such
+        request, and says so. Where data waits to be sent, the question waits behind it: then what comes besides is an
+        answer, too."""
+        answered = threading.Event()
+        Later(lambda: self._expect(answered, time.monotonic(), seconds))
+        with contextlib.suppress(*order.BROKEN):
+            self._transport.global_request("keepalive@openssh.com", wait=True)
+        answered.set()
+
+    def _expect(self, answered: threading.Event, asked: float, seconds: float) -> None:
+        while (left := max(asked, self._transport.sock.heard) + seconds - time.monotonic()) > 0:
+            if answered.wait(left):
+                return
+        self._silent = seconds
         self.close()
 
     def _release(self) -> None:
