@@ -134,6 +134,23 @@ def test_a_job_that_came_home_leaves_its_results_and_no_secrets(host):
     assert sorted(os.listdir(folder / "jobs")) == sorted([GOING, UNFETCHED, QUEUED])
 
 
+@pytest.mark.parametrize("old", [False, True])
+def test_a_job_that_came_home_takes_no_inputs_from_one_that_is_being_sent(repo, host, old):
+    code = code_of(repo)
+    sent = Path(host.folder()) / "cache" / "files"
+    if old:  # no job has used them for long, and they are known to be there
+        age(*map(str, sent.rglob("*")))
+    else:
+        (repo / "data" / "set.bin").write_bytes(os.urandom(1000))
+    found = inputs.find(code, ["data"], [])
+    assert placing.send(host, code, found.files) == (0 if old else 1000)
+    cleaning.tidy(host, OVER, 7)
+    work = Path(job(host, GOING), "work.new")
+    Path(job(host, GOING), "work").rename(work)
+    placing.put(host, GOING, found.files)
+    assert (work.with_name("work") / "data" / "set.bin").read_bytes() == (repo / "data" / "set.bin").read_bytes()
+
+
 def test_of_many_snapshots_the_newest_stay_and_the_next_one_is_sent_by_them(repo, here, monkeypatch):
     monkeypatch.setattr(cleaning, "NEWEST", 3)
     for number in range(6):

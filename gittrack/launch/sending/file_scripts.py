@@ -8,7 +8,8 @@ never links: a job may write into them.
 from gittrack.launch.sending.leftovers import SWEEPING
 
 # $1: our folder. Input: digests, one a line. Output: size and path of those that are there: what a power cut has torn
-# after it was checked has another size than it should have.
+# after it was checked has another size than it should have. What is asked for is in use from now on: another job that
+# ends meanwhile removes what is not.
 LACKING = (
     SWEEPING
     + """
@@ -19,7 +20,7 @@ df -Pk . 2>/dev/null | { read -r _; read -r _ _ _ kb _; echo gittrack free "$kb"
 while read -r d
 do  rest=${d#??}
     echo "cache/files/${d%"$rest"}/$d"
-done | xargs stat -c '%s %n' 2>/dev/null
+done | xargs sh -c 'touch -c "$@"; stat -c "%s %n" "$@"' sh 2>/dev/null
 echo gittrack all
 """
 )
@@ -34,7 +35,7 @@ free() { df -Pk . 2>/dev/null | { read -r _; read -r _ _ _ kb _; echo "$kb"; }; 
 cd "$1" && mkdir -p cache/files && new=$(mktemp -d "$1/cache/incoming.XXXXXX") || exit 61
 trap '' PIPE HUP
 trap : TERM
-tar -x -o -f - -C "$new"
+tar -x -o -m -f - -C "$new"
 torn=$?
 left=$(free)
 cd "$new" || exit 61
@@ -124,8 +125,4 @@ for kind, value, path in zip(fields[::3], fields[1::3], fields[2::3]):
                     left -= done
         if kind == b"exec":
             os.chmod(path, 0o755)
-        try:
-            os.utime(source)
-        except OSError:
-            pass
 """
