@@ -15,7 +15,7 @@ from gittrack.core import events, fold, layout, parcels, story
 from gittrack.git import catfile, objects
 from gittrack.git.repository import RefChange, Repository
 from gittrack.git.trees import TreeEditor
-from gittrack.runs import bombs, operations
+from gittrack.runs import bombs, foreign, operations
 from gittrack.runs.blobs import Blobs
 
 BATCH_BYTES = 8 * 1024 * 1024
@@ -26,7 +26,7 @@ _CUT = re.compile(rb"^Track-Cut: (\d+)$", re.MULTILINE)
 
 
 class Contradicted(errors.RefConflict):
-    """The journal is not that of the run whose ref is there."""
+    """The journal is not that of the run whose ref is there, or makes no record at all."""
 
 
 class Committer:
@@ -110,6 +110,8 @@ class Committer:
     def _move(self, old: str | None, tip: str, last: bool) -> str:
         """Write the pending objects, flushed, then move the refs to `tip`: code before the record that names it."""
         self._flush()
+        if self._doubting and last and self._closed:
+            self._judge(old, tip)
         changes = []
         snapshot = self._fold.facts.get("snapshot")
         if old is None and snapshot and self._is_code(snapshot):
@@ -122,6 +124,16 @@ class Committer:
         self._blobs.remove(self._arrived, self._editor(tip))
         self._arrived.clear()
         return tip
+
+    def _judge(self, old: str | None, tip: str) -> None:
+        """Nothing that a host says becomes a record that no other clone would take. Raises Contradicted."""
+        why = foreign.wrong(self.repo, {self.run_id: tip}).get(self.run_id)
+        if why is None:
+            return
+        if old is not None and foreign.wrong(self.repo, {self.run_id: old}):  # it was none all the time
+            what = f"refuse run {self.run_id[: layout.SHORT]}"
+            operations.apply(self.repo, [RefChange(self.ref, old, None)], what, self._now, keep=False)
+        raise Contradicted(f"what came of run {self.run_id[: layout.SHORT]} makes no sound record: {why}", "")
 
     def _is_code(self, oid: str) -> bool:
         """Whether it is here. What a host calls so may be anything that is here."""

@@ -17,7 +17,7 @@ from gittrack import errors
 from gittrack.core import events
 from gittrack.git.repository import Repository
 from gittrack.runs import away, closing, live, locking, tail
-from gittrack.runs.committing import Committer
+from gittrack.runs.committing import Committer, Contradicted
 from gittrack.runs.cutting import Cutter
 
 if TYPE_CHECKING:
@@ -197,6 +197,9 @@ def _fold_one(repo: Repository, directory: str, now: float) -> bool:
         return False
     try:
         return folder.finish(now, "crashed")
+    except Contradicted:  # what a host has said; or each command would try it again
+        live.put_aside(directory)
+        raise
     finally:
         folder.close()
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 OPEN, DEAD, FINAL, UNKNOWN, EMPTY, AWAY = "open", "dead", "final", "unknown", "empty", "away"
 GOING = (OPEN, UNKNOWN, AWAY)  # there may be somebody who writes, here or elsewhere: its folder is not ours to end
 
+REFUSED = ".refused"  # of a folder whose record was not taken
 SETTLING = 60.0  # seconds in which a folder without its first events is taken to be just starting
 
 
@@ -162,6 +163,14 @@ def remove(directory: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.rename(directory, aside)
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def put_aside(directory: str) -> None:
+    """Nobody folds it any more: what is in it is refused, and may be looked at."""
+    aside = directory + REFUSED
+    shutil.rmtree(aside, ignore_errors=True)  # that of an earlier try
+    with contextlib.suppress(OSError):
+        os.rename(directory, aside)
 
 
 def _young(directory: str) -> bool:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from gittrack.core import layout
 from gittrack.core.annotations import Op, Tombstones
 from gittrack.git.repository import RefChange, Repository
-from gittrack.runs import logs, parting
+from gittrack.runs import foreign, logs, parting
 from gittrack.share import incoming_archives, validate
 
 
@@ -142,7 +142,7 @@ def _runs(
     listed: Mapping[str, str],
     found: Judged,
 ) -> None:
-    wrong = validate.records(repo, {ref.rpartition("/")[2]: oid for ref, oid in came.items()})
+    wrong = foreign.wrong(repo, {ref.rpartition("/")[2]: oid for ref, oid in came.items()})
     for ref, oid in came.items():
         run_id, old = ref.rpartition("/")[2], local.get(ref)
         if run_id in wrong:

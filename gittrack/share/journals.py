@@ -14,10 +14,9 @@ from typing import NamedTuple
 from gittrack import errors
 from gittrack.core import events, layout, parcels
 from gittrack.git.repository import RefChange, Repository
-from gittrack.runs import archives, folding, live, logs, operations
+from gittrack.runs import archives, folding, foreign, live, logs, operations
 from gittrack.runs.annotations import Author
 from gittrack.runs.own_store import own_store
-from gittrack.share import validate
 
 _FILES = (events.CONSOLE, "console.tail", events.CUTS, "arguments")
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
@@ -90,7 +89,7 @@ def _judged(repo: Repository, run_id: str, author: Author) -> str:
     """Its tip. A record that does not read is taken away again."""
     ref = layout.run_ref(run_id)
     tip = repo.refs(ref)[ref]
-    wrong = validate.records(repo, {run_id: tip}).get(run_id)
+    wrong = foreign.wrong(repo, {run_id: tip}).get(run_id)
     if wrong:
         operations.apply(repo, [RefChange(ref, tip, None)], author.command, author.now, who=author.who, keep=False)
         raise errors.DamagedRecord(f"the journal of run {run_id[: layout.SHORT]} makes no sound record: {wrong}")

@@ -14,9 +14,8 @@ from gittrack.core import annotations, layout
 from gittrack.core.annotations import Op
 from gittrack.git import catfile, objects
 from gittrack.git.repository import Repository
-from gittrack.runs import bombs, documents, logs, segments
+from gittrack.runs import bombs, logs, segments
 
-DOCUMENT_LIMIT = 32 << 20  # of a document that is read whole
 SEGMENT_LIMIT = 16 << 20  # of a segment of lines: closed at 1 MiB, and the last line may be long
 LOG_LIMIT = 128 << 20  # of all segments of a log: half a million annotations
 LIST_LIMIT = 2 << 30  # of those of a list, which has 20,000 runs: 100 kB for each
@@ -54,35 +53,6 @@ def _commit_problem(found: tuple[str, int] | None) -> str | None:
     if what != "commit":
         return f"it stands at a {what}, not at a commit"
     return f"its commit has {size:,} bytes" if size > bombs.COMMIT_LIMIT else None
-
-
-def records(repo: Repository, tips: Mapping[str, str]) -> dict[str, str]:
-    """Run id -> what is wrong with its record. One of a newer format is none of ours to judge: it is shown as newer."""
-    wrong = _too_large(repo, tips)
-    large = bombs.suspects(repo.git, tips.values())
-    for run_id, tip in tips.items() if large else ():
-        if run_id not in wrong and (why := bombs.in_record(repo.git, tip, large)):
-            wrong[run_id] = why
-    rest = {run_id: tip for run_id, tip in tips.items() if run_id not in wrong}
-    for (run_id, tip), files in zip(rest.items(), repo.read_files(list(rest.values()), documents.FILES), strict=True):
-        try:
-            documents.row(documents.decode(run_id, tip, files))
-        except errors.NewerFormat:
-            continue
-        except errors.DamagedRecord as error:
-            wrong[run_id] = error.message
-    return wrong
-
-
-def _too_large(repo: Repository, tips: Mapping[str, str]) -> dict[str, str]:
-    specs = [f"{tip}:{name}" for tip in tips.values() for name in documents.FILES]
-    found = catfile.measured(repo.git, specs)
-    wrong: dict[str, str] = {}
-    for at, run_id in enumerate(tips):
-        for name, one in zip(documents.FILES, found[at * len(documents.FILES) :], strict=False):
-            if one and one[1] > DOCUMENT_LIMIT:
-                wrong.setdefault(run_id, f"its {name} has {one[1]:,} bytes")
-    return wrong
 
 
 def log(repo: Repository, writer: str, old: str | None, new: str) -> tuple[str | None, list[Op]]:

@@ -8,7 +8,6 @@ can be folded without the host, and one that is not comes the next time.
 
 import contextlib
 import os
-import shutil
 import threading
 import time
 from collections.abc import Mapping
@@ -16,11 +15,10 @@ from typing import Any, NamedTuple
 
 from gittrack import errors
 from gittrack.config import environment, settings
-from gittrack.core import layout
 from gittrack.git import command
 from gittrack.git.discover import Paths
 from gittrack.git.open import open_repository
-from gittrack.git.repository import RefChange, Repository
+from gittrack.git.repository import Repository
 from gittrack.launch.home import claims
 from gittrack.launch.home.claims import Odd
 from gittrack.launch.home.journal import Copy
@@ -28,16 +26,14 @@ from gittrack.launch.home.kept_files import Bringing, Show
 from gittrack.launch.link.protocol import Link, silent
 from gittrack.lazy import lazy
 from gittrack.record import uploads
-from gittrack.runs import away, live, operations, writer
+from gittrack.runs import away, live, writer
 from gittrack.runs.archiving import ENDED
 from gittrack.runs.committing import Contradicted
 from gittrack.runs.folding import Following
 from gittrack.runs.own_store import own_store
-from gittrack.share import validate
 
 FETCHED = "fetched"  # folder of a job: who has all of it
 GLANCE = 2.0  # seconds between two looks at the journal while large files come
-ASIDE = ".refused"  # of a folder whose record was not taken
 
 
 class News(NamedTuple):
@@ -134,13 +130,6 @@ class Mirror:
 
     def _finish(self, here: _Here) -> None:
         """All is folded: what else is done when a run has ended, and the folder goes."""
-        ref = layout.run_ref(self._run_id)
-        tip = here.repo.refs(ref)[ref]
-        wrong = validate.records(here.repo, {self._run_id: tip}).get(self._run_id)
-        if wrong:
-            what = f"refuse run {self._run_id[: layout.SHORT]} of {self._link.name}"
-            operations.apply(here.repo, [RefChange(ref, tip, None)], what, time.time(), keep=False)
-            raise Contradicted(f"it makes no sound record: {wrong}")
         self._begin_uploads(here.repo)
         with contextlib.suppress(errors.HostFailed):  # the results are here; `git track fetch` says it to the host
             mark(self._link, self._paths, self._run_id)
@@ -166,9 +155,7 @@ class Mirror:
                 "nothing is lost, the host has it; make room or correct the permissions, then run it again",
             )
         if isinstance(error, Contradicted):
-            shutil.rmtree(f"{self._directory}{ASIDE}", ignore_errors=True)  # that of an earlier try
-            with contextlib.suppress(OSError):
-                os.rename(self._directory, f"{self._directory}{ASIDE}")
+            live.put_aside(self._directory)
             return claims.refused(self._link.name, self._run_id, error.message)
         return claims.refused(self._link.name, self._run_id, str(error))
 
