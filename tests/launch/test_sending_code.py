@@ -247,6 +247,19 @@ def test_a_repository_without_a_commit_can_be_sent(tmp_path, here):
     code = code_of(repo)
     assert snapshots.send_code(here, code, RUN).state == "placed"
     assert code_of(repo).project == code.project
+    for argv in (["add", "."], ["commit", "-q", "-m", "First"]):
+        subprocess.run(["git", "-C", str(repo), *argv], check=True)
+    subprocess.run(["git", "clone", "-q", str(repo), str(tmp_path / "clone")], check=True)
+    assert code_of(repo).project == code_of(tmp_path / "clone").project  # else clones would not find its jobs
+
+
+def test_a_shallow_clone_that_gets_the_whole_history_has_the_name_of_all_others(repo, git, tmp_path):
+    git("commit", "-q", "--allow-empty", "-m", "Second")
+    shallow = tmp_path / "shallow"
+    subprocess.run(["git", "clone", "-q", "--depth", "1", repo.as_uri(), str(shallow)], check=True)
+    assert code_of(shallow).project == code_of(shallow).project == git("rev-parse", "HEAD")
+    subprocess.run(["git", "-C", str(shallow), "fetch", "-q", "--unshallow"], check=True)
+    assert code_of(shallow).project == code_of(repo).project
 
 
 def test_a_repository_of_sha256_can_be_sent(tmp_path, here):

@@ -28,6 +28,7 @@ HOST, IMAGE, FILES = "host", "image", "files"  # whose git took the code in; FIL
 _NOISE = 65536  # bytes that a shell's start-up files may say before our program does
 _PIECE = 1 << 18
 NEARLY_FULL = 1_000_000
+_FOR_NOW = "for-now"  # in the file of the name: all that can be known yet
 
 
 class Code(NamedTuple):
@@ -65,23 +66,35 @@ NO_HELP = Helper()
 def project(git: Git) -> str:
     """What the repository is called at hosts: the oid of its first commit, which all its clones know.
 
-    Kept in the clone: a history of 100,000 commits takes a second to walk. Before the first commit, a name by chance.
+    Kept in the clone: a history of 100,000 commits takes a second to walk. Before the first commit it is a name by
+    chance, and in a shallow clone that of its oldest commit, until more is known.
     """
     path = os.path.join(git.paths.common_dir, "track", "project")
+    known: list[str] = []
     with contextlib.suppress(OSError, UnicodeDecodeError), open(path, encoding="ascii") as file:
-        known = file.read(80).strip()
-        if is_oid(known):
-            return known
+        known = [word for word in file.read(100).split() if is_oid(word) or word == _FOR_NOW]
+    if known and is_oid(known[0]) and (known[1:] != [_FOR_NOW] or _is_shallow(git)):
+        return known[0]
     roots = git.call("rev-list", "--max-parents=0", "HEAD", "--").out.decode("ascii", "replace").split()
+    if known and not roots:
+        return known[0]
     length = 64 if git.call("rev-parse", "--show-object-format").out.strip() == b"sha256" else 40
     found = min(roots, default="") or os.urandom(32).hex()[:length]
     with contextlib.suppress(OSError):  # read-only: then it is looked up each time
         os.makedirs(os.path.dirname(path), exist_ok=True)
         temporary = f"{path}.{os.getpid()}.tmp"
         with open(temporary, "w", encoding="ascii") as file:
-            file.write(found + "\n")
+            file.write(found + (f" {_FOR_NOW}" if not roots or _is_shallow(git) else "") + "\n")
         os.replace(temporary, path)
     return found
+
+
+def _is_shallow(git: Git) -> bool:
+    """Whether its oldest commit may not be the first one."""
+    try:
+        return os.path.getsize(os.path.join(git.paths.common_dir, "shallow")) > 0
+    except OSError:
+        return False
 
 
 def send_code(
