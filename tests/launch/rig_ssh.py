@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from ports import free_port
 
 SSHD = shutil.which("sshd") or ("/usr/sbin/sshd" if os.path.exists("/usr/sbin/sshd") else None)
 _CONFIG = """
@@ -278,13 +279,6 @@ def mend_line(space: str, name: str) -> None:
 
 def _ip(inside: str, *args: str) -> None:
     subprocess.run(["ip", *(["-n", inside] if inside else []), *args], check=True)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 class Proxy:

@@ -3,12 +3,12 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import builder
 import pytest
+from common import wait_until
 
 from gittrack.core import layout
 from gittrack.runs import writer
@@ -196,10 +196,7 @@ def test_a_live_run_stays_until_it_has_ended_and_is_named(shared: Shared) -> Non
         [program, "run", "-q", "--", "python", "wait.py"], cwd=shared.path, stdin=subprocess.PIPE
     ) as run:
         try:
-            until = time.monotonic() + 30
-            while not (rows := json.loads(shared.track("ls", "--json").stdout)):
-                assert time.monotonic() < until
-                time.sleep(0.05)
+            rows = wait_until(lambda: json.loads(shared.track("ls", "--json").stdout))
             shared.runs(1)
             said = shared.track("push", "--yes").stdout
             assert f"not pushed, still going: {rows[0]['id'][:7]}" in said
