@@ -83,6 +83,29 @@ def test_a_container_is_made_once_started_once_and_found_by_its_run(
     assert engine.find(run_id) is None
 
 
+def test_containers_that_are_made_at_once_for_one_run_are_one(
+    engine: Engine, slim_image: str, run_id: str, tmp_path: Path
+) -> None:
+    """The name is taken before the container is there."""
+    spec = program(run_id, slim_image, "", tmp_path)
+    for _ in range(5):
+        found: list[object] = []
+
+        def make(found: list[object] = found) -> None:
+            try:
+                found.append(engine.create(spec))
+            except GittrackError as error:
+                found.append(error)
+
+        threads = [threading.Thread(target=make) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(found) == 8 and len(set(found)) == 1, found
+        engine.remove(str(found[0]))
+
+
 def test_a_container_of_somebody_else_under_the_name_is_not_taken(
     engine: Engine, dockerd: rig_docker.Engine, slim_image: str, run_id: str, tmp_path: Path
 ) -> None:
@@ -176,13 +199,14 @@ def test_a_helper_container_is_fed_answers_and_is_gone_afterwards(
     copy = (
         "import sys\ndata = sys.stdin.buffer.read(); open('/out/copy', 'wb').write(data)\nsys.stdout.buffer.write(data)"
     )
-    done = engine.run(slim_image, ["python3", "-c", copy], [Mount(str(tmp_path), "/out")], data)
+    mounts = [Mount(str(tmp_path), "/out")]
+    done = engine.run(slim_image, ["python3", "-c", copy], mounts, data)
     assert (done.code, done.err) == (0, b"")
     assert done.out == data
     assert (tmp_path / "copy").read_bytes() == data
-    failed = engine.run(slim_image, ["sh", "-c", "echo no >&2; exit 5"], data=b"unread" * 100_000, user="1234:1234")
+    failed = engine.run(slim_image, ["sh", "-c", "echo no >&2; exit 5"], mounts, b"unread" * 100_000, user="1234:1234")
     assert (failed.code, failed.out, failed.err) == (5, b"", b"no\n")
-    assert dockerd.docker("ps", "-aq", "--filter", "label=gittrack.helper") == ""
+    assert dockerd.docker("ps", "-aq", "--filter", "label=gittrack.helper", "--filter", f"volume={tmp_path}") == ""
 
 
 def test_a_host_is_looked_at_in_one_line(engine: Engine) -> None:

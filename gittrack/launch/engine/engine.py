@@ -11,6 +11,7 @@ import json
 import os
 import shlex
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
@@ -33,6 +34,7 @@ from gittrack.launch.engine.wire import Stream
 from gittrack.launch.link.protocol import Done, Link
 from gittrack.launch.link.words import shown
 
+_MAKING = 0.1  # seconds between looks at a container that somebody else is making: its name is taken before it is there
 _WORDS = 40  # characters of what is being done
 PATIENCE = 120  # seconds for an answer; making a container with GPUs takes several
 SOCKET = "/var/run/docker.sock"
@@ -144,13 +146,18 @@ class Engine:
 
     def create(self, spec: Spec) -> str:
         """Make a container, and do not start it. Its id; that of the one that is there if there is one of this run."""
-        with self.asking("making the container"):
-            try:
-                return str(self.api.create_container_from_config(spec.body, spec.name or None)["Id"])
-            except faults.APIError as error:
-                if error.status_code != 409:
-                    raise
-        found = self.inspect(spec.name)
+        end = time.monotonic() + PATIENCE
+        while True:
+            with self.asking("making the container"):
+                try:
+                    return str(self.api.create_container_from_config(spec.body, spec.name or None)["Id"])
+                except faults.APIError as error:
+                    if error.status_code != 409 or not spec.name:
+                        raise
+            found = self.inspect(spec.name)
+            if found is not None or time.monotonic() > end:
+                break
+            time.sleep(_MAKING)
         if found is None or found.labels.get(f"{LABEL}.run") != spec.body["Labels"].get(f"{LABEL}.run"):
             raise problems.explain(f"container name {spec.name} is already in use", "", self.link.name)
         return found.id
