@@ -80,5 +80,5 @@ def test_a_full_disk_at_the_host_is_said(ssh: Link, full_engine: rig_docker.Engi
         context = contexts.of_files("FROM scratch\nCOPY big /big\n", {"big": os.urandom(100_000_000)})
         asked = images.Building("gittrack/full:1", contexts.DOCKERFILE)
         with pytest.raises((HostFailed, ImageFailed)) as caught:
-            images.build(engine, context, asked, lambda *_: None, lambda _text: None)
+            images.build(engine, lambda: context, asked, lambda *_: None, lambda _text: None)
         assert "disk of host is full" in caught.value.message and "prune" in caught.value.hint

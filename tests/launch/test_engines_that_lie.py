@@ -24,12 +24,14 @@ ODD: list[Any] = [None, [], "text", 5, {"State": [1], "Config": "x"}, {"State": 
 
 class Handler(socketserver.StreamRequestHandler):
     """Answers `body` to all but the first question, the one for its version; `endless` of that for ever, without an
-    end of the chunk's length where there is no chunk. A pull, a push and a build get `stream`."""
+    end of the chunk's length where there is no chunk. A pull, a push and a build get the first of `streams`, or
+    `stream`."""
 
     body: Any = None
     endless = False
     chunk = b"%x\r\n%s\r\n" % (1 << 20, b"x" * (1 << 20))
     stream: bytes | None = None
+    streams: list[bytes] = []
 
     def handle(self) -> None:
         while line := self.rfile.readline():
@@ -46,9 +48,10 @@ class Handler(socketserver.StreamRequestHandler):
             if self.endless and line.split()[1] != b"/version":
                 self._for_ever()
                 return
-            if self.stream is not None and line.startswith(b"POST") and b"/tag?" not in line:
+            stream = self.streams.pop(0) if self.streams and line.startswith(b"POST") else self.stream
+            if stream is not None and line.startswith(b"POST") and b"/tag?" not in line:
                 head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                for part in (head, b"%x\r\n" % len(self.stream), self.stream, b"\r\n0\r\n\r\n"):
+                for part in (head, b"%x\r\n" % len(stream), stream, b"\r\n0\r\n\r\n"):
                     self.wfile.write(part)
                 return
             data = json.dumps(VERSION if line.split()[1] == b"/version" else self.body).encode()
@@ -80,7 +83,7 @@ STREAMS: dict[str, Callable[[Engine], Any]] = {
     "pull": lambda engine: engine.pull("python:3", lambda *_: None),
     "push": lambda engine: images.push(engine, "x", "localhost:1/x:1", lambda *_: None),
     "build": lambda engine: images.build(
-        engine, [b"context"], images.Building("x:1"), lambda *_: None, lambda _text: None
+        engine, lambda: [b"context"], images.Building("x:1"), lambda *_: None, lambda _text: None
     ),
 }
 NO_EVENTS = [
@@ -125,6 +128,32 @@ def test_events_of_a_pull_a_push_and_a_build_that_make_no_sense_are_told_as_such
     with pytest.raises(ImageFailed, match="makes no sense") as caught:
         STREAMS[call](engine)
     assert "\x1b" not in caught.value.message and len(caught.value.message) < 1000
+    engine.close()
+
+
+VANISHED = json.dumps({"error": "failed to get digest sha256:ab: open /var/lib/docker/x: no such file or directory"})
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_build_whose_images_are_removed_meanwhile_is_begun_anew(
+    here: Link, lying: str, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    monkeypatch.setattr(Handler, "body", {"Id": "sha256:built"})
+    monkeypatch.setattr(Handler, "streams", [VANISHED.encode()] * times + [b'{"stream": "Step 1/1 : FROM x"}'])
+    asked: list[str] = []
+
+    def context() -> Iterator[bytes]:
+        asked.append("again")
+        yield b"context"
+
+    engine = Engine.open(here, environ={"DOCKER_HOST": lying})
+    outcome: object = ""
+    try:
+        outcome = images.build(engine, context, images.Building("x:1"), lambda *_: None, lambda _text: None).id
+    except ImageFailed as error:
+        outcome = error.message
+    assert outcome == "sha256:built" if times < 3 else "failed to get digest" in str(outcome)
+    assert len(asked) == min(times + 1, 3)
     engine.close()
 
 

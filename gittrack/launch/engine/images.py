@@ -23,6 +23,9 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # the builder's, around standard error
 _NOISE = re.compile(r" ---> |Removing intermediate container ")
 _MOST_LINES = 25
 _LINE = 400
+_TRIES = 3
+# What it builds on is being removed, by a cleaning of the engine or by whoever makes the same image anew.
+_VANISHED = re.compile(r"failed to get (?:digest|layer) sha256:|layer does not exist")
 _KEPT = 65_536  # characters of what a step prints
 _UNKNOWN = re.compile(
     r"requires BuildKit|the --mount option|dockerfile parse error.*unknown (?:flag|instruction)", re.I
@@ -53,11 +56,34 @@ class Stored(NamedTuple):
 
 
 def build(
-    engine: Engine, context: Iterable[bytes], wish: Building, progress: Progress, tell: Callable[[str], None]
+    engine: Engine,
+    context: Callable[[], Iterable[bytes]],
+    wish: Building,
+    progress: Progress,
+    tell: Callable[[str], None],
 ) -> Image:
-    """Build an image from a context, a tar. `tell` gets what the steps print.
+    """Build an image from a context, a tar, which is asked for again where it has to be begun anew. `tell` gets what
+    the steps print.
 
     Raises ImageFailed, with the end of what the step that failed has printed."""
+    for left in reversed(range(_TRIES)):
+        if _built(engine, context(), wish, progress, tell, is_last=not left):
+            break
+    found = engine.image(wish.name)
+    if found is None:
+        raise ImageFailed(f"{wish.name} was built, and is not there", "build it again")
+    return found
+
+
+def _built(
+    engine: Engine,
+    context: Iterable[bytes],
+    wish: Building,
+    progress: Progress,
+    tell: Callable[[str], None],
+    is_last: bool,
+) -> bool:
+    """False where another try may do, and this was not the last one."""
     step, printed = (0, 0, "the build"), ""
     with engine.asking(f"building {wish.name}", ImageFailed):
         events = engine.api.build(
@@ -74,11 +100,10 @@ def build(
                 printed = (printed if len(printed) < 2 * _KEPT else printed[-_KEPT:]) + text
                 tell(text)
             if "error" in event:
+                if not is_last and _VANISHED.search(str(event["error"])):
+                    return False
                 raise _failed(str(event["error"]), step, printed, engine.link.name)
-    found = engine.image(wish.name)
-    if found is None:
-        raise ImageFailed(f"{wish.name} was built, and is not there", "build it again")
-    return found
+    return True
 
 
 def push(engine: Engine, name: str, target: str, progress: Progress) -> str:

@@ -114,7 +114,7 @@ def made(engine: "Engine", recipe: Recipe, source: Source, talk: Talk, fresh: bo
     labels = {f"{LABEL}.project": source.project, f"{LABEL}.commit": source.oid, MADE_FROM: recipe.made_from}
     asked = doors.Building(recipe.name, contexts.DOCKERFILE, recipe.args, recipe.target, recipe.network, labels, fresh)
     with talk.transfer("building the image") as show:
-        built: Image = doors.build(engine, _context(recipe, source), asked, show or silent, unheard)
+        built: Image = doors.build(engine, lambda: _context(recipe, source), asked, show or silent, unheard)
     return built
 
 

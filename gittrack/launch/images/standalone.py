@@ -7,7 +7,7 @@ of its own, in a folder that `git track import` takes. What the attendant is to 
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack import __version__, errors
@@ -81,7 +81,10 @@ def build(
         f"{tree}{os.path.dirname(entry.ZIP)}/{FILE}": codec.dumps(_task(past, settings, base)),
     }
     folders = [tree + entry.RUNS, os.path.normpath(f"{work}/{past.cwd}")]
-    context = contexts.of_run(source.git, files, work, folders, given, text)
+
+    def context() -> Iterable[bytes]:
+        return contexts.of_run(source.git, files, work, folders, given, text)
+
     with talk.transfer("building the image") as show:
         built: Image = doors.build(at.engine, context, asked, show or silent, job_image.unheard)
     return built
