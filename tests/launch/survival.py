@@ -77,7 +77,7 @@ class World(NamedTuple):
         )  # fmt: skip
 
     def track(self, *args: str, code: int | None = 0, cwd: Path | None = None, **env: str) -> "Said":
-        done = forked.run(self.argv(*args), cwd or self.repo, {**os.environ, **env}, timeout=90)
+        done = forked.run(self.argv(*args), cwd or self.repo, {**os.environ, **env}, timeout=300)
         assert code is None or done.returncode == code, (args, done.returncode, done.stdout, done.stderr)
         return Said(done.returncode, done.stdout, done.stderr)
 
@@ -203,7 +203,7 @@ def kill(process: "subprocess.Popen[str]") -> None:
     process.communicate()
 
 
-def until(what: Callable[[], object], seconds: float = 30) -> None:
+def until(what: Callable[[], object], seconds: float = 120) -> None:
     """`what` gives something, and asserts nothing that is wrong."""
     end = time.monotonic() + seconds
     while True:
