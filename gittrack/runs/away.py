@@ -23,6 +23,7 @@ _LOCK = "away.lock"  # held while that is changed
 QUEUED, SENDING, BUILDING, STARTING, RUNNING, LOST = "queued", "sending", "building", "starting", "running", "lost?"
 STATES = (QUEUED, SENDING, BUILDING, STARTING, RUNNING, LOST)
 HERE = "here"  # the host that is this machine
+UNKNOWN = "?"  # the host of which the file does not tell
 AHEAD = 2.0  # seconds that clocks may differ before it matters; how far they do is not known any better
 PATIENCE = 3600.0  # seconds without a word from the host, after which a run is shown as `lost?`
 _LONGEST = 64 << 20  # of a file that we wrote ourselves
@@ -159,7 +160,7 @@ def _decoded(found: Mapping[str, Any], seen: float) -> Away:
     host, state, step, project = (found.get(name) for name in ("host", "state", "step", "project"))
     since, start = found.get("since"), found.get("start")
     return Away(
-        host if isinstance(host, str) else "?",
+        host if isinstance(host, str) else UNKNOWN,
         state if state in STATES else LOST,
         step if isinstance(step, str) else None,
         float(since) if isinstance(since, (int, float)) and events.is_time(since) else 0.0,

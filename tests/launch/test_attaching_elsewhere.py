@@ -1,5 +1,6 @@
 """A job is watched from a clone that has not sent it and does not know it."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,9 @@ def sent(repo: Path, sealed: Path, site: Site, dockerd: Engine, python_image: st
 def test_a_teammate_watches_a_job_to_its_end_by_naming_host_and_run(sent: World) -> None:
     sent.track("run", "-H", "gpu1", "-d", "python3", "train.py")
     run_id = sent.rows()[0]["id"]
+    there, home = sent.folder / "jobs" / run_id / "job.json", sent.repo / ".git/track/live" / run_id / "job.json"
+    tickets = [json.loads(path.read_text())["ticket"] for path in (there, home)]
+    assert len(tickets[0]) == 32 and tickets[0] == tickets[1], "by which this clone knows that it is this host"
     other = sent.repo.parent / "teammate"
     subprocess.run(["git", "clone", "-q", str(sent.repo), str(other)], check=True)
     watching = sent.begin("attach", "-H", "gpu1", run_id, cwd=other)

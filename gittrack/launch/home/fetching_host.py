@@ -4,15 +4,14 @@ What is at the host is looked at in two turns, however many jobs it keeps: which
 has marked as fetched. Only the others are looked into.
 """
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gittrack import errors
-from gittrack.core import codec, events, layout
+from gittrack.core import events, layout
 from gittrack.git.repository import Repository
-from gittrack.launch.home import claims, fetching_code, giving_up
+from gittrack.launch.home import claims, fetching_code, giving_up, placed
 from gittrack.launch.home.kept_files import Show
 from gittrack.launch.home.mirror import FETCHED, Mirror, mark, status_of
 from gittrack.launch.link import shelling
@@ -22,8 +21,6 @@ from gittrack.launch.sending.snapshots import Helper
 from gittrack.record import beginning
 from gittrack.runs import away, live, logs, writer
 from gittrack.runs.archiving import ENDED
-
-LARGEST_JOB = 16 << 20  # bytes of a job.json
 
 # $1: folder of the jobs, $2: writer, $3: the folder of marks. A line for each job that this writer has all of.
 MARKED = """
@@ -52,6 +49,7 @@ class Fetched(NamedTuple):
 class _Job(NamedTuple):
     start: Mapping[str, Any]
     project: str
+    ticket: str = ""
     is_new: bool = True  # to this clone
 
 
@@ -187,7 +185,8 @@ def take_up(link: Link, repo: Repository, project: str, run_id: str) -> None:
 
 def _expect(link: Link, directory: str, job: _Job, state: str = away.QUEUED) -> None:
     now = time.time()
-    away.create(directory, away.Away(link.name, state, None, now, now, job.project, job.start))
+    more = {"ticket": job.ticket} if job.ticket else {}
+    away.create(directory, away.Away(link.name, state, None, now, now, job.project, job.start, more))
 
 
 def _ahead(link: Link) -> float | None:
@@ -212,18 +211,13 @@ def _marked(link: Link, jobs: str, me: str) -> set[str]:
 
 def _job(link: Link, run_id: str) -> _Job | None:
     """What job.json says; None where there is none yet, since it is written last. Raises HostFailed."""
-    path = f"{link.folder()}/jobs/{run_id}/job.json"
-    document: Any = None
-    try:
-        data = link.read(path, 0, LARGEST_JOB + 1)
-    except FileNotFoundError:
+    document = placed.document(link, run_id)
+    if document is None:
         return None
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        document = codec.loads(data) if len(data) <= LARGEST_JOB else None
-    start = document.get("start") if isinstance(document, dict) else None
+    start = document.get("start")
     if not isinstance(start, dict) or not events.is_sound({**start, "e": "start"}):
         raise claims.refused(link.name, run_id, "its job.json is none")
     if start["run"].get("id") != run_id or document.get("id") != run_id:
         raise claims.refused(link.name, run_id, "its job.json is of another run")
     known = {name: start[name] for name in ("run", "goals", "default", "store") if name in start}
-    return _Job(known, str(document.get("project") or ""))
+    return _Job(known, str(document.get("project") or ""), placed.ticket_of(document))

@@ -19,7 +19,7 @@ from gittrack.git import command
 from gittrack.git.discover import Paths
 from gittrack.git.open import open_repository
 from gittrack.git.repository import Repository
-from gittrack.launch.home import claims
+from gittrack.launch.home import claims, placed
 from gittrack.launch.home.claims import Odd
 from gittrack.launch.home.journal import Copy
 from gittrack.launch.home.kept_files import Bringing, Show
@@ -71,6 +71,7 @@ class Mirror:
         self._here: _Here | None = None
         self._folded = 0  # cuts
         self._final = False
+        self._is_placed = False  # this is the host that has it
         self._missing: frozenset[str] = frozenset()
 
     def sync(self) -> News:
@@ -100,6 +101,8 @@ class Mirror:
             self._here = None
 
     def _look(self, here: _Here) -> News:
+        if not self._is_placed:
+            return News()
         copy = here.copy
         grown = copy.bring()
         before = copy.waits
@@ -161,11 +164,13 @@ class Mirror:
 
     def _open(self) -> _Here | None:
         """Be the one who brings it. None: another process is, or all of it is here."""
-        if self._here is not None and os.path.isdir(self._directory):
+        if self._here is not None and self._is_placed and os.path.isdir(self._directory):
             return self._here
         self.close()
-        if not away.is_there(self._directory):
+        sent = away.read(self._directory)
+        if sent is None:
             return None
+        self._is_placed = self._is_placed or placed.check(self._link, self._run_id, self._directory, sent)
         job = f"{self._link.folder()}/jobs/{self._run_id}"
         with contextlib.ExitStack() as opened:
             repo = opened.enter_context(contextlib.closing(open_repository(self._paths, self._environ)))

@@ -13,6 +13,7 @@ from gittrack import errors
 from gittrack.core.redact import Redactor
 from gittrack.launch.engine import containers
 from gittrack.launch.engine.containers import Options
+from gittrack.launch.home import placed
 from gittrack.record import environment
 from gittrack.record.beginning import Beginning, Wish
 from gittrack.record.surroundings import artifacts
@@ -84,6 +85,7 @@ def document(run_id: str, wish: Wish, began: Beginning, secrets: Sequence[str]) 
     return {
         "format": FORMAT,
         "id": run_id,
+        "ticket": placed.new_ticket(),
         "argv": list(wish.argv),
         "cwd": cwd,
         "start": began.start,
