@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from gittrack.errors import GittrackError, HostFailed, ImageFailed
 from gittrack.launch.engine import containers
 from gittrack.launch.engine.containers import Mount, Options, Place, Spec
 from gittrack.launch.engine.engine import Engine
+from gittrack.launch.engine.wire import Stream
 from gittrack.launch.link.protocol import Link
 
 ENDLESS = "import time\nprint('up', flush=True)\ntime.sleep(1000)"
@@ -207,6 +209,30 @@ def test_a_helper_container_is_fed_answers_and_is_gone_afterwards(
     failed = engine.run(slim_image, ["sh", "-c", "echo no >&2; exit 5"], mounts, b"unread" * 100_000, user="1234:1234")
     assert (failed.code, failed.out, failed.err) == (5, b"", b"no\n")
     assert dockerd.docker("ps", "-aq", "--filter", "label=gittrack.helper", "--filter", f"volume={tmp_path}") == ""
+
+
+def test_a_program_that_leaves_its_input_unread_has_said_all() -> None:
+    has_input = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            while not connection.recv(1 << 16).endswith(b"\r\n\r\n"):
+                pass
+            connection.sendall(b"HTTP/1.1 101 UPGRADED\r\n\r\n")
+            assert has_input.wait(60)
+            connection.sendall(b"\2\0\0\0\0\0\0\3no\n")
+
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder, socket.socket(socket.AF_UNIX) as listener:
+        path = f"{folder}/socket"  # its path has to be short
+        listener.bind(path)
+        listener.listen()
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        stream = Stream(path, "/containers/x/attach")
+        stream.send(b"unread")
+        has_input.set()
+        assert list(stream.frames()) == [(2, b"no\n")]
+        stream.close()
 
 
 def test_a_host_is_looked_at_in_one_line(engine: Engine) -> None:

@@ -149,7 +149,10 @@ class Stream:
         if self._rest:
             data, self._rest = self._rest, b""
             return data
-        return self._socket.recv(size)
+        try:
+            return self._socket.recv(size)
+        except ConnectionResetError:  # it was closed with input in it that nobody read; what was said before has come
+            return b""
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
