@@ -10,7 +10,7 @@ import pytest
 from rig_docker import Engine
 from rig_ssh import Site
 
-from gittrack.launch.engine.state import moment
+from gittrack.launch.engine.state import moment, read
 
 WAIT = """
 import time
@@ -48,3 +48,10 @@ def test_a_container_that_was_killed_has_ended_when_the_engine_says_so(
     assert (status["status"], status["exit_code"]) == ("crashed", None), status  # 137 is not the command's
     assert "exit code 137" in status["reason"]
     assert finished is not None and abs((moment(status["ended"]) or 0.0) - finished) < 0.001, (status, finished)
+
+
+def test_a_container_that_ended_at_once_has_not_begun_after_that() -> None:
+    """An engine notes the start when it has seen to it that there is one, and the end as soon as it comes."""
+    times = {"StartedAt": "2026-01-02T03:04:05.0004Z", "FinishedAt": "2026-01-02T03:04:05Z"}
+    found = read({"State": {"Status": "exited", "ExitCode": 0, **times}})
+    assert found.started == found.finished == moment("2026-01-02T03:04:05Z")

@@ -54,14 +54,18 @@ def read(found: Mapping[str, Any]) -> Container:
     state = found.get("State") or {}
     config = found.get("Config") or {}
     status = _state(state.get("Status"))
+    started = moment(state.get("StartedAt"))
+    finished = moment(state.get("FinishedAt")) if status in ENDED else None
+    if started and finished:
+        started = min(started, finished)  # an engine notes the start of one that ends at once after its end
     return Container(
         id=str(found.get("Id", "")),
         name=str(found.get("Name", "")).lstrip("/"),
         state=status,
         code=_code(state.get("ExitCode")) if status in ENDED else None,
         oom=state.get("OOMKilled") is True,
-        started=moment(state.get("StartedAt")),
-        finished=moment(state.get("FinishedAt")) if status in ENDED else None,
+        started=started,
+        finished=finished,
         labels=_labels(config.get("Labels")),
         image=str(config.get("Image", "")),
         image_id=str(found.get("Image", "")),
