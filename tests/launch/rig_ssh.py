@@ -100,7 +100,7 @@ class Sshd(NamedTuple):
         for parent in self.sessions():
             children = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True, check=False).stdout
             for pid in (parent, *map(int, children.split())):
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # it went with its parent
                     if "sshd" in Path(f"/proc/{pid}/comm").read_text():
                         os.kill(pid, signal.SIGKILL)
 
