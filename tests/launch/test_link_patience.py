@@ -7,10 +7,11 @@ import pytest
 from rig_ssh import Site
 
 from gittrack.errors import HostFailed
+from gittrack.launch.engine.inquiry import Inquiry
 from gittrack.launch.link import patience
 from gittrack.launch.link.protocol import Link
 
-NAMES = ("cat", "find", "tail")
+NAMES = ("cat", "df", "find", "tail")
 
 
 @pytest.fixture
@@ -38,6 +39,7 @@ def test_what_hangs_there_is_told_and_the_link_can_be_used(site: Site, ssh: Link
         lambda: ssh.read(f"{folder}/file"),
         lambda: ssh.write(f"{folder}/new", b"text"),
         lambda: ssh.run(["sleep", "1000"], seconds=1.0),
+        lambda: Inquiry(ssh).look({}),
     )
     for ask in questions:
         began = time.monotonic()

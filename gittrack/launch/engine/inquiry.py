@@ -7,6 +7,7 @@ from typing import Any
 
 from gittrack.launch.engine import host_facts
 from gittrack.launch.engine.host_facts import Look
+from gittrack.launch.link import patience
 from gittrack.launch.link.protocol import Link
 
 _MOST = 1 << 20  # bytes of an answer
@@ -16,12 +17,16 @@ class Inquiry:
     """One command there, which has begun. Raises HostFailed, LinkLost."""
 
     def __init__(self, link: Link) -> None:
+        self._name = link.name
         self._channel = link.open(host_facts.ARGV)
 
     def look(self, info: Mapping[str, Any]) -> Look:
         """Its answer, and that of the engine. Once."""
         root = str(info.get("DockerRootDir") or "/").partition("\n")[0]
-        with contextlib.closing(self._channel) as channel:
+        with (
+            contextlib.closing(self._channel) as channel,
+            patience.within(patience.ANSWER, channel, self._name, "what the host is like") as waiting,
+        ):
             before = time.time()
             with contextlib.suppress(BrokenPipeError):  # a shell that ended early has said what it could
                 channel.write(root.encode("utf-8", "replace") + b"\n")
@@ -29,6 +34,8 @@ class Inquiry:
             answer = b""
             while len(answer) < _MOST and (data := channel.read(_MOST)):
                 answer += data
+                if waiting:
+                    waiting.moved()
         found = host_facts.look(info, answer)
         if found.clock is None:
             return found

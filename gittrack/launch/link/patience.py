@@ -71,6 +71,6 @@ def within(seconds: float | None, channel: Channel, host: str, what: str) -> Ite
 def _timeout(host: str, what: str, seconds: float) -> errors.HostFailed:
     return errors.HostFailed(
         f"{host}: no answer to {what[:200]} within {seconds:g} s, though the connection is alive",
-        "a disk or network file system may be stuck there: log in and look (df, dmesg), then run the command again",
+        "a disk, a network file system or a driver may be stuck there: look (df, nvidia-smi, dmesg), then try again",
         "timeout",
     )
