@@ -1,21 +1,29 @@
 """`-H any` and `-H a,b` (`any` may be one of them): the first free one of several hosts, by GPUs and load.
 
-All are asked at once. One that cannot be reached is said and passed over; what is free is decided in a pure function.
+All are asked at once. One that cannot be reached is said and passed over, and so is one that does not answer while
+others have; what is free is decided in a pure function.
 """
 
+import functools
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from gittrack import errors
 from gittrack.launch.engine.host_facts import Gpu, free_gpus
-from gittrack.launch.later import Later
+from gittrack.launch.later import OFTEN, Later
 from gittrack.launch.link.hosts import HERE, Host, find
+from gittrack.launch.link.protocol import Ask
 from gittrack.launch.reached import At, Clone, Talk, reach
 
 if TYPE_CHECKING:
     from gittrack.launch.engine.host_facts import Look
 
+T = TypeVar("T")
 ANY = "any"
+LATE = 5.0  # seconds that other hosts have once one is free
 
 
 class Candidate(NamedTuple):
@@ -78,14 +86,7 @@ def reach_first(
     """The first of these hosts that is free. Raises HostFailed where none is."""
     if len(hosts) == 1:
         return reach(hosts[0], environ, talk.ask)
-    asked = [(host, Later(lambda host=host: _reach(host, environ, talk))) for host in hosts]  # type: ignore[misc]
-    reached: dict[str, tuple[At, Candidate]] = {}
-    for host, answer in asked:
-        try:
-            at, load = answer.result()
-            reached[host.name] = (at, Candidate(host.name, wanted(host), at.look.gpus, load))
-        except errors.GittrackError as error:
-            talk.say(f"{host.name} is passed over: {error.message}")
+    reached = _answered(hosts, wanted, environ, talk)
     chosen = best([candidate for _, candidate in reached.values()])
     for name, (at, _) in reached.items():
         if chosen is None or name != chosen.name:
@@ -97,6 +98,68 @@ def reach_first(
             "busy",
         )
     return reached[chosen.name][0]
+
+
+def _answered(
+    hosts: Sequence[Host], wanted: Callable[[Host], str | None], environ: Mapping[str, str], talk: Talk
+) -> dict[str, tuple[At, Candidate]]:
+    """What they say, in the order in which they were named. Of the others, why they are passed over is said."""
+    person = _Person(talk.ask)
+    over: SimpleQueue[str] = SimpleQueue()
+
+    def ask(host: Host) -> tuple[At, Candidate]:
+        try:
+            at, load = _reach(host, environ, talk._replace(ask=person.ask))
+            return at, Candidate(host.name, wanted(host), at.look.gpus, load)
+        finally:
+            over.put(host.name)
+
+    asked = {host.name: Later(functools.partial(ask, host)) for host in hosts}
+    found: dict[str, tuple[At, Candidate]] = {}
+    free_since = None
+    while asked:
+        left = OFTEN if free_since is None else max(free_since, person.busy_until()) + LATE - time.monotonic()
+        if left <= 0:
+            break
+        try:
+            name = over.get(timeout=left)
+        except Empty:
+            continue
+        try:
+            found[name] = asked.pop(name).result()
+        except errors.GittrackError as error:
+            talk.say(f"{name} is passed over: {error.message}")
+        if free_since is None and best([candidate for _, candidate in found.values()]):
+            free_since = time.monotonic()
+    for name, late in asked.items():
+        talk.say(f"{name} is passed over: another host is free, and it has not answered for {LATE:g} seconds more")
+        late.abandon(lambda answer: answer[0].close())
+    return {host.name: found[host.name] for host in hosts if host.name in found}
+
+
+class _Person:
+    """Who is asked about host keys and passphrases: one question at a time, and no host is late meanwhile."""
+
+    def __init__(self, ask: Ask) -> None:
+        self.ask = Ask(
+            lambda key: self._put(lambda: ask.accept(key)), lambda words: self._put(lambda: ask.secret(words))
+        )
+        self._waiting: list[object] = []
+        self._answered = 0.0
+        self._guard = threading.Lock()
+
+    def busy_until(self) -> float:
+        """When the last question was answered; now, while one is open."""
+        return time.monotonic() if self._waiting else self._answered
+
+    def _put(self, question: Callable[[], T]) -> T:
+        self._waiting.append(question)
+        try:
+            with self._guard:
+                return question()
+        finally:
+            self._answered = time.monotonic()
+            self._waiting.remove(question)
 
 
 def _reach(host: Host, environ: Mapping[str, str], talk: Talk) -> tuple[At, float]:
