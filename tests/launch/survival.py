@@ -217,18 +217,18 @@ def until(what: Callable[[], object], seconds: float = 120) -> None:
         time.sleep(0.02)
 
 
-def killed_after(world: World, step: str) -> None:
+def killed_after(world: World, step: str, *options: str, **env: str) -> None:
     """`run -H` of the training, dead when this step was done and written down."""
     program = (
         "import os, sys\n"
         "from gittrack.runs import away\n"
         "update = away.update\n"
-        "def die(directory, **changes):\n    update(directory, **changes)\n"
-        f"    os._exit(9) if changes.get('step') == {step!r} else None\n"
+        "def die(directory, **changes):\n    found = update(directory, **changes)\n"
+        f"    os._exit(9) if changes.get('step') == {step!r} else None\n    return found\n"
         "away.update = die\n"
         "from gittrack.cli.main import start\n"
         "sys.exit(start(sys.argv[1:], 'linux'))\n"
     )
-    argv = [sys.executable, "-c", program, "run", "-H", "gpu1", "python3", "train.py"]
-    done = subprocess.run(argv, cwd=world.repo, check=False, capture_output=True)
+    argv = [sys.executable, "-c", program, "run", "-H", "gpu1", *options, "python3", "train.py"]
+    done = subprocess.run(argv, cwd=world.repo, check=False, capture_output=True, env={**os.environ, **env})
     assert done.returncode == 9, done.stderr

@@ -1,4 +1,4 @@
-"""A job that somebody else has ended, or has gone on with, while it was being sent: what its sender does then."""
+"""A job that somebody else ends, or goes on with, while it is being sent."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rig_docker import Engine
 from rig_ssh import Site
-from survival import CONSOLE, World, until, world
+from survival import CONSOLE, World, killed_after, until, world
 
 # `git track`, waiting for a file before a step.
 HELD = """
@@ -74,3 +74,10 @@ def test_who_sends_a_job_that_another_process_has_brought_home_meanwhile_tells_h
     (run,) = survived.rows()
     assert len(survived.starts()) == 1 and survived.jobs() == [run["id"]]
     survived.check_whole(run["id"])
+
+
+def test_who_goes_on_with_a_job_has_the_variables_that_it_is_to_get(survived: World) -> None:
+    killed_after(survived, "sent", "--env", "SPEED", SPEED="9")
+    refused = survived.track("attach", "latest", code=2)
+    assert "--env SPEED: the variable is not set here" in refused.err
+    assert survived.track("attach", "latest", SPEED="9").out == CONSOLE

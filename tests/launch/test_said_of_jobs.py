@@ -40,6 +40,11 @@ def test_a_container_of_this_machine_is_this_machine(lab: World, dockerd: Engine
     assert lab.rows()[0]["host"] == os.uname().nodename
 
 
+def test_a_command_can_write_where_it_begins_though_nothing_of_the_snapshot_is_there(lab: World) -> None:
+    (lab.repo / "out" / "of this").mkdir(parents=True)
+    lab.track("run", "-H", "gpu1", "sh", "-c", "pwd > here", cwd=lab.repo / "out" / "of this")
+
+
 @pytest.mark.parametrize("command", [["stop", "-H", "gpu1", UNKNOWN], ["exec", "-H", "gpu1", UNKNOWN, "--", "true"]])
 def test_a_run_that_a_host_does_not_know_is_said_to_be_unknown(lab: World, command: list[str]) -> None:
     said = lab.track(*command, code=66).err

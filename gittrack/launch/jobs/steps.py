@@ -46,6 +46,7 @@ class Launch:
         )
         found = away.read(self.directory)
         self.done = found and found.step
+        self.is_cut_off = False  # the connection broke, and its host is not reached again
         self.made: dict[str, str] = dict(found.more.get("made") or {}) if found else {}  # image, digest, attendant
 
 
@@ -194,8 +195,15 @@ def _remember(launch: Launch, wanted: inputs.Inputs) -> None:
 
 
 def _write_env(launch: Launch) -> None:
+    job.check_variables(launch.asked, launch.clone.environ)  # who goes on with it may have another environment
     variables = containers.environment(launch.options, launch.clone.environ)
     launch.at.link.write(f"{launch.at.job(launch.run_id)}/env", containers.env_file(variables))
+
+
+def _make_folder(launch: Launch) -> None:
+    """Where the command begins, be it that nothing of the snapshot is there: the engine would make it, as root."""
+    if (cwd := launch.document["cwd"]) != ".":
+        launch.at.link.run(["mkdir", "-p", "--", f"{launch.at.job(launch.run_id)}/{WORK}/{cwd}"])
 
 
 def _write_job(launch: Launch) -> None:
@@ -266,6 +274,6 @@ def _who(user: Mapping[str, Any]) -> str:
 
 STEPS = (
     Step("sent", away.SENDING, (_send_program, _find_image, _send_code)),
-    Step("ready", away.STARTING, (_write_env, _write_job, _create)),
+    Step("ready", away.STARTING, (_write_env, _make_folder, _write_job, _create)),
     Step(STARTED, away.RUNNING, (_load, _start)),
 )
