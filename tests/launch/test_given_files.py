@@ -65,3 +65,15 @@ def test_a_job_is_given_files_of_a_run_and_its_record_says_so(lab: World, monkey
 def test_a_file_that_is_none_is_refused_before_anything_is_sent(lab: World, text: str, code: int, says: str) -> None:
     said = lab.track("run", "-H", "gpu1", "--input", text, "true", code=code).err
     assert says in said and len(lab.rows()) == 1 and lab.jobs() == []
+
+
+def test_nothing_is_written_through_a_link_of_the_work_tree(lab: World, tmp_path: Path) -> None:
+    (lab.repo / ".gitignore").unlink()
+    (lab.repo / "out").rmdir()
+    outside = lab.marks / "outside"
+    outside.mkdir()
+    (lab.repo / "out").symlink_to(outside)
+    before = lab.jobs()
+    refused = lab.track("run", "-H", "gpu1", "--input", "made:out/small.txt", "true", code=2)
+    assert "out/small.txt: a link of the work tree is in the way" in refused.err
+    assert [*outside.iterdir()] == [] and lab.jobs() == before

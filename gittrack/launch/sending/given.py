@@ -19,7 +19,7 @@ from gittrack.git.open import open_repository
 from gittrack.git.repository import Repository
 from gittrack.launch.link.protocol import Link
 from gittrack.launch.sending import placing
-from gittrack.launch.sending.inputs import EXECUTABLE, FILE, File, Inputs
+from gittrack.launch.sending.inputs import EXECUTABLE, FILE, File, Inputs, behind_links
 from gittrack.launch.sending.snapshots import Code
 from gittrack.record import resuming
 from gittrack.runs import choosing, reader
@@ -41,13 +41,17 @@ def find(paths: Paths, environ: Mapping[str, str], texts: Sequence[str]) -> list
 
 @contextlib.contextmanager
 def joined(link: Link, code: Code, given: Sequence[Mapping[str, Any]], inputs: Inputs) -> Iterator[Inputs]:
-    """The inputs and these, with the places where they are here. Raises HostFailed, LinkLost, MissingContent,
-    CorruptContent."""
+    """The inputs and these, with the places where they are here. Raises UsageError, HostFailed, LinkLost,
+    MissingContent, CorruptContent."""
     if not given:
         yield inputs
         return
     own = own_store(code.paths)
     files = {str(one["path"]): _file(one) for one in given}
+    for path in behind_links(code, inputs.files, files):  # the other run may be a stranger's
+        raise errors.UsageError(
+            f"--input {files[path].run}:{path}: a link of the work tree is in the way", "put a folder in its place"
+        )
     lacking, _ = placing.lacking(link, {file.value: file for file in files.values()})
     away = {file.value for file in lacking if not own.has(file.value, file.size)}
     with (

@@ -6,7 +6,7 @@ All are known by their SHA-256, so that a host gets each once. Digests are remem
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gittrack import errors
@@ -220,6 +220,17 @@ def _behind_links(modes: Mapping[str, str], found: dict[str, _Candidate], cut: S
     for path in behind:
         del found[path]
     return [f"not sent, since a link of the snapshot is in the way: {_names(behind)}"] if behind else []
+
+
+def behind_links(code: Code, files: Sequence[File], paths: Iterable[str]) -> list[str]:
+    """Which of the paths would be written through a link of the snapshot, or through one of the files."""
+    tree = {one.path for one in export.listing(code.git, code.oid) if one.mode == _LINK_MODE}
+    ours = {file.path for file in files if file.kind == LINK}
+    return _through(tree - {file.path for file in files if file.kind == GONE} | ours, paths)
+
+
+def _through(links: Collection[str], paths: Iterable[str]) -> list[str]:
+    return [path for path in paths if any(above in links for above in _above(path))] if links else []
 
 
 def _above(path: str) -> Iterator[str]:
