@@ -9,6 +9,9 @@ from gittrack.record.command import End
 from gittrack.record.signals import name_of
 
 STOPPED = "it was stopped"
+LEFT = "the command left processes in the background"
+WAITED_FOR = f"{LEFT}, which keep its run open: "
+ENDED = f"{LEFT}, which end with its container: "
 
 
 class Ended(NamedTuple):

@@ -33,6 +33,7 @@ LATECOMERS = 2.0  # seconds in which a background process of a command that has 
 GRACE = 0.5  # helpers of a command that has ended (resource trackers, loggers) mostly follow it within that
 LOOK_AGAIN = 0.5
 PATIENCE = 300.0  # with a full disk
+SHOWN = 5  # names of processes
 
 
 class Recording:
@@ -46,7 +47,9 @@ class Recording:
         redactor: Redactor,
         begin_storer: Begin,
         environ: Mapping[str, str],
+        others: Callable[[], list[str]],
     ) -> None:
+        """`others`: the names of the command's processes that go on."""
         self.error: str | None = None
         self.closed = False  # whether the final cut is made
         self.has_console = False  # set by who drains the output: all of it is recorded
@@ -55,6 +58,8 @@ class Recording:
         self._starter = starter
         self._redactor = redactor
         self._environ = environ
+        self._others = others
+        self._told_of_others = False
         self._cutter = Cutter(place.run, disk.sync)
         self._storer = Watched(place.run, begin_storer)
         self._declared = declared.Watch(place.work, job.metric_files, job.params_files)
@@ -129,9 +134,11 @@ class Recording:
             now = time.monotonic()
             if self.has_console or now - began > LATECOMERS:
                 self._settle(end)
+            if now - began > LATECOMERS:
+                self._tell_of_others(end, ending.WAITED_FOR)
             self.error = None
-            if self.has_console:
-                self._guard(self._close)
+            if self.has_console and not (now - began < GRACE and self._others()):
+                self._guard(lambda: self._close(end))
             if self.closed:
                 return
             self._schedule.turn()
@@ -148,13 +155,28 @@ class Recording:
         if not files.has_ended(self._directory):
             self._guard(lambda: self._starter.event("end", end.fields(), end.at))
 
-    def _close(self) -> None:
+    def _tell_of_others(self, end: Ended, what: str) -> None:
+        """Once, and not where somebody stops all of it."""
+        if self._told_of_others or end.status == "killed":
+            return
+        if names := self._others():
+            self._told_of_others = True
+            shown = ", ".join(names[:SHOWN]) + (" and more" if len(names) > SHOWN else "")
+            self.warn(what + self._redactor.text(shown))
+
+    def _close(self, end: Ended | None = None) -> None:
         waiting = closing.admit(self._directory)
         self._storer.look()
         self._storer.dismiss()
+        if end is not None and not waiting and not self._is_joined():
+            self._tell_of_others(end, ending.ENDED)
         if waiting and self._storer.failed:
             raise errors.CannotWrite(f"its files are not all kept: {self._storer.error()}", "they wait where they are")
         self.closed = closing.final_cut(self._cutter, time.time(), "crashed", (NAME,), self._end_console)
+
+    def _is_joined(self) -> bool:
+        """Whether another process logs into the run."""
+        return live.held(self._directory, [name for name in live.process_files(self._directory) if name != NAME])
 
     def _end_console(self) -> None:
         if tail.exists(self._directory):  # it could not be written

@@ -88,6 +88,7 @@ class _Attendant:
         self._end: End | None = None
         self._signals: list[int] = []  # that came, in order
         self._stopped = False
+        self._ours: set[int] = set()  # processes that are none of the command's
         self._told: set[int] = set()  # the signals by which what the command left was told to end
         if job.metric_files:  # as they were before the command
             self._recording()
@@ -95,7 +96,7 @@ class _Attendant:
     def _recording(self) -> Recording:
         if self._known is None:
             self._known = lazy("gittrack.attendant.recording").Recording(
-                self._job, self._place, self._starter, self._redactor, self._begin_storer, self._environ
+                self._job, self._place, self._starter, self._redactor, self._begin_storer, self._environ, self._others
             )
         return self._known
 
@@ -265,12 +266,18 @@ class _Attendant:
         """Start the process that keeps files."""
         argv = [sys.executable, "-I", "-S", self._place.recorder, "store", self._place.folder]
         try:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 argv, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", env={},
                 start_new_session=True,
             )  # fmt: skip
         except OSError:
             return None
+        self._ours.add(process.pid)
+        return process
+
+    def _others(self) -> list[str]:
+        """What goes on of what the command has started, by name."""
+        return list(lazy("gittrack.attendant.usage").going(os.getpid(), self._ours))
 
 
 def _send(kill: Callable[[int, int], None], pid: int, number: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Collection
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -61,6 +62,12 @@ class Usage:
                 values["system/process_cpu_percent"] = round(100 * used / (now - self._at), 1)
         self._times, self._at = times, now
         return values
+
+
+def going(top: int, but: Collection[int]) -> list[str]:
+    """The names of the processes below `top` that have not ended, without these."""
+    living = [pid for pid in _descendants(top) if pid not in but and _stat(pid)[:1] not in ([], ["Z"], ["X"])]
+    return sorted({_read(f"/proc/{pid}/comm").strip() for pid in living} - {""})
 
 
 def memory_limit() -> int | None:

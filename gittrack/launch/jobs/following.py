@@ -6,19 +6,23 @@ thread takes as long as all else that is done for it here.
 """
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gittrack import errors
-from gittrack.core import events
+from gittrack.attendant import ending
+from gittrack.core import events, layout
 from gittrack.git.discover import Paths
 from gittrack.launch.engine.position import Position
 from gittrack.launch.home.mirror import Mirror
 from gittrack.launch.jobs import closing
 from gittrack.launch.later import OFTEN, Later
+from gittrack.launch.link.words import shown
 from gittrack.launch.reached import At
+from gittrack.runs import live
 
 if TYPE_CHECKING:
     from gittrack.launch.engine.state import Container
@@ -27,6 +31,7 @@ SOON = 0.1  # seconds, where only another process is waited for
 PATIENCE = 60.0  # seconds without anything new of a run that is over
 EVERY = 2.0  # seconds between two looks at the journal
 _RECORDED = 16 << 20  # bytes of a console that are shown where only its record is left
+_LAST_LINES = 1 << 16  # bytes of a journal
 _GOING = ("removing", "dead")
 
 Out = Callable[[int, bytes], None]  # 1 for standard output, 2 for standard error; the bytes
@@ -49,12 +54,30 @@ def bring(at: At, paths: Paths, run_id: str) -> bool:
     return is_home
 
 
+def outlived(directory: str) -> tuple[str, str] | None:
+    """How the run ended whose journal is in this folder, and what is waited for all the same."""
+    try:
+        with open(os.path.join(directory, events.STARTER), "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST_LINES))
+            last = [events.parse_line(line) or {} for line in events.whole_lines(file.read()).splitlines()]
+    except OSError:
+        return None
+    status = next((each.get("status") for each in last if each.get("e") == "end"), None)
+    texts = [str(each.get("text")) for each in last if each.get("e") == "warning"]
+    names = next((text for text in texts if text.startswith(ending.WAITED_FOR)), None)
+    return None if status is None or names is None else (shown(str(status)), shown(names[len(ending.WAITED_FOR) :]))
+
+
 class Follower:
     """`console` until the command has ended, then `finish`. After KeyboardInterrupt `console` may be called again.
 
     `position`: of the console, from where on it is wanted; it moves along."""
 
-    def __init__(self, at: At, paths: Paths, run_id: str, position: Position) -> None:
+    def __init__(
+        self, at: At, paths: Paths, run_id: str, position: Position, say: Callable[[str], None] | None = None
+    ) -> None:
+        """`say`: hears, once, that something goes on of a run whose end is recorded."""
+        self._say = say
         self._at = at
         self._paths = paths
         self._run_id = run_id
@@ -179,3 +202,17 @@ class Follower:
             while not self._over.wait(EVERY):
                 with contextlib.suppress(errors.CannotWrite):  # somebody may make room
                     self._mirror.sync()
+                self._tell_of_others()
+
+    def _tell_of_others(self) -> None:
+        """The command has ended, and what it has left in the background holds the console, or logs into the run."""
+        found = outlived(live.folder(self._paths, self._run_id)) if self._say is not None else None
+        if found is None or self._say is None or self._over.is_set():
+            return
+        status, names = found
+        short = self._run_id[: layout.SHORT]
+        self._say(
+            f"run {short} is {status}, and processes that its command has left go on at {self._at.host.name}: {names}; "
+            f"`git track stop {short}` ends them"
+        )
+        self._say = None

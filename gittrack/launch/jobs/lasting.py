@@ -147,7 +147,7 @@ class Lasting:
 
     def _follow(self) -> "Follower":
         made: Follower = lazy("gittrack.launch.jobs.following").Follower(
-            self._at, self._clone.paths, self._run_id, self._position
+            self._at, self._clone.paths, self._run_id, self._position, self._talk.say
         )
         return made
 
