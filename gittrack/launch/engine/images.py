@@ -174,13 +174,14 @@ class _Readable:
 def _failed(said: str, step: tuple[int, int, str], printed: str, host: str) -> GittrackError:
     """In the words of the step: what it printed says more than its exit code."""
     if "returned a non-zero code" not in said:
-        known = problems.explain(said, "building the image", host)
+        base = re.match(r"FROM (?:--\S+ )?(\S+)", step[2])
+        known = problems.explain(said, f"building on {base[1]}" if base else "building the image", host)
         if _UNKNOWN.search(said):
             return ImageFailed(
                 f"the Dockerfile needs BuildKit: {_short(said)}",
                 "build it with docker buildx, and name it: --image NAME",
             )
-        if not known.message.startswith("building the image"):
+        if not known.message.startswith("building "):
             return known
     told = printable(_COLOUR.sub("", printed)).splitlines()
     lines = [line[:_LINE] for line in told if line.strip() and not _NOISE.match(line)][-_MOST_LINES:]

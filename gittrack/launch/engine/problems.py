@@ -16,7 +16,7 @@ from gittrack.launch.link.words import shown
 class _Known(NamedTuple):
     kind: str
     said: str  # a regular expression
-    message: str  # {host}, {doing}, {registry}; {1} is the first group of what was said, {0} all that was known of it
+    message: str  # {host}, {doing}, {image}, {registry}; {1} the first group of what was said, {0} all that was known
     hint: str
     error: Callable[[str, str, str], GittrackError] = HostFailed
 
@@ -48,7 +48,7 @@ _KNOWN = (
     ),
     _Known(
         "unreachable", r"dial tcp: lookup|i/o timeout|TLS handshake|x509:|Client\.Timeout|connection refused",
-        "{host} cannot reach the registry of the image",
+        "{host} cannot reach the registry of {image}",
         "name an image that is there, or a mirror: registry_mirror: in gittrack.yaml", _image,
     ),
     _Known(
@@ -79,6 +79,10 @@ _KNOWN = (
         "no-command", r'exec: "([^"]*)": (?:executable file not found|stat)', "the image has no program {1}",
         "choose an image that has it", _image,
     ),
+    _Known(
+        "dockerfile", r"dockerfile parse error (.+)", "the Dockerfile is not understood: {1}",
+        "correct it; what needs BuildKit, as `RUN <<EOF`, is built with docker buildx, and named: --image NAME", _image,
+    ),
 )  # fmt: skip
 
 
@@ -87,7 +91,7 @@ def explain(said: str, doing: str, host: str) -> GittrackError:
     for known in _KNOWN:
         if match := re.search(known.said, said):
             group = next((each for each in match.groups() if each), match[0])
-            words = {"{host}": host, "{doing}": doing, "{registry}": _registry(doing)}
+            words = {"{host}": host, "{doing}": doing, "{registry}": _registry(doing), "{image}": _image_of(doing)}
             words |= {"{1}": shown(group), "{0}": shown(match[0])}
             return known.error(_filled(known.message, words), _filled(known.hint, words), known.kind)
     return HostFailed(f"{doing} at {host} failed: {shown(said) or 'the engine did not say why'}", _SEE, "engine")
@@ -137,6 +141,11 @@ def gone(what: str, host: str) -> HostFailed:
     return HostFailed(
         f"{what} is not at {host}", "it was removed there; what had come back is kept: git track ls", "gone"
     )
+
+
+def _image_of(doing: str) -> str:
+    verb, _, name = doing.rpartition(" ")
+    return name if verb in ("pulling", "pushing", "building on") else "the image"
 
 
 def _registry(doing: str) -> str:
