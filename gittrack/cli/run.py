@@ -107,7 +107,9 @@ def run(
         origin,
     )
     if dry_run:
-        lazy("gittrack.cli.run_plan").show(lazy("gittrack.record.beginning").plan(wish, place.paths, os.environ), json)
+        shown = lazy("gittrack.cli.run_plan")
+        plan = lazy("gittrack.record.beginning").plan(wish, place.paths, os.environ)
+        shown.show(plan, json, shown.given(place, plan) if host or container else None)
         return 0
     if reached is not None:
         return _at_host(place, wish, host or "", where, reached, quiet, json)

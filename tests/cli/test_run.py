@@ -170,6 +170,22 @@ def test_dry_run_runs_nothing_and_shows_what_would_be_kept(repo: Path, track: Tr
     assert git("for-each-ref", "refs/track") == ""
 
 
+def test_a_dry_run_at_a_host_shows_what_is_sent_besides(repo: Path, track: Track) -> None:
+    (repo / "gittrack.yaml").write_text("inputs: [data]\nsnapshot_large: 1000\n")
+    (repo / ".gitignore").write_text("data\n")
+    (repo / "data" / "deep").mkdir(parents=True)
+    (repo / "data" / "deep" / "a.bin").write_bytes(bytes(50))
+    (repo / "data" / "key.pem").write_text("secret")
+    (repo / "large.bin").write_bytes(bytes(2000))
+    done = track("run", "-H", "nowhere.invalid", "--dry-run", "true")
+    assert "Besides, 2 inputs would be sent" in done.stdout and "key.pem" in done.stdout.splitlines()[-1]
+    document = json.loads(track("run", "--container", "--dry-run", "--json", "true").stdout)
+    assert document["inputs"] == [{"path": "data/deep/a.bin", "size": 50}, {"path": "large.bin", "size": 2000}]
+    assert "input" not in track("run", "--dry-run", "true").stdout
+    (repo / "gittrack.yaml").write_text("inputs: [nothing]\n")
+    assert "nothing fits" in track("run", "--container", "--dry-run", "true", code=2).stderr
+
+
 def test_an_ignored_file_is_kept_when_it_is_wanted(repo: Path, track: Track, git: Git) -> None:
     (repo / ".gitignore").write_text("*.bin\n")
     (repo / "sub").mkdir()
