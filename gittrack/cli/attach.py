@@ -48,7 +48,7 @@ def attach(
     if _is_here(place, found, host):
         _print_record(found.id, tail)
         return run_at_host.report(place, found.id, run_at_host.Manner())
-    at = _attached(place, found)
+    at = _attached(place, found, reconnect)
     try:
         return run_at_host.watch(at, place, found.id, run_at_host.Manner(reconnect=reconnect), tail, _out(found))
     finally:
@@ -59,11 +59,11 @@ def follow(run_id: str, tail: int | None, reconnect: int | None) -> None:
     """`git track logs -f` of a job: its console alone."""
     place = here()
     found = jobs.job(run_id)
-    clone = run_at_host.clone(place)
+    clone = run_at_host.clone(place, reconnect)
     at = launching.attach(clone, found.id, found.host, talk(quiet=True))
     try:
         with contextlib.suppress(watching.Left):
-            watching.watch(at, clone, found.id, reconnect, tail, _out(found))
+            watching.watch(at, clone, found.id, tail, _out(found))
     finally:
         at.close()
 
@@ -86,9 +86,9 @@ def wait(
     code = 0
     for found in [jobs.job(text, host) for text in runs]:
         if not _is_here(place, found, host):
-            at = _attached(place, found)
+            at = _attached(place, found, reconnect)
             try:
-                watching.watch(at, run_at_host.clone(place), found.id, reconnect, tail=0, out=_nothing)
+                watching.watch(at, run_at_host.clone(place, reconnect), found.id, tail=0, out=_nothing)
             except watching.Left as left:
                 return left.code
             finally:
@@ -167,8 +167,8 @@ def _is_over(place: Workplace, found: jobs.Job) -> bool:
     return not found.is_away and status_of(place.repository, found.id).get("status") in ENDED
 
 
-def _attached(place: Workplace, found: jobs.Job) -> At:
-    at = launching.attach(run_at_host.clone(place), found.id, found.host, talk())
+def _attached(place: Workplace, found: jobs.Job, reconnect: int | None) -> At:
+    at = launching.attach(run_at_host.clone(place, reconnect), found.id, found.host, talk())
     try:
         if not found.is_away:
             project = lazy("gittrack.launch.sending.snapshots").project(place.git)

@@ -25,12 +25,14 @@ class Reaching(NamedTuple):
     at: Later[At]
 
 
-def begin(place: Workplace, host: str | None, container: bool, gpus: str | None, told: Talk) -> Reaching:
+def begin(
+    place: Workplace, host: str | None, container: bool, gpus: str | None, reconnect: int | None, told: Talk
+) -> Reaching:
     """Raises UsageError, BadConfig, GitFailed."""
     if host and container:
         raise errors.UsageError("-H and --container say two things", "--container is for this machine alone")
     around = look(place.paths, os.environ)
-    clone = Clone(place.paths, os.environ, around.settings)
+    clone = Clone(place.paths, os.environ, around.settings.override(reconnect=reconnect))
     return Reaching(clone, around, told, choosing.begin(clone, host or "", gpus, told))
 
 

@@ -95,7 +95,7 @@ def run(
     reached: Reaching | None = None
     if (host or container) and not dry_run:
         reaching = lazy("gittrack.cli.reaching")
-        reached = reaching.begin(place, host, container, gpus, reaching.told(accept_new, quiet or json))
+        reached = reaching.begin(place, host, container, gpus, reconnect, reaching.told(accept_new, quiet or json))
     wish: Wish = lazy("gittrack.record.beginning").Wish(
         command,
         lazy("gittrack.record.facts").Labels(name, tag or (), note, experiment),

@@ -57,7 +57,7 @@ def watch(
     """Until it is over; the exit code of the command."""
     try:
         told = talk(quiet=manner.silent)
-        watching.watch(at, clone(place), run_id, manner.reconnect, tail, out, told)
+        watching.watch(at, clone(place, manner.reconnect), run_id, tail, out, told)
     except watching.Left as left:
         return left.code
     return report(place, run_id, manner)
@@ -78,9 +78,9 @@ def report(place: Workplace, run_id: str, manner: Manner) -> int:
     return FAILED if outcome.code is None else int(outcome.code)
 
 
-def clone(place: Workplace) -> Clone:
-    """As the modules of `launch` want it."""
-    return Clone(place.paths, os.environ, place.settings)
+def clone(place: Workplace, reconnect: int | None = None) -> Clone:
+    """As the modules of `launch` want it. `reconnect`: seconds, else as the settings say."""
+    return Clone(place.paths, os.environ, place.settings.override(reconnect=reconnect))
 
 
 def _result(place: Workplace, run_id: str) -> "Result":

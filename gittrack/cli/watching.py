@@ -48,17 +48,14 @@ def watch(
     at: At,
     clone: Clone,
     run_id: str,
-    seconds: int | None = None,
     tail: int | None = None,
     out: "Out | None" = None,
     talk: Talk | None = None,
 ) -> None:
-    """Show the console until the job is over and its results are here. When the connection breaks, the host is tried
-    for so many seconds, else for as many as the settings say.
+    """Show the console until the job is over and its results are here, across connections.
 
     Raises Left, LinkLost, HostFailed."""
-    seconds = clone.settings.reconnect or 0 if seconds is None else seconds
-    watched = Lasting(at, clone, run_id, talk or talking(), seconds, tail)
+    watched = Lasting(at, clone, run_id, talk or talking(), tail)
     stops: list[Later[bool]] = []
     short = run_id[:SHORT]
     try:

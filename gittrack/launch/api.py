@@ -4,7 +4,6 @@ import contextlib
 import os
 import shlex
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -99,7 +98,7 @@ class Job:
         """Wait until it is over and its results are here; its status. A connection that breaks is made again, for as
         long as the setting `reconnect` says. Raises TimeoutError, HostFailed, LinkLost."""
         if self._is_away():
-            watched = Lasting(self._reached(), self._clone, self.id, Talk(), self._patience, tail=0)
+            watched = Lasting(self._reached(), self._clone, self.id, Talk(), tail=0)
             clock = threading.Timer(timeout, watched.interrupt) if timeout is not None else None
             try:
                 if clock:
@@ -133,7 +132,7 @@ class Job:
                     yield data.decode("utf-8", "replace")
                 return
             except errors.LinkLost as error:
-                self._at = reach_again(error, at, self._clone, Talk(), self._patience, time.sleep)
+                self._at = reach_again(error, at, self._clone, Talk())
 
     def stop(self, grace: int = stopping.GRACE) -> None:
         """End it: SIGTERM, and SIGKILL after the grace period. Raises HostFailed, LinkLost."""
@@ -145,10 +144,6 @@ class Job:
         if self._at is not None:
             self._at.close()
             self._at = None
-
-    @property
-    def _patience(self) -> int:
-        return self._clone.settings.reconnect or 0
 
     def _is_away(self) -> bool:
         return away.is_there(live.folder(self._clone.paths, self.id))

@@ -325,8 +325,6 @@ class Engine:
 
     def _silent(self, error: Exception) -> HostFailed:
         """Why there was no answer."""
-        if self.link.lost:
-            return LinkLost(f"the connection to {self.link.name} broke", "git track attach RUN goes on with it")
         if self.link.is_here and not os.path.exists(self.path):
             return problems.not_running(self.link.name)
         if self.link.is_here and not os.access(self.path, os.W_OK):

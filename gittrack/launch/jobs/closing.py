@@ -92,17 +92,17 @@ def forget(at: At, paths: Paths, run_id: str) -> None:
     """Leave nothing of a job that never ran."""
     try:  # the host may be what failed, or its engine; `git track host prune` is for what stays
         with contextlib.suppress(errors.GittrackError):
-            _remove_container(at, run_id)
-        with contextlib.suppress(errors.GittrackError):
-            _remove_folder(at, run_id)
+            clear(at, run_id)
     finally:
         live.remove(live.folder(paths, run_id))
 
 
 def clear(at: At, run_id: str) -> None:
     """Remove at the host what there is of a job that never ran. Raises HostFailed, LinkLost."""
-    _remove_container(at, run_id)
-    _remove_folder(at, run_id)
+    try:
+        _remove_container(at, run_id)
+    finally:
+        _remove_folder(at, run_id)
 
 
 def _remove_container(at: At, run_id: str) -> None:

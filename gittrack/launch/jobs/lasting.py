@@ -1,7 +1,8 @@
-"""Watching a job for longer than one connection lasts: when it breaks, the host is reached again.
+"""Sending and watching a job for longer than one connection lasts: when it breaks, the host is reached again.
 
 A laptop changes networks, a VPN is renewed, a host is restarted. None of it is the job's business, so it need not be
-that of whoever watches. It is tried for a bounded time, and only what may pass: a key that has changed does not.
+that of whoever watches; and who sends begins with the step that was cut off. It is tried for a bounded time, and only
+what may pass: a key that has changed does not.
 """
 
 import threading
@@ -26,12 +27,14 @@ _PASSING = frozenset(("lost", "name", "refused", "timeout", "unreachable", "prot
 
 
 def reach_again(
-    lost: errors.LinkLost, before: At, clone: Clone, talk: Talk, seconds: float, wait: Callable[[float], object]
+    lost: errors.LinkLost, before: At, clone: Clone, talk: Talk, wait: Callable[[float], object] = time.sleep
 ) -> At:
     """The host of a connection that broke. `wait` passes the time; it may raise in order to give up.
 
-    Raises `lost` when it does not answer for so long, and HostFailed where trying again is of no use."""
+    Raises `lost` when it does not answer for as long as the settings say, and HostFailed where trying again is of no
+    use."""
     before.close()
+    seconds = clone.settings.reconnect or 0
     if seconds <= 0:
         raise lost
     end = time.monotonic() + seconds
@@ -61,14 +64,13 @@ def reach_again(
 class Lasting:
     """Follows a job as `Follower` does, and goes on where that was when the connection broke. `close` it."""
 
-    def __init__(self, at: At, clone: Clone, run_id: str, talk: Talk, seconds: float, tail: int | None = None) -> None:
+    def __init__(self, at: At, clone: Clone, run_id: str, talk: Talk, tail: int | None = None) -> None:
         """`at` stays the caller's."""
         self._first = at
         self._at = at
         self._clone = clone
         self._run_id = run_id
         self._talk = talk
-        self._seconds = seconds
         self._position = Position(tail)
         self._lost: errors.LinkLost | None = None
         self._moved = threading.Condition()
@@ -134,7 +136,7 @@ class Lasting:
 
     def _again(self, lost: errors.LinkLost) -> None:
         self._follower.leave()
-        at = reach_again(lost, self._at, self._clone, self._talk, self._seconds, self._wait)
+        at = reach_again(lost, self._at, self._clone, self._talk, self._wait)
         with self._moved:
             self._at = at
             self._moved.notify_all()

@@ -3,7 +3,7 @@
 The snapshot is taken while the host is being reached: neither needs the other. The run's folder is made when both have
 succeeded, so a wrong host name leaves nothing. Nothing is left either of a job that cannot be started for good (no such
 image, a build that failed, a host that refuses): the user corrects and calls again. When the connection broke on the
-way, all stays, here and there, and `git track attach` goes on.
+way, the host is reached again and the steps go on; in the end all stays, here and there, for `git track attach`.
 """
 
 import os
@@ -18,6 +18,7 @@ from gittrack.git.open import open_repository
 from gittrack.launch.engine import containers
 from gittrack.launch.jobs import choosing, closing, job, steps
 from gittrack.launch.jobs.job import Asked
+from gittrack.launch.jobs.lasting import reach_again
 from gittrack.launch.jobs.steps import Launch
 from gittrack.launch.later import Later
 from gittrack.launch.link.hosts import HERE, Host
@@ -30,6 +31,8 @@ from gittrack.record.surroundings import Surroundings
 from gittrack.runs import away, live
 
 SHORTEST = 4  # characters of a secret
+TRIES, STEADY = 5, 30.0  # connections in a row that break within so many seconds while a job is sent
+PATIENCE = 5.0  # seconds for a host to remove what was sent, once somebody has pressed Ctrl-C
 
 
 def begin(
@@ -64,17 +67,22 @@ def begin(
         reaching.abandon(At.close)
         raise
     at = reaching.result()
+    launch = None
     try:
         _say_unfinished(clone, wish.argv, talk)
         _keep(clone, run_id, _with_defaults(clone, asked, at.host), began, document)
         Later(lambda: talk.say(f"{at.host.name}: {at.look.line()}"))
-        return go_on(clone, run_id, at, talk)
-    except errors.LinkLost as error:
-        error.hint = f"`git track attach {run_id[: layout.SHORT]}` goes on from where it stopped"
-        at.close()
+        launch = Launch(clone, run_id, asked_of(clone, run_id), at, talk)
+        go_on(launch)
+        return launch
+    except errors.LinkLost:
         raise
-    except BaseException:
-        closing.forget(at, clone.paths, run_id)
+    except BaseException as error:
+        at = launch.at if launch else at
+        if isinstance(error, Exception) and not (launch and launch.is_cut_off):
+            closing.forget(at, clone.paths, run_id)
+        else:
+            _interrupted(clone, run_id, at, talk)
         at.close()
         raise
 
@@ -84,12 +92,14 @@ def attach(clone: Clone, run_id: str, host: Host, talk: Talk) -> At:
 
     Raises as `begin`."""
     at = reach(host, clone.environ, talk.ask)
+    launch = None
     try:
         if is_being_sent(clone, run_id):
-            go_on(clone, run_id, at, talk)
-        return at
+            launch = Launch(clone, run_id, asked_of(clone, run_id), at, talk)
+            go_on(launch)
+        return launch.at if launch else at
     except BaseException:
-        at.close()
+        (launch.at if launch else at).close()
         raise
 
 
@@ -99,11 +109,59 @@ def is_being_sent(clone: Clone, run_id: str) -> bool:
     return found is not None and "asked" in found.more and found.step != steps.STARTED
 
 
-def go_on(clone: Clone, run_id: str, at: At, talk: Talk) -> Launch:
-    """Do what is left to be done for a job whose folder is here. Raises as `begin`."""
-    launch = Launch(clone, run_id, asked_of(clone, run_id), at, talk)
-    steps.carry_out(launch)
-    return launch
+def go_on(launch: Launch) -> None:
+    """Do what is left to be done for a job whose folder is here, across connections. Raises as `begin`."""
+    tries = 0
+    while True:
+        began = time.monotonic()
+        try:
+            return _carried_out(launch)
+        except errors.LinkLost as lost:
+            tries = 1 if time.monotonic() - began > STEADY else tries + 1
+            lost.hint = f"`git track attach {launch.run_id[: layout.SHORT]}` goes on from where it stopped"
+            if tries > TRIES:  # what breaks it may be what is sent
+                launch.at.close()
+                raise
+            launch.is_cut_off = True
+            launch.at = reach_again(lost, launch.at, launch.clone, launch.talk)
+            launch.is_cut_off = False
+
+
+def _carried_out(launch: Launch) -> None:
+    try:
+        steps.carry_out(launch)
+    except errors.LinkLost:
+        raise
+    except errors.GittrackError as error:
+        link = launch.at.link
+        if not link.lost:
+            raise
+        raise errors.LinkLost(f"{link.name}: the connection is lost", "") from error  # of which this is a consequence
+
+
+def _is_cleared(at: At, run_id: str) -> bool:
+    clearing = Later(lambda: closing.clear(at, run_id))
+    if not clearing.wait(PATIENCE):
+        return False
+    try:
+        clearing.result()
+    except errors.LinkLost:
+        return False
+    except errors.GittrackError:  # its engine cannot be asked: `git track host prune` is for what is left
+        pass
+    return True
+
+
+def _interrupted(clone: Clone, run_id: str, at: At, talk: Talk) -> None:
+    """Leave nothing of a job that never ran; what may be at a host that is not reached has to stay known here."""
+    if _is_cleared(at, run_id):
+        live.remove(live.folder(clone.paths, run_id))
+        return
+    short = run_id[: layout.SHORT]
+    talk.say(
+        f"what was sent of run {short} may still be at {at.host.name}: `git track attach {short}` goes on with it, "
+        f"`git track stop {short}` gives it up"
+    )
 
 
 def asked_of(clone: Clone, run_id: str) -> Asked:
