@@ -13,9 +13,10 @@ from gittrack.cli.at_remote import is_address
 from gittrack.cli.context import Workplace
 from gittrack.cli.host_talk import talk
 from gittrack.cli.progress import Bytes
-from gittrack.compare.text import count, json_text, line
+from gittrack.compare.text import count, json_text, line, size
 from gittrack.core.layout import SHORT
 from gittrack.launch.home import fetching_host
+from gittrack.launch.home.claims import LARGEST_JOURNALS
 from gittrack.launch.jobs import closing
 from gittrack.launch.link import hosts
 from gittrack.launch.link.hosts import HERE, Host
@@ -94,6 +95,8 @@ def _tell(host: Host, found: fetching_host.Fetched) -> None:
         render.say(f"{run_id[:SHORT]}: {line(why)}")
     for run_id, number in found.missing.items():
         render.say(f"{run_id[:SHORT]}: {count(number, 'file')} that {name} has not, or not as it was: left out")
+    for run_id in found.cut_short[:LISTED]:
+        render.say(f"{run_id[:SHORT]}: has logged more than {size(LARGEST_JOURNALS)}: the rest of that is left out")
     for why, number in list(Counter(found.codeless.values()).items())[:LISTED]:
         render.say(f"{name} gave no code of {count(number, 'run')}: {line(why)}; whoever sent it can push it")
     shown = ", ".join(run_id[:SHORT] for run_id in found.home[:LISTED])

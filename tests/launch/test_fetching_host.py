@@ -34,7 +34,7 @@ def job(number, project=PROJECT, **facts):
 
 
 def nothing_but(**changes):
-    return Fetched([], [], 0, 0, {}, {}, {})._replace(**changes)
+    return Fetched([], [], 0, 0, {}, {}, {}, [])._replace(**changes)
 
 
 def test_a_teammate_gets_the_jobs_of_others_the_same_commits_as_they(clone, here, repo, tmp_path):

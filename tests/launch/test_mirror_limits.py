@@ -6,13 +6,15 @@ import shutil
 
 import keeping
 import pytest
-from host_journal import ID, PROJECT, opened, tip
+from host_journal import ID, PROJECT, cloned, opened, send_off, tip
 
 from gittrack import errors
-from gittrack.core import layout
+from gittrack.core import events, layout
+from gittrack.launch.home import claims
 from gittrack.launch.home.fetching_host import fetch_host
+from gittrack.launch.home.journal import Copy
 from gittrack.launch.home.mirror import Mirror
-from gittrack.runs import away, folding, live
+from gittrack.runs import away, folding, live, reader
 
 OURS, THEIRS = "0" * 32, "1" * 32  # tickets
 
@@ -124,3 +126,91 @@ def test_no_way_leads_to_a_record_that_nobody_else_would_take(job, home, mirror,
         refuses(mirror, r"no sound record: its params.json has 35,")
     assert os.listdir(live.root(home.paths)) == [f"{ID}.refused"]
     assert tip(home) == before and (before is not None) is in_part, "what came before stays"
+
+
+MAD = "1700000000900-78-bcde.jsonl"  # the journal of a process that logs without end
+
+
+@pytest.fixture
+def limit(monkeypatch):
+    monkeypatch.setattr(claims, "LARGEST_JOURNALS", 20_000)
+
+
+def logs(job, first, last):
+    job.write(*map(keeping.point, range(first, last)), file=MAD)
+
+
+def here_now(home):
+    directory = live.folder(home.paths, ID)
+    return sum(os.path.getsize(os.path.join(directory, name)) for name in live.process_files(directory))
+
+
+def test_a_job_that_logs_without_end_fills_no_disk_and_ends_as_it_ended(
+    job, home, here, mirror, repo, tmp_path, track, limit
+):
+    """In every home alike: also in one that looks for the first time when all is over."""
+    job.write(keeping.header(), file=MAD)
+    logs(job, 0, 50)
+    job.write(keeping.checkpoint(1, 1))
+    job.keep(1, {"f": b"x"})
+    job.cut()
+    job.cut(1000.0)
+    assert not mirror.sync().cut_short
+    logs(job, 50, 70)
+    mirror.sync()
+    logs(job, 70, 5000)
+    job.cut(1000.0)
+    news = mirror.sync()
+    assert news.cut_short and not news.is_final
+    logs(job, 5000, 9000)
+    job.say(b"the last words\n")
+    job.end()
+    assert here_now(home) < 20_000 < os.path.getsize(job.run / MAD)
+    assert mirror.sync().is_final
+    other = opened(cloned(repo, tmp_path / "other"))
+    send_off(other.paths)
+    assert Mirror(here, other.paths, ID).sync().is_final
+    assert tip(other) == tip(home)
+    other.close()
+    record = reader.read(home, ID)
+    assert (record.status["status"], record.status["exit_code"]) == ("completed", 0)
+    assert record.summary["metrics"]["loss"]["last_step"] == 49
+    (warning,) = record.status["warnings"]
+    whole = sum(os.path.getsize(job.run / name) for name in live.process_files(str(job.run)))
+    assert warning.startswith(f"its journals have {whole:,} bytes") and warning.endswith("was left out")
+    assert "the last words" in track("logs", ID).stdout
+
+
+def test_a_home_that_was_killed_before_it_had_folded_the_end_needs_no_host_for_it(job, home, here, mirror, limit):
+    job.write(keeping.header(), file=MAD)
+    job.cut()
+    logs(job, 0, 5000)
+    job.end()
+    copy = Copy(here, f"{here.folder()}/jobs/{ID}/run", live.folder(home.paths, ID))
+    copy.bring()
+    copy.accept()
+    assert copy.cuts[-1].reason == "final"
+    shutil.rmtree(job.run)
+    assert mirror.sync().is_final
+    assert "was left out" in reader.read(home, ID).status["warnings"][0]
+
+
+def test_what_is_told_of_it_by_the_command(job, repo, track, git):
+    (repo / "gittrack.yaml").write_text("hosts: {lab: {host: here}}\n")
+    job.cut()
+    with (job.run / MAD).open("ab") as file:
+        file.truncate(5 << 30)
+    job.end()
+    start = {name: keeping.start(job.id)[name] for name in ("run", "goals")}
+    document = {"format": 1, "id": job.id, "project": git("rev-list", "--max-parents=0", "HEAD"), "start": start}
+    (job.path / "job.json").write_text(json.dumps(document))
+    done = track("fetch", "lab")
+    assert "has logged more than 4.3 GB" in done.stderr and "1 run came" in done.stdout
+
+
+def test_a_run_of_which_nothing_is_within_the_limit_is_refused(job, home, mirror, limit):
+    logs(job, 0, 5000)
+    files = {name: os.path.getsize(job.run / name) for name in (events.STARTER, MAD)}
+    (job.run / events.CUTS).write_bytes(events.cut_line(events.Cut(0, files, "final", "crashed", 1000.0)))
+    refuses(mirror, "its journals have [0-9,]+ bytes")
+    assert tip(home) is None and here_now(home) == 0

@@ -7,17 +7,20 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gittrack.core import events, layout, parcels
+from gittrack.core import codec, events, layout, parcels
 from gittrack.errors import HostFailed
 from gittrack.launch.link.protocol import Entry
 
 MOST_FILES = 10_000  # process files of a run
 MOST_CUTS = 200_000  # of a run; each is a commit
 LARGEST_CONSOLE = 64 << 20  # bytes; a recorder writes a quarter of that, whatever a command prints
+LARGEST_JOURNALS = 4 << 30  # bytes of all process files of a run; ten million metric lines have one
 LONGEST_LINE = 8 << 20  # with more, no other clone would take the segment that it ends up in
 LONGEST_CUTS = 64 << 20  # bytes of cuts that are looked at together
 LARGEST_BLOB = 32_000_000  # of the files in git: a recorder puts no more than that of a whole parcel there
 OVERLAP = 64  # bytes before those that are new which are read again: they must be what they were
+
+NOTE = "0000000000000-0-0000.jsonl"  # a process file that says what was left out of the others
 
 _REASONS = ("start", "checkpoint", "time", "final")
 _STATES = (None, "completed", "failed", "killed", "crashed")
@@ -109,6 +112,34 @@ def cuts(text: bytes, at: int, known: Sequence[events.Cut]) -> list[Known]:
         found.append(Known(cut, at))
         last = cut
     return found
+
+
+def journals(files: Mapping[str, int]) -> int:
+    """Bytes of process files."""
+    return sum(size for name, size in files.items() if events.is_process_file(name))
+
+
+class Ending(NamedTuple):
+    """The last cut of a run that has written more than is taken, and NOTE. Of what the host says and nothing else, so
+    that it is the same in every home."""
+
+    cut: events.Cut
+    note: bytes
+
+
+def ending(last: events.Cut, final: events.Cut) -> Ending:
+    """`last`: the last cut that is taken; `final`: that of the host, which is beyond. How the run ended stands in its
+    first journal, which is short where nobody means harm."""
+    whole, kept = journals(final.files), journals(last.files)
+    text = f"its journals have {whole:,} bytes: what follows the first {kept:,} was left out"
+    events_of = {"e": "process", "t": 0.0, "w": final.w}, {"e": "warning", "t": 0.0, "text": text, "w": final.w}
+    note = b"".join(codec.dumps(event) for event in events_of)
+    rest = {name: end for name, end in final.files.items() if name in (events.STARTER, events.CONSOLE)}
+    files = {**last.files, **rest} if journals({**last.files, **rest}) <= LARGEST_JOURNALS else dict(last.files)
+    if NOTE not in final.files:
+        files[NOTE] = len(note)
+    cut = events.Cut(last.number + 1, files, "final", final.status or "crashed", final.w)
+    return Ending(cut, note)
 
 
 def is_covered(cut: events.Cut, here: Mapping[str, int]) -> bool:

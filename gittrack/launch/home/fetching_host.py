@@ -44,6 +44,7 @@ class Fetched(NamedTuple):
     refused: dict[str, str]  # run or name -> why nothing of it was taken
     missing: dict[str, int]  # run -> how many of its files the host has not
     codeless: dict[str, str]  # run -> why its code is not here: the host has it no more, or what it gave was refused
+    cut_short: list[str]  # runs that have logged more than is taken
 
 
 class _Job(NamedTuple):
@@ -63,7 +64,7 @@ def fetch_host(
 ) -> Fetched:
     """Bring all that is there of this project. Raises LinkLost, HostFailed, CannotWrite, RefConflict, StoreFailed; what
     is wrong with one job is in `refused`, and stops no other."""
-    found = Fetched([], [], 0, 0, {}, {}, {})
+    found = Fetched([], [], 0, 0, {}, {}, {}, [])
     jobs = f"{link.folder()}/jobs"
     names = [entry.name for entry in link.list(jobs) or () if entry.kind == "folder" and layout.is_id(entry.name)]
     marked = _marked(link, jobs, writer.writer_id(repo.paths)) if names else set()
@@ -157,6 +158,8 @@ def _fetch(link: Link, repo: Repository, job: _Job, run_id: str, found: Fetched,
         found.going.append(run_id)
         if news.began:
             away.update(directory, state=away.RUNNING, ahead=_ahead(link))
+    if news.cut_short:
+        found.cut_short.append(run_id)
     if news.missing:
         found.missing[run_id] = len(news.missing)
 

@@ -1,4 +1,4 @@
-"""Jobs whose host is gone for good: their runs end here, with what has come of them.
+"""Jobs whose host is gone for good, or their record there: their runs end here, with what has come of them.
 
 What became of a job after that nobody here knows, and its record says so. Should its host come back, what it has is
 neither taken nor marked as fetched: that record goes on otherwise. Who wants it undoes the giving up.
@@ -19,12 +19,19 @@ from gittrack.runs import away, closing, live
 from gittrack.runs.cutting import Cutter
 from gittrack.runs.folding import Following
 
-REASON = "given up: its host is gone, and what became of it there is not known"
+_GIVEN_UP = "given up: "
+REASON = f"{_GIVEN_UP}its host is gone, and what became of it there is not known"
 STATUS = "crashed"
 
 
-def give_up(repo: Repository, run_id: str, now: float) -> None:
-    """End the run by what is here of it. Raises RunNotFound where it is not away, CannotWrite."""
+def spoiled(why: str) -> str:
+    """The reason of a run whose record at its host cannot be taken."""
+    return f"{_GIVEN_UP}its record at its host was removed or changed while it ran ({why})"
+
+
+def give_up(repo: Repository, run_id: str, now: float, reason: str = REASON, code: int | None = None) -> None:
+    """End the run by what is here of it; `code`: of its command, where that is known. Raises RunNotFound where it is
+    not away, CannotWrite."""
     directory = live.folder(repo.paths, run_id)
     sent = away.read(directory) if live.is_away(directory) else None
     if sent is None:
@@ -41,7 +48,7 @@ def give_up(repo: Repository, run_id: str, now: float) -> None:
             "end that one: git track attach, or wait",
         )
     try:
-        _end(directory, sent, now)
+        _end(directory, sent, now, reason, code)
         following.advance(now)
         following.remove()
     except OSError as error:
@@ -52,14 +59,14 @@ def give_up(repo: Repository, run_id: str, now: float) -> None:
 
 def is_given_up(status: Mapping[str, Any]) -> bool:
     """Whether a record ends as this module ends it."""
-    return status.get("status") == STATUS and status.get("reason") == REASON
+    return status.get("status") == STATUS and str(status.get("reason")).startswith(_GIVEN_UP)
 
 
-def _end(directory: str, sent: away.Away, now: float) -> None:
+def _end(directory: str, sent: away.Away, now: float, reason: str, code: int | None) -> None:
     if not _has_begun(directory):
         _begin(directory, sent)
     if not files.has_ended(directory):
-        say_end(directory, {"code": None, "reason": REASON, "signal": None, "status": STATUS})
+        say_end(directory, {"code": code, "reason": reason, "signal": None, "status": STATUS})
     closing.final_cut(Cutter(directory), now, STATUS, (), lambda: None)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from gittrack.core import events
 from gittrack.launch.home import claims
-from gittrack.launch.home.claims import Growth, Known, Odd, Wanted
-from gittrack.launch.home.kept_files import AT_ONCE, AT_ONCE_BYTES, Part, read_many
+from gittrack.launch.home.claims import Ending, Growth, Known, Odd, Wanted
+from gittrack.launch.home.kept_files import AT_ONCE, AT_ONCE_BYTES, Part, make_sure_of_room, read_many
 from gittrack.launch.link.protocol import Link
 from gittrack.runs import away, live
 from gittrack.store import durable
@@ -20,6 +20,8 @@ class Copy:
     def __init__(self, link: Link, there: str, directory: str) -> None:
         self.cuts = live.read_cuts(directory)  # those that are here
         self.waits: Known | None = None  # the first one of those at the host of which the journals are not here
+        self.is_cut_short = False  # the host has more than is taken
+        self._ending: Ending | None = None  # of such a run
         self._link = link
         self._there = there
         self._directory = directory
@@ -33,7 +35,7 @@ class Copy:
         self._looked: dict[str, int] = {}  # the same, while they are being brought
 
     def bring(self) -> bool:
-        """Copy what is new; whether anything was. Raises Odd, OSError, HostFailed, LinkLost."""
+        """Copy what is new; whether anything was. Raises Odd, CannotWrite, OSError, HostFailed, LinkLost."""
         listing = self._link.list(self._there)
         if listing is None:
             return False
@@ -45,18 +47,43 @@ class Copy:
         Raises as `bring`."""
         there = claims.sizes(self._link.list(self._there) or ())
         there.pop(events.CUTS, None)
-        self._bring_files(claims.growth(there, self._sizes(there), self._covered()))
+        if claims.journals(there) <= claims.LARGEST_JOURNALS:
+            self._bring_files(claims.growth(there, self._sizes(there), self._covered()))
 
     def _bring_journal(self, there: Mapping[str, int]) -> bool:
         """Copy what has grown. Cuts are kept in memory: their turn comes last."""
         here = self._sizes(there)
         here[events.CUTS] = self._cuts_at + len(self._text)
         grown = claims.growth(there, here, self._covered())
+        if claims.journals(there) > claims.LARGEST_JOURNALS:
+            return self._bring_part(there, grown)
         self._bring_files(grown)
         sizes = {name: max(there.get(name, 0), here.get(name, 0)) for name in {*there, *here}}
         found = claims.cuts(self._text, self._cuts_at, self.cuts)
         self.waits = next((known for known in found if not claims.is_covered(known.cut, sizes)), None)
         self._ready = found[: found.index(self.waits)] if self.waits else found
+        return bool(grown)
+
+    def _bring_part(self, there: Mapping[str, int], grown: list[Growth]) -> bool:
+        """There is more than is taken: what the cuts cover that are not beyond that, and how the run ended. What is
+        here already without being covered stays."""
+        self.is_cut_short = True
+        self._bring_files([one for one in grown if one.name == events.CUTS])
+        found = claims.cuts(self._text, self._cuts_at, self.cuts)
+        within = [known for known in found if claims.journals(known.cut.files) <= claims.LARGEST_JOURNALS]
+        self.waits = next((known for known in within if not claims.is_covered(known.cut, there)), None)
+        self._ready = within[: within.index(self.waits)] if self.waits else within
+        last = (self._ready[-1].cut if self._ready else None) or (self.cuts[-1] if self.cuts else None)
+        final = found[-1].cut if found and len(within) < len(found) and found[-1].cut.reason == "final" else None
+        if last is None and len(found) > len(within):
+            raise Odd(f"its journals have {claims.journals(there):,} bytes")
+        if last is None or self.waits:
+            return bool(grown)
+        if final is not None:
+            self._ending = claims.ending(last, final)
+        wanted = self._ending.cut.files if self._ending else last.files
+        part = [one._replace(end=min(one.end, wanted.get(one.name, 0))) for one in grown if one.name != events.CUTS]
+        self._bring_files([one for one in part if one.end > one.start])
         return bool(grown)
 
     def _sizes(self, there: Mapping[str, int]) -> dict[str, int]:
@@ -86,7 +113,8 @@ class Copy:
         return [name for name in names if name in there or os.path.exists(os.path.join(self._directory, name))]
 
     def _bring_files(self, grown: list[Growth]) -> None:
-        """As many at a time as fit; the bytes before the first new one must be what they were."""
+        """As many at a time as fit; the bytes before the first new one must be what they were. Raises CannotWrite."""
+        make_sure_of_room(self._directory, sum(one.end - one.start for one in grown))
         while grown:
             parts: list[Part] = []
             left: list[Growth] = []
@@ -175,19 +203,31 @@ class Copy:
     def accept(self) -> None:
         """Write down the cuts of which all is here. What they cover is on the disk first."""
         self._scanned.update(self._looked)
-        if not self._ready:
+        if self._ending:
+            self._write_note(self._ending)
+        if not self._ready and not self._ending:
             return
         durable.sync([self._path(name) for name in self._changed], self._directory)
         self._changed.clear()
-        end = self._ready[-1].end
+        end = self._ready[-1].end if self._ready else self._cuts_at
         with open(self._path(events.CUTS), "ab") as file:
             file.write(self._text[: end - self._cuts_at])
+            if self._ending:
+                file.write(events.cut_line(self._ending.cut))
             file.flush()
             os.fsync(file.fileno())
         self._text = self._text[end - self._cuts_at :]
         self._cuts_at = end
         self.cuts += [known.cut for known in self._ready]
         self._ready = []
+        if self._ending:
+            self.cuts.append(self._ending.cut)
+
+    def _write_note(self, ending: Ending) -> None:
+        if claims.NOTE in ending.cut.files and not (self.cuts and claims.NOTE in self.cuts[-1].files):
+            with open(self._path(claims.NOTE), "wb") as file:
+                file.write(ending.note)
+            self._changed.add(claims.NOTE)
 
     def _settled(self) -> int:
         """How much of cuts.jsonl counts. A power cut may have taken the end of a file, or of a journal that it covers:

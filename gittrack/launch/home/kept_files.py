@@ -91,6 +91,16 @@ def _read_whole(link: Link, folder: str, files: Sequence[Wanted]) -> list[bytes]
     return [done.out[end - file.size : end] for file, end in zip(files, ends, strict=True)]
 
 
+def make_sure_of_room(directory: str, size: int) -> None:
+    """Raises CannotWrite where so many bytes more would leave the disk none."""
+    free = shutil.disk_usage(directory).free
+    if free < size + min(_ROOM, _SHARE * size):
+        raise errors.CannotWrite(
+            f"there is no room for {size:,} bytes of a run: {free:,} bytes are free",
+            "nothing is lost, the host has it; make room, then run the command again",
+        )
+
+
 class Bringing:
     """Brings the files of one run. `missing`: digests of those that the host has not, or not as they should be."""
 
@@ -143,6 +153,7 @@ class Bringing:
             else:
                 self.missing.add(file.sha256)
         for some in batches(whole, _WHOLE_AT_ONCE, AT_ONCE_BYTES):
+            make_sure_of_room(self._directory, sum(file.size for file in some))
             folder = f"{self._job}/run/{parcels.BLOBS}"
             found = _read_whole(self._link, folder, some) or [
                 self._one(Part(f"{folder}/{file.sha256}", 0, file.size)) for file in some
@@ -177,7 +188,7 @@ class Bringing:
         """False: it is not what its digest says."""
         path = f"{self._job}/run/{FILES}/{file.sha256}"
         if file.size <= _AT_ONCE_FILE:
-            self._make_sure_of_room(file.size)
+            make_sure_of_room(self._directory, file.size)
             data = self._one(Part(path, 0, file.size))
             self._progress(len(data))
             if is_right(data, file):
@@ -188,7 +199,7 @@ class Bringing:
         os.makedirs(os.path.dirname(part), exist_ok=True)
         for _ in range(2):
             with contextlib.closing(Arrived(part, self._content.store)) as arrived:
-                self._make_sure_of_room(file.size - arrived.size)
+                make_sure_of_room(self._directory, file.size - arrived.size)
                 right = arrived.size <= file.size and self._stored(file, path, arrived)
             if right or not arrived.size:
                 break
@@ -238,14 +249,6 @@ class Bringing:
                 return None
             found += some
         return found
-
-    def _make_sure_of_room(self, size: int) -> None:
-        free = shutil.disk_usage(self._directory).free
-        if free < size + min(_ROOM, _SHARE * size):
-            raise errors.CannotWrite(
-                f"there is no room for {size:,} bytes of a file: {free:,} bytes are free",
-                "nothing is lost, the host has it; make room, then run the command again",
-            )
 
 
 class _Gone(Exception):

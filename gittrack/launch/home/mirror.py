@@ -43,6 +43,7 @@ class News(NamedTuple):
     grown: bool = False  # something came
     began: bool = False  # its journal has begun
     elsewhere: bool = False  # another process of this clone brings it
+    cut_short: bool = False  # its journals have more than is taken
     missing: frozenset[str] = frozenset()  # files (sha256) that the host has not, or not as they should be
 
 
@@ -104,6 +105,10 @@ class Mirror:
         if not self._is_placed:
             return News()
         copy = here.copy
+        if copy.cuts and copy.cuts[-1].reason == "final":  # it was killed before it had folded that
+            here.following.advance(time.time())
+            self._finish(here)
+            return News(True, began=True, missing=self._missing)
         grown = copy.bring()
         before = copy.waits
         if before is not None:
@@ -122,7 +127,7 @@ class Mirror:
             self._folded = len(copy.cuts)
         if copy.cuts and copy.cuts[-1].reason == "final":
             self._finish(here)
-        return News(self._final, grown, began, missing=self._missing)
+        return News(self._final, grown, began, cut_short=copy.is_cut_short, missing=self._missing)
 
     def _came(self, done: int, total: int) -> None:
         """Some of a large file. Metrics and console do not wait for the rest of it."""
