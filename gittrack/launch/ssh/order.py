@@ -42,6 +42,18 @@ def _take(feed: Callable[[Any, Any], None], channel: Any, message: Any) -> None:
         raise paramiko.SSHException("it sends more than it was given room for")
 
 
+class _Packets(paramiko.packet.Packetizer):  # type: ignore[misc]  # paramiko has no types
+    """Takes note once that the first keys are agreed on. paramiko says it after each packet, and who waits for what was
+    in that waits meanwhile."""
+
+    _is_agreed = False
+
+    def complete_handshake(self) -> None:
+        if not self._is_agreed:
+            self._is_agreed = True
+            super().complete_handshake()
+
+
 class Transport(paramiko.Transport):  # type: ignore[misc]  # paramiko has no types
     """One connection. The channels that it opens are to be used by the functions of this module."""
 
@@ -55,6 +67,9 @@ class Transport(paramiko.Transport):  # type: ignore[misc]  # paramiko has no ty
 
     farewell = ""  # why the host has ended it, in its words
     broke: Exception | None = None  # on what it broke; paramiko says it once, to whoever asks first
+
+    def __init__(self, sock: Any, **options: Any) -> None:
+        super().__init__(sock, packetizer_class=_Packets, **options)
 
     def run(self) -> None:
         self.closings: SimpleQueue[tuple[Any, Any] | None] = SimpleQueue()

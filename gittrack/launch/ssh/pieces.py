@@ -15,34 +15,39 @@ _MUCH, _PATIENCE = 1 << 20, 0.02  # bytes; seconds
 
 
 class Pieces:
-    """In the place of paramiko's BufferedPipe. A host may send a byte at a time: small pieces are joined."""
+    """In the place of paramiko's BufferedPipe. A host may send a byte at a time: small pieces are joined.
+
+    One thread feeds, another one reads. It waits for a lock that is released when there is something for it: a
+    Condition would run code of its own before and after, which is a good part of what a line of console takes here.
+    """
 
     def __init__(self) -> None:
         self._pieces: deque[Any] = deque()  # bytes, a view of them, or a bytearray that still grows
         self._size = 0  # of all of them
-        self._enough = 1  # bytes that are worth waking a reader
-        self._news = threading.Condition()
         self._closed = False
+        self._guard = threading.Lock()
+        self._bell = threading.Lock()
+        self._enough = 0  # bytes for which the bell is rung; 0: nobody waits for it
 
     def feed(self, data: bytes) -> None:
-        with self._news:
+        with self._guard:
             last = self._pieces[-1] if self._pieces else None
             if len(data) < _SMALL and isinstance(last, bytearray) and len(last) < _JOINED:
                 last += data
             elif data:
                 self._pieces.append(bytearray(data) if len(data) < _SMALL else data)
             self._size += len(data)
-            if self._size >= self._enough:
-                self._news.notify_all()
+            if 0 < self._enough <= self._size:
+                self._ring()
 
     def read_ready(self) -> bool:
         return self._size > 0
 
     def read(self, size: int, timeout: float | None = None) -> bytes:
         """At least one byte, b"" at the end. Raises PipeTimeout."""
-        with self._news:
-            if not self._size:
-                self._wait(size, timeout)
+        if not self._size:
+            self._wait(size, timeout)
+        with self._guard:
             if not self._size:
                 return b""
             found = self._taken(size)
@@ -65,18 +70,33 @@ class Pieces:
 
     def _wait(self, size: int, timeout: float | None) -> None:
         """Who asks for much is not woken for each packet: to and fro between two threads costs more than these."""
-        if not self._news.wait_for(lambda: self._size or self._closed, timeout):
+        if not self._came(1, timeout):
             raise PipeTimeout
         if size >= _MUCH:
-            self._enough = size // 2
-            self._news.wait_for(lambda: self._size >= self._enough or self._closed, _PATIENCE)
-            self._enough = 1
+            self._came(size // 2, _PATIENCE)
+
+    def _came(self, enough: int, timeout: float | None) -> bool:
+        """Whether there is so much, or no more to come, before the time is over."""
+        with self._guard:
+            if self._size >= enough or self._closed:
+                return True
+            self._bell.acquire(blocking=False)  # one that was rung for who did not wait to the end
+            self._enough = enough
+        if self._bell.acquire(timeout=-1 if timeout is None else timeout):
+            return True
+        with self._guard:
+            self._enough = 0
+            return self._size >= enough or self._closed
+
+    def _ring(self) -> None:
+        self._enough = 0
+        self._bell.release()
 
     def close(self) -> None:
-        with self._news:
+        with self._guard:
             self._closed = True
-            self._news.notify_all()
+            if self._enough:
+                self._ring()
 
     def __len__(self) -> int:
-        with self._news:
-            return self._size
+        return self._size
