@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,7 +54,7 @@ def test_ctrl_c_while_code_is_sent_leaves_nothing_that_goes_on(slow: World) -> N
     sending = slow.begin("run", "-H", "gpu1", "python3", "train.py")
     until(lambda: [*slow.folder.glob("repos/*.git/received")])
     os.kill(sending.pid, signal.SIGINT)
-    _, err = sending.communicate(timeout=30)
+    _, err = sending.communicate(timeout=120)
     assert sending.returncode == 130, err
     until(lambda: not goes_on(slow))
     assert slow.jobs() == [] and slow.rows() == []
@@ -68,19 +67,20 @@ def test_what_is_done_beside_ends_with_an_interrupt_and_the_link_stays(ssh: Link
     folder, heard = ssh.folder(), []
 
     def slow() -> None:
-        channel = ssh.open(["sh", "-c", 'echo begun; sleep 2; mkdir "$1"', "sh", f"{folder}/late"])
-        begun.set()
+        channel = ssh.open(["sh", "-c", 'echo $$; sleep 600; mkdir "$1"', "sh", f"{folder}/late"])
         while data := channel.read(100):
             heard.append(data)
+            begun.set()
         ssh.run(["mkdir", f"{folder}/after"])
 
     def interrupted() -> None:
-        begun.wait()
+        assert begun.wait(60)
         raise KeyboardInterrupt
 
     begun = threading.Event()
     with pytest.raises(KeyboardInterrupt):
         together(slow, interrupted, halted=ssh.halted)
-    time.sleep(2.5)  # as long as it would have taken
+    pid = int(b"".join(heard))  # the host is this machine
+    until(lambda: not os.path.exists(f"/proc/{pid}"))
     assert [entry.name for entry in ssh.list(folder) or ()] == ["version"]
     assert ssh.run(["echo", "there"]).out == b"there\n"

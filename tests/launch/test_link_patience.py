@@ -45,14 +45,17 @@ def test_what_hangs_there_is_told_and_the_link_can_be_used(site: Site, ssh: Link
         began = time.monotonic()
         with pytest.raises(HostFailed, match=r"no answer to .* within 1 s") as caught:
             ask()
-        assert caught.value.kind == "timeout" and time.monotonic() - began < 20
+        assert caught.value.kind == "timeout" and time.monotonic() - began < 60
     assert not ssh.lost
     assert ssh.run(["echo", "there"]).out == b"there\n"
     assert ssh.run(["sh", "-c", "sleep 2; echo late"]).out == b"late\n"  # nobody has said that it is short
 
 
-def test_what_comes_slowly_comes(site: Site, ssh: Link, hangs: Callable[[str], None]) -> None:
+def test_what_comes_slowly_comes(
+    site: Site, ssh: Link, hangs: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "ANSWER", 4.0)
     folder = ssh.folder()
     (site.ann.home / ".gittrack/file").write_text("text")
-    hangs('for i in 1 2 3 4 5 6; do echo "$i"; sleep 0.4; done')
+    hangs('for i in 1 2 3 4 5 6; do echo "$i"; sleep 0.8; done')
     assert ssh.read(f"{folder}/file") == b"1\n2\n3\n4\n5\n6\n"

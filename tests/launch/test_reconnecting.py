@@ -76,7 +76,7 @@ def test_no_line_is_lost_or_shown_twice_however_often_the_connection_breaks(far:
             far.line.break_after(0)
             far.go()
             until(lambda: Path(err.name).read_text().count("trying to reach it again") > 0)
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=120) == 0
         said = Path(err.name).read_text()
         assert Path(out.name).read_text() == OUT
         assert [line for line in said.splitlines() if line.startswith("err ")] == ERR
@@ -91,7 +91,7 @@ def test_the_end_of_a_job_is_not_missed_while_nobody_is_connected(far: World) ->
     (run_id,) = far.jobs()
     until(lambda: far.has_ended(run_id))
     far.line.mend()
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=120)
     assert process.returncode == 0 and out.endswith("no end") and out.startswith("out 11 ")
 
 
@@ -101,7 +101,7 @@ def test_it_can_be_forbidden_and_says_how_to_go_on(far: World, how: list[str], m
         monkeypatch.setenv("GITTRACK_RECONNECT", "false")
     process = begun(far, "run", "-H", "gpu1", *how, "python3", "count.py")
     far.line.break_after(0)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 88 and "git track attach" in err and "again for" not in err
     far.go()
     assert far.track("attach").out == OUT
@@ -110,7 +110,7 @@ def test_it_can_be_forbidden_and_says_how_to_go_on(far: World, how: list[str], m
 def test_it_is_given_up_after_the_time_that_was_said(far: World) -> None:
     process = begun(far, "run", "-H", "gpu1", "--reconnect", "2", "python3", "count.py")
     far.line.down()
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 88 and "git track attach" in err and "for 2 seconds" in err
 
 
@@ -119,7 +119,7 @@ def test_a_host_whose_key_has_changed_is_not_tried_again(far: World, sealed: Pat
     other = rig_ssh.keypair(tmp_path / "other").with_suffix(".pub").read_text().split()[:2]
     (sealed / ".ssh/known_hosts").write_text(f"{far.site.sshd.name} {' '.join(other)}\n")
     far.line.break_after(0)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 86 and "key" in err
 
 
@@ -133,7 +133,7 @@ def test_the_last_lines_and_all_behind_them_are_shown_once(far: World, command: 
     lines_of(process, "out 10")
     far.line.break_after(0)
     far.go()
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert out == OUT.partition("out 10 \n")[2]
     assert [line for line in err.splitlines() if line.startswith("err ")][-140:] == ERR[-140:]
@@ -152,12 +152,12 @@ def test_waiting_goes_on_across_connections_in_python_too(far: World, monkeypatc
         shown += "".join(pieces)
         assert "".join(line + "\n" for line in shown.splitlines() if "err" not in line) == OUT + "\n"
         far.line.break_after(0)
-        assert job.wait(timeout=60) == "completed"
+        assert job.wait(timeout=120) == "completed"
 
 
 def test_ctrl_c_while_the_host_is_not_reached_is_asked_about_as_ever(far: World) -> None:
     terminal = pexpect.spawn(
-        "git-track", ["run", "-H", "gpu1", "python3", "count.py"], cwd=str(far.repo), timeout=30, encoding="utf-8"
+        "git-track", ["run", "-H", "gpu1", "python3", "count.py"], cwd=str(far.repo), timeout=120, encoding="utf-8"
     )
     terminal.expect("out 10")
     far.line.down()
@@ -186,6 +186,6 @@ def test_a_stop_that_is_asked_for_while_the_host_is_not_reached_is_done_afterwar
     while "stopping" not in process.stderr.readline():
         pass
     far.line.mend()
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     (row,) = far.rows()
     assert row["status"] == "killed"

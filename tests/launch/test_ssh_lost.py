@@ -69,7 +69,7 @@ def test_waiting_and_writing_notice_it_too(proxied: tuple[Link, Proxy]) -> None:
     time.sleep(0.3)  # both wait by then; if not, they fail in another place
     proxy.cut()
     for each in threads:
-        each.join(timeout=10)
+        each.join(timeout=60)
     assert len(ended) == 2
 
 
@@ -105,7 +105,7 @@ def test_a_file_that_was_cut_on_its_way_never_appears(site: Site, proxied: tuple
     with pytest.raises(LinkLost):
         link.send(str(tmp_path / "large"), f"{folder}/file", progress)
     again = open_link(HOST)
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while len(names := [each.name for each in again.list(folder) or []]) > 2 and time.monotonic() < until:
         time.sleep(0.05)  # sshd notices, cat ends, the script removes what it wrote
     assert names == ["file", "version"] and again.read(f"{folder}/file") == b"the former"
@@ -120,7 +120,7 @@ def test_what_runs_at_the_host_and_listens_to_nobody_goes_on(site: Site, proxied
         link.run(["true"])
     again = open_link(HOST)
     first = again.read("alive")
-    again.run(["sh", "-c", "for i in $(seq 200); do [ \"$(cat alive)\" != \"$1\" ] && exit 0; sleep 0.02; done; exit 1",
+    again.run(["sh", "-c", "for i in $(seq 999); do [ \"$(cat alive)\" != \"$1\" ] && exit 0; sleep 0.02; done; exit 1",
                "sh", first.decode().strip()])  # fmt: skip
     again.close()
 
@@ -128,7 +128,7 @@ def test_what_runs_at_the_host_and_listens_to_nobody_goes_on(site: Site, proxied
 def test_connections_of_its_socket_end(proxied: tuple[Link, Proxy]) -> None:
     link, proxy = proxied
     with link.socket(["cat"]) as path, socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(20)
+        client.settimeout(60)
         client.connect(path)
         client.sendall(b"x")
         assert client.recv(1) == b"x"
@@ -144,7 +144,7 @@ def test_a_network_that_drops_everything_is_noticed(
     """In a network namespace, whose line goes dead without a word."""
     assert ssh_link.ASK_EVERY + ssh_link.ANSWER_WITHIN <= 30
     monkeypatch.setattr(ssh_link, "ASK_EVERY", 0.3)
-    monkeypatch.setattr(ssh_link, "ANSWER_WITHIN", 1.0)
+    monkeypatch.setattr(ssh_link, "ANSWER_WITHIN", 4.0)
     with line(4, "d") as (space, _, far):
         folder = site.folder / f"dropped-{doing}"
         with sshd(folder, [site.ann], site.key, far, space) as server:
@@ -165,17 +165,17 @@ def test_a_network_that_drops_everything_is_noticed(
                 while doing == "writing":
                     channel.write(b"x" * 100_000)
                 channel.read(10)
-            assert time.monotonic() - started < 10
+            assert time.monotonic() - started < 60
             link.close()
 
 
 def test_ssh_config_says_how_long_a_silent_host_is_waited_for(proxied: tuple[Link, Proxy], sealed: Path) -> None:
     config = sealed / ".ssh" / "config"
-    config.write_text("Host line\n  ServerAliveInterval 1\n  ServerAliveCountMax 2\n" + config.read_text())
+    config.write_text("Host line\n  ServerAliveInterval 2\n  ServerAliveCountMax 3\n" + config.read_text())
     link, proxy = open_link(Host("line", address="line")), proxied[1]
     channel = link.open(["cat"])
     proxy.hold()
-    with pytest.raises(LinkLost, match="has not answered for 2 s"):
+    with pytest.raises(LinkLost, match="has not answered for 6 s"):
         channel.read(1)
     link.close()
 
@@ -185,11 +185,11 @@ def test_a_host_that_has_much_to_say_is_there_even_if_it_hears_nothing(
 ) -> None:
     """On a slow line what is asked waits behind what is sent."""
     monkeypatch.setattr(ssh_link, "ASK_EVERY", 0.2)
-    monkeypatch.setattr(ssh_link, "ANSWER_WITHIN", 1.0)
+    monkeypatch.setattr(ssh_link, "ANSWER_WITHIN", 3.0)
     link, proxy = open_link(Host("line", address="line")), proxied[1]
     channel = link.open(BUSY)
     proxy.hold("sent")
-    until = time.monotonic() + 4
+    until = time.monotonic() + 6
     while time.monotonic() < until:
         assert channel.read(100)
     assert not link.lost
@@ -219,7 +219,7 @@ def test_a_line_that_breaks_while_keys_are_tried_is_not_taken_for_a_refusal(
         site._replace(sshd=server, key=stranger).configure(sealed)
 
         def cut_when_asked() -> None:
-            until = time.monotonic() + 20
+            until = time.monotonic() + 60
             while "method publickey" not in server.log() and time.monotonic() < until:
                 time.sleep(0.01)
             server.cut()

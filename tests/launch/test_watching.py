@@ -66,7 +66,7 @@ def started(project: Path, *options: str) -> "subprocess.Popen[str]":
 
 
 def test_ctrl_c_asks_and_detaching_leaves_the_job_alone(project: Path, track: Callable[..., Any], site: Site) -> None:
-    terminal = pexpect.spawn("git-track", ["run", "-H", "gpu1", "python3", "train.py"], cwd=str(project), timeout=30)
+    terminal = pexpect.spawn("git-track", ["run", "-H", "gpu1", "python3", "train.py"], cwd=str(project), timeout=120)
     terminal.expect("begun")
     terminal.sendintr()
     terminal.expect("ontinue to watch")
@@ -87,11 +87,11 @@ def test_ctrl_c_asks_and_detaching_leaves_the_job_alone(project: Path, track: Ca
 
 
 def test_what_git_passes_on_of_a_ctrl_c_is_no_second_one(project: Path, track: Callable[..., Any], site: Site) -> None:
-    terminal = pexpect.spawn("git-track", ["run", "-H", "gpu1", "python3", "train.py"], cwd=str(project), timeout=30)
+    terminal = pexpect.spawn("git-track", ["run", "-H", "gpu1", "python3", "train.py"], cwd=str(project), timeout=120)
     terminal.expect("begun")
     terminal.sendintr()
+    os.kill(terminal.pid, signal.SIGINT)  # as git does at once, which waits for us
     terminal.expect("ontinue to watch")
-    os.kill(terminal.pid, signal.SIGINT)  # as git does, which waits for us
     terminal.sendline("s")
     terminal.expect("told to stop")
     terminal.expect(pexpect.EOF)
@@ -106,13 +106,13 @@ def test_an_interrupt_that_comes_twice_at_once_stops_the_job(project: Path, trac
     while "stopping" not in process.stderr.readline():
         pass
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=120)
     assert out == "told to stop\n"
     assert status(track) == "killed"
 
 
 def test_ctrl_c_stops_the_job_where_the_user_says_so(project: Path, track: Callable[..., Any]) -> None:
-    terminal = pexpect.spawn("git-track", ["run", "-H", "gpu1", "python3", "train.py"], cwd=str(project), timeout=30)
+    terminal = pexpect.spawn("git-track", ["run", "-H", "gpu1", "python3", "train.py"], cwd=str(project), timeout=120)
     terminal.expect("begun")
     terminal.sendintr()
     terminal.expect("ontinue to watch")
@@ -126,7 +126,7 @@ def test_ctrl_c_stops_the_job_where_the_user_says_so(project: Path, track: Calla
 def test_without_a_terminal_an_interrupt_stops_the_job(project: Path, track: Callable[..., Any]) -> None:
     process = started(project)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=120)
     assert out == "told to stop\n"
     assert status(track) == "killed"
 
@@ -137,7 +137,7 @@ def test_ending_the_process_that_watches_does_not_end_the_job(
 ) -> None:
     process = started(project)
     process.send_signal(number)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert process.returncode in (128 + number, -number)
     assert status(track) == "running"
     (job_of(site) / "go").touch()
@@ -189,7 +189,7 @@ def test_a_connection_that_breaks_is_said_and_the_job_goes_on(
 ) -> None:
     process = started(project, "--reconnect", "0")
     site.sshd.cut()
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 88 and "git track attach" in err
     (job_of(site) / "go").touch()
     assert track("attach").stdout == "begun\nover\n"
@@ -200,7 +200,7 @@ def test_logs_follow_a_job_to_its_end(project: Path, track: Callable[..., Any], 
     following = subprocess.Popen(["git-track", "logs", "-f"], cwd=project, stdout=subprocess.PIPE, text=True)
     assert following.stdout is not None and following.stdout.readline() == "begun\n"
     (job_of(site) / "go").touch()
-    assert following.communicate(timeout=60)[0] == "over\n"
+    assert following.communicate(timeout=120)[0] == "over\n"
     assert status(track) == "completed"
 
 
