@@ -36,8 +36,8 @@ def attach(
 
     Shows its console from the beginning, or the last N lines of it, and then as it comes; results come back meanwhile.
     Its exit code is passed on. Where the connection broke while the job was being sent, that goes on from where it
-    stopped. Ctrl-C asks whether to detach, to stop the job, or to go on watching. When the connection breaks while it
-    is watched, the host is tried again for five minutes, or as long as --reconnect or the settings say.
+    stopped. Ctrl-C asks whether to detach, to stop the job, or to go on watching. When the connection breaks, the host
+    is tried again for five minutes, or as long as --reconnect or the settings say.
 
     Examples:
       git track attach

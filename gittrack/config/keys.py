@@ -180,7 +180,7 @@ KEYS = (
         values.limit,
         300,
         "number of seconds, or false",
-        "How long a host is tried again when the connection breaks while a job is watched.",
+        "How long a host is tried again when the connection breaks while a job is sent or watched.",
     ),
     Key(
         "inputs",
