@@ -27,6 +27,12 @@ from gittrack.cli.main import start
 sys.exit(start(sys.argv[4:], "linux"))
 """
 
+# It fills no work tree before it is let.
+SLOW_GIT = """#!/bin/sh
+while [ "$1" = checkout-index ] && ! [ -e "${0%/bin/git}/go" ]; do sleep 0.05; done
+exec /usr/bin/git "$@"
+"""
+
 
 class Held:
     """`run -H` of the training, which waits before it does a step."""
@@ -64,16 +70,22 @@ def test_a_job_that_is_stopped_while_it_is_sent_is_never_started(survived: World
     assert survived.starts() == [] and survived.jobs() == [] and survived.rows() == []
 
 
-def test_who_sends_a_job_that_another_process_has_brought_home_meanwhile_tells_how_it_went(
-    survived: World, tmp_path: Path
-) -> None:
-    held = Held(survived, tmp_path, "_create")
-    assert survived.track("attach", "latest").out == CONSOLE
-    code, _, err = held.go_on()
-    assert code == 0, err
-    (run,) = survived.rows()
-    assert len(survived.starts()) == 1 and survived.jobs() == [run["id"]]
-    survived.check_whole(run["id"])
+def test_who_attaches_to_a_job_while_its_work_tree_is_made_waits_for_that(survived: World) -> None:
+    home = survived.site.ann.home
+    (home / "bin").mkdir()
+    (home / "bin" / "git").write_text(SLOW_GIT)
+    (home / "bin" / "git").chmod(0o755)
+    (home / ".bashrc").write_text("PATH=$HOME/bin:$PATH\n")
+    begun = survived.begin("run", "-H", "gpu1", "python3", "train.py")
+    until(lambda: [*survived.folder.glob("jobs/*/index.new")])
+    attached = survived.begin("attach", "latest")
+    assert attached.stderr is not None
+    until(lambda: "another process is sending it" in attached.stderr.readline())
+    (home / "go").touch()
+    for each in (begun, attached):
+        out, err = each.communicate(timeout=90)
+        assert (each.returncode, out) == (0, CONSOLE), err
+    assert len(survived.starts()) == 1
 
 
 def test_who_goes_on_with_a_job_has_the_variables_that_it_is_to_get(survived: World) -> None:

@@ -6,10 +6,11 @@ process or of the connection. What does not wait for each other is done at once.
 """
 
 import contextlib
+import fcntl
 import functools
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from gittrack import errors
@@ -27,6 +28,7 @@ from gittrack.runs import away, live
 
 JOB, WORK = "job.json", "work"
 STARTED = "started"
+_LOCK = "sending.lock"  # held by who sends it
 
 
 class Launch:
@@ -39,14 +41,18 @@ class Launch:
         self.at = at
         self.talk = talk
         self.directory = live.folder(clone.paths, run_id)
-        self.document = read_job(self.directory)
+        self.is_cut_off = False  # the connection broke, and its host is not reached again
+        self.catch_up()
         self.options = job.options(asked, clone.settings.env)
         self.code = snapshots.Code(
             clone.paths, clone.environ, str(self.document["start"]["run"]["snapshot"]), str(self.document["project"])
         )
+
+    def catch_up(self) -> None:
+        """How far it is, whoever did that. Raises RunNotFound."""
+        self.document = read_job(self.directory)
         found = away.read(self.directory)
         self.done = found and found.step
-        self.is_cut_off = False  # the connection broke, and its host is not reached again
         self.made: dict[str, str] = dict(found.more.get("made") or {}) if found else {}  # image, digest, attendant
 
 
@@ -64,6 +70,36 @@ class Step(NamedTuple):
 def carry_out(launch: Launch) -> None:
     """Do what is left to be done. Raises HostFailed, LinkLost, ImageFailed, RunNotFound where somebody has given the
     run up meanwhile, and what sending raises."""
+    with _alone(launch) as is_away:
+        if is_away:
+            _carry_out(launch)
+        else:
+            _check_home(launch)
+
+
+@contextlib.contextmanager
+def _alone(launch: Launch) -> Iterator[bool]:
+    """Of several who go on with a launch one does: they would take the work tree from each other while they make it.
+    Whether the run is away still."""
+    try:
+        lock = os.open(os.path.join(launch.directory, _LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            launch.talk.say("another process is sending it: waiting for that")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if away.is_there(launch.directory):
+                launch.catch_up()
+        yield away.is_there(launch.directory)
+    finally:
+        os.close(lock)
+
+
+def _carry_out(launch: Launch) -> None:
     for step in STEPS[_reached(launch) :]:
         try:
             together(*(functools.partial(act, launch) for act in step.acts), halted=launch.at.link.halted)
