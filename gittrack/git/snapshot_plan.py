@@ -11,7 +11,7 @@ from typing import NamedTuple
 from gittrack import errors
 from gittrack.git import hidden, untracked
 from gittrack.git.command import Git
-from gittrack.git.snapshot_values import Entry, Found, LeftOut, Plan, Policy, Rules
+from gittrack.git.snapshot_values import LARGER, Entry, Found, LeftOut, Plan, Policy, Rules
 from gittrack.git.status import Change, Status, operation, status
 
 _BINARY_PROBE = 8000  # git's own measure: a NUL in the first 8000 bytes makes a file binary
@@ -233,7 +233,7 @@ class _Judge:
             return None
         if hashed and not wanted and size > self.policy.max_file:
             self.digests.add(path)
-            return LeftOut(path, size, f"larger than {human(self.policy.max_file)}")
+            return LeftOut(path, size, f"{LARGER} {human(self.policy.max_file)}")
         return self.content_refusal(path, size, change, wanted)
 
     def content_refusal(self, path: str, size: int, change: Change | None, wanted: bool) -> LeftOut | None:

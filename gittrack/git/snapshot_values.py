@@ -66,6 +66,9 @@ class Entry(NamedTuple):
     hashed: bool = True  # False: the index has it already
 
 
+LARGER = "larger than"  # how the reason begins where it is the size
+
+
 class LeftOut(NamedTuple):
     """One file, or one directory as a whole, that is not in the snapshot in its present form."""
 

@@ -16,7 +16,7 @@ from gittrack.git import catfile, export, untracked
 from gittrack.git.digests import Digests
 from gittrack.git.export import Listed
 from gittrack.git.network import Progress
-from gittrack.git.snapshot_values import Plan
+from gittrack.git.snapshot_values import LARGER, Plan
 from gittrack.launch.sending.snapshots import Code
 from gittrack.runs.own_store import own_store
 
@@ -101,13 +101,13 @@ def find(
     if top is None or not (patterns or left_out or _may_use_lfs(code)):
         return NONE
     tree = {one.path: one for one in export.listing(code.git, code.oid)}
-    missed = [one for one in left_out if isinstance(one.get("path"), str) and one.get("sha256")]
+    missed = [one for one in left_out if isinstance(one.get("path"), str) and _is_large(one)]
     chosen = _chosen(code, top, {path: one.mode for path, one in tree.items()}, patterns, missed)
     remarks = chosen.remarks
-    files = [
-        *(File(path, GONE, "", 0, "") for path in chosen.cut),
-        *_hashed(code, chosen.candidates, show),
-    ]
+    hashed, unread = _hashed(code, chosen.candidates, show)
+    files = [*(File(path, GONE, "", 0, "") for path in chosen.cut), *hashed]
+    if unread:
+        remarks.append(f"not sent, since they cannot be read: {_names(unread)}")
     pointers, absent = _of_lfs(code, tree, {file.path for file in files}) if _may_use_lfs(code) else ([], [])
     if absent:
         remarks.append(f"of git-lfs, the pointers alone are here and go to the host: {_names(absent)}")
@@ -155,6 +155,12 @@ def _chosen(
     remarks += _go_along(top, missed, found)
     remarks += _behind_links(modes, found, cut)
     return _Chosen([*found.values()], cut, remarks)
+
+
+def _is_large(one: Mapping[str, Any]) -> bool:
+    """Whether the snapshot left it out for nothing but its size. One without digest could not be read, or there was too
+    much to be hashed."""
+    return bool(one.get("sha256")) or str(one.get("reason")).startswith(LARGER)
 
 
 def _meant(code: Code, top: str, pattern: str, beside: set[str]) -> list[_Candidate]:
@@ -238,19 +244,34 @@ def _above(path: str) -> Iterator[str]:
         yield path
 
 
-def _hashed(code: Code, candidates: Sequence[_Candidate], show: Progress | None) -> list[File]:
+def _hashed(code: Code, candidates: Sequence[_Candidate], show: Progress | None) -> tuple[list[File], list[str]]:
+    """The files, and the paths of those that cannot be read: as for a run of this machine, these are no reason to stop
+    unless they were named themselves. Raises UsageError for such a one, and for one that changes just now."""
     digests = _digests(code)
     total = sum(digests.cost(one.source) for one in candidates)
     done = 0
-    files = []
+    files, unread = [], []
     for one in candidates:
         done += digests.cost(one.source)
-        if file := _file(one, digests):
-            files.append(file)
+        try:
+            if file := _file(one, digests):
+                files.append(file)
+        except errors.UsageError:
+            if one.named or _is_readable(one.source):
+                raise
+            unread.append(one.path)
         if show and total:
             show("Hashing inputs", min(done, total), total)
     digests.save()
-    return files
+    return files, unread
+
+
+def _is_readable(path: str) -> bool:
+    try:
+        with open(path, "rb"):
+            return True
+    except OSError:
+        return False
 
 
 def _digests(code: Code) -> Digests:
