@@ -26,7 +26,7 @@ from gittrack.launch.ssh.config import Meaning
 from gittrack.launch.ssh.keys import Checker, algorithms
 
 TIMEOUT = 20  # seconds to connect, where the configuration names none
-ANSWER = 30  # seconds for the first word of a server
+ANSWER, KEYS = 30, 15  # seconds for the first word of a server, and for the exchange of keys, likewise
 _LET_IN = 120  # seconds to be let in: it may ask elsewhere
 _JUMPS = 8
 _OF_THE_WAY = ("refused", "timeout", "unreachable", "name", "auth", "protocol")  # a jump host's are the host's "jump"
@@ -88,7 +88,7 @@ class Way:
                 return self._connected(through)
             except (paramiko.SSHException, EOFError, OSError) as error:
                 took = time.monotonic() - started
-                if wait is None or took > _AT_ONCE or not _turned_away(error):
+                if wait is None or self._is_silent(took) or not _turned_away(error):
                     raise self._failed(error, took) from error
                 time.sleep(wait * random.uniform(0.5, 1.5))
         raise AssertionError
@@ -107,7 +107,9 @@ class Way:
                 "sock": sock,
                 "auth_strategy": self._credentials,
                 "transport_factory": self._transport,
-                "banner_timeout": ANSWER,
+                # Of both, without which a host that falls silent while keys are exchanged is waited for for ever.
+                "timeout": (meaning.timeout or ANSWER) + (meaning.timeout or KEYS),
+                "banner_timeout": meaning.timeout or ANSWER,
                 "auth_timeout": _LET_IN,
             },
         )
@@ -177,9 +179,13 @@ class Way:
             return HostFailed(f"{name}: {where} does not answer", hint, "timeout")
         return HostFailed(f"{name}: {where} cannot be reached: {error.strerror or error}", hint, "unreachable")
 
+    def _is_silent(self, took: float) -> bool:
+        """Whether what failed after so many seconds was waiting."""
+        return took > min(_AT_ONCE, 0.9 * (self.meaning.timeout or ANSWER))
+
     def _failed(self, error: Exception, took: float) -> HostFailed:
         where = self.meaning.command or self.meaning.where
-        if took > _AT_ONCE:
+        if self._is_silent(took):
             hint = "is it an SSH server? If so, the host may be overloaded, or its disk stuck"
             return HostFailed(f"{self.host.name}: {where} takes the connection and says nothing", hint, "timeout")
         if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):

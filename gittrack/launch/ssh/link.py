@@ -115,7 +115,7 @@ class Ssh(Scripted):
         why = next((reason for line in self._lines if (reason := line.why())), "")
         return LinkLost(
             f"{self.name}: the connection is lost" + (f": {why}" if why else ""),
-            "what runs there goes on; `git track attach RUN` goes on with it here",
+            "what runs there goes on: run the command again; `git track attach RUN` goes on with a job",
         )
 
     def _refused(self, argv: Sequence[str], error: Exception) -> HostFailed:
@@ -200,13 +200,14 @@ class _Line:
         Later(lambda: self._expect(answered, time.monotonic(), seconds))
         with contextlib.suppress(*order.BROKEN):
             self._transport.global_request("keepalive@openssh.com", wait=True)
-        answered.set()
+            answered.set()
 
     def _expect(self, answered: threading.Event, asked: float, seconds: float) -> None:
         while (left := max(asked, self._transport.sock.heard) + seconds - time.monotonic()) > 0:
             if answered.wait(left):
                 return
-        self._silent = seconds
+        if self.alive:
+            self._silent = seconds
         self.close()
 
     def _release(self) -> None:
