@@ -66,6 +66,11 @@ def host(
       git track host prune gpu1 --dry-run
       git track host prune gpu1 --all
     """
+    if action is not Action.prune:
+        given = {"--days": days is not None, "--all": everything, "--unfetched": unfetched}
+        for option, is_given in {**given, "--dry-run": dry_run, "--yes": yes}.items():
+            if is_given:
+                raise errors.UsageError(f"{option} is for prune", f"leave it out: git track host {action.value}")
     if name is None:
         if action is not Action.ls:
             raise errors.UsageError("no host is named", f"git track host {action.value} HOST")

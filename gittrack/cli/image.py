@@ -72,6 +72,10 @@ def image(
       git track image prune --days 0
     """
     _check(action, what, run, tag)
+    if dry_run and action is not Action.prune:
+        raise errors.UsageError("--dry-run is for prune", f"leave it out: git track image {action.value}")
+    if no_cache and action in (Action.ls, Action.prune):
+        raise errors.UsageError("--no-cache is for build", "git track image build --no-cache")
     place, said = here(), talk(accept_new, as_json)
     at = reach(hosts.find(place.settings, host) if host else hosts.HERE, os.environ, said.ask)
     try:

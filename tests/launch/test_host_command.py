@@ -86,6 +86,8 @@ def test_hosts_of_the_settings_are_listed(ran: Callable[..., Any]) -> None:
     assert "ann@gpu1.example.org" in ran("host", "ls").stdout
     assert "gpu1" in json.loads(ran("host", "ls", "--json").stdout)
     assert "no host is named" in ran("host", "df", code=2).stderr
+    for wrong in (["ls", "--all"], ["check", "gpu1", "--dry-run"], ["df", "gpu1", "--days", "3"]):
+        assert "is for prune" in ran("host", *wrong, code=2).stderr
 
 
 def test_a_host_that_is_not_there_is_said_to_be_so(ran: Callable[..., Any]) -> None:

@@ -97,7 +97,8 @@ def until(true: Callable[[], bool], patience: float = 60.0) -> None:
 def test_a_registry_that_does_not_answer_and_calls_that_make_no_sense_are_told(track_here: Track) -> None:
     failed = track_here("image", "push", "localhost:1/team/iris:1", code=87)
     assert "localhost:1/team/iris:1" in failed.stderr or "registry" in failed.stderr
-    for wrong in (["push"], ["ls", "x"], ["build", "--run", "x"], ["build", "--tag", "x"]):
+    meant_for_others = (["push", "x:1", "--dry-run"], ["build", "--dry-run"], ["ls", "--no-cache"])
+    for wrong in (["push"], ["ls", "x"], ["build", "--run", "x"], ["build", "--tag", "x"], *meant_for_others):
         assert "hint" in track_here("image", *wrong, code=2).stderr
 
 
