@@ -12,6 +12,7 @@ from gittrack import errors
 from gittrack.launch.home.mirror import Mirror
 from gittrack.launch.link.hosts import Host
 from gittrack.launch.reached import open_link
+from gittrack.runs import away
 from gittrack.runs.own_store import own_store
 
 DATA = noise(3, 40_000_000)
@@ -27,6 +28,7 @@ def test_what_had_come_when_the_line_broke_does_not_come_again(site, repo, tmp_p
     subprocess.run(["chown", "-R", site.ann.name, str(site.ann.home)], check=True)
     home = opened(repo)
     directory = send_off(home.paths)
+    away.update(directory, host="host")
 
     def cut(done, _total):
         if done > 10_000_000:
