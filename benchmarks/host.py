@@ -12,7 +12,7 @@ from benchmarks.harness import Failed
 from benchmarks.scene import HERE, Scene, write
 from gittrack.lazy import lazy
 
-_RIGS = os.path.join(os.path.dirname(HERE), "tests", "launch")
+_RIGS = [os.path.join(os.path.dirname(HERE), "tests", folder) for folder in ("launch", "processes")]
 
 
 class Place(NamedTuple):
@@ -40,8 +40,7 @@ class Place(NamedTuple):
 @contextlib.contextmanager
 def opened(scene: Scene) -> Iterator[Place]:
     """Raises Failed where there can be none."""
-    if _RIGS not in sys.path:
-        sys.path.insert(0, _RIGS)
+    sys.path[:0] = [each for each in _RIGS if each not in sys.path]
     rig_ssh, rig_docker = lazy("rig_ssh"), lazy("rig_docker")
     if rig_docker.missing() or rig_ssh.SSHD is None:
         raise Failed(rig_docker.missing() or "sshd is not installed")
