@@ -119,7 +119,7 @@ def test_what_is_not_said_clearly_is_refused(track: Track, runs: list[str]) -> N
 
 def test_a_run_that_goes_on_is_refused_when_it_is_named(repo: Path, track: Track) -> None:
     running = subprocess.Popen(
-        ["git-track", "run", "--name", "long", "--", "sh", "-c", "echo up; sleep 60"],
+        ["git-track", "run", "--name", "long", "--", "sh", "-c", "echo up; sleep 600"],
         cwd=repo, stdout=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     try:

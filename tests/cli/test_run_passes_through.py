@@ -111,7 +111,7 @@ def test_sixteen_runs_at_once(repo: Path, git: Git) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1])
 def test_a_signal_goes_through_and_comes_out_again(repo: Path, number: signal.Signals) -> None:
     running = subprocess.Popen(
-        [TRACK, "run", "-q", "sh", "-c", "echo up; exec sleep 60"], cwd=repo, stdout=subprocess.PIPE
+        [TRACK, "run", "-q", "sh", "-c", "echo up; exec sleep 600"], cwd=repo, stdout=subprocess.PIPE
     )
     assert running.stdout and running.stdout.readline() == b"up\n"
     running.send_signal(number)
@@ -123,7 +123,7 @@ def test_a_signal_goes_through_and_comes_out_again(repo: Path, number: signal.Si
 def test_a_command_that_handles_the_signal_ends_as_it_likes(repo: Path) -> None:
     script = (
         "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
-        "print('up', flush=True)\ntime.sleep(60)"
+        "print('up', flush=True)\ntime.sleep(600)"
     )
     running = subprocess.Popen([TRACK, "run", "-q", sys.executable, "-c", script], cwd=repo, stdout=subprocess.PIPE)
     assert running.stdout and running.stdout.readline() == b"up\n"

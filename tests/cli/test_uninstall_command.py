@@ -79,7 +79,7 @@ def test_json_lists_what_there_is(used, track):
 
 
 def test_a_run_that_goes_on_is_not_taken_away(repo, track, git):
-    running = subprocess.Popen(["git-track", "run", "--quiet", "sh", "-c", "echo up; sleep 60"], cwd=repo,
+    running = subprocess.Popen(["git-track", "run", "--quiet", "sh", "-c", "echo up; sleep 600"], cwd=repo,
                                stdout=subprocess.PIPE, text=True)  # fmt: skip
     try:
         assert running.stdout is not None

@@ -40,14 +40,18 @@ def safetensors(header, data=b"\0" * 16):
     return len(text).to_bytes(8, "little") + text + data
 
 
+def limited() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+
+
 def said_of(data, tmp_path):
     """What a process with little memory says of the file."""
     path = tmp_path / "bomb.pt"
     path.write_bytes(data)
     done = subprocess.run(
-        [sys.executable, "-c", READING, str(path)], capture_output=True, text=True, timeout=SECONDS,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
-    )  # fmt: skip
+        [sys.executable, "-c", READING, str(path)], capture_output=True, text=True, preexec_fn=limited, timeout=600
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

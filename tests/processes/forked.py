@@ -45,7 +45,7 @@ def _server() -> _Server:
 
 
 def execute(
-    argv: Sequence[str], cwd: Path, env: Mapping[str, str], text_in: "str | None" = None, timeout: float = 120
+    argv: Sequence[str], cwd: Path, env: Mapping[str, str], text_in: "str | None" = None, timeout: float = 300
 ) -> "subprocess.CompletedProcess[str]":
     """Start any program, to its end; `text_in` is what it may read. Raises subprocess.TimeoutExpired."""
     fed: dict[str, Any] = {"stdin": subprocess.DEVNULL} if text_in is None else {"input": text_in}
@@ -53,7 +53,7 @@ def execute(
 
 
 def run(
-    argv: Sequence[str], cwd: Path, env: Mapping[str, str], text_in: "str | None" = None, timeout: float = 120
+    argv: Sequence[str], cwd: Path, env: Mapping[str, str], text_in: "str | None" = None, timeout: float = 300
 ) -> "subprocess.CompletedProcess[str]":
     """Call git-track, to its end. Raises subprocess.TimeoutExpired."""
     asked = json.dumps({"argv": list(argv), "cwd": str(cwd), "env": dict(env)}).encode()

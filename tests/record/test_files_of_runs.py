@@ -153,7 +153,7 @@ def test_two_runs_that_save_the_same_at_once_store_it_once(repo: Path, git: Git)
     assert sum(path.stat().st_size for path in stored) <= 5 * 2_500_004
 
 
-HANGS = SAVES + "print('saved', os.getpid(), flush=True)\ntime.sleep(60)\n"
+HANGS = SAVES + "print('saved', os.getpid(), flush=True)\ntime.sleep(600)\n"
 
 
 @pytest.mark.parametrize("under", ["git track run", "init"])

@@ -83,7 +83,7 @@ def test_a_fault_of_the_front_process_takes_no_record_away(repo: Path) -> None:
 
 
 def test_a_command_whose_keeper_was_killed_ends_as_it_ended_though_others_hold_its_output(repo: Path) -> None:
-    script = "sleep 60 & echo up $!; read line; exit 4"
+    script = "sleep 600 & echo up $!; read line; exit 4"
     front = subprocess.Popen(
         [TRACK, "run", "-q", "sh", "-c", script], cwd=repo, stdout=subprocess.PIPE, stdin=subprocess.PIPE
     )

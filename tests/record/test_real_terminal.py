@@ -172,7 +172,7 @@ def test_one_ctrl_c_is_one_interrupt(shown, how: str) -> None:
 
 
 def test_ctrl_c_ends_what_does_not_handle_it(shown, repo: Path) -> None:
-    screen = shown(TRACK, "run", "sh", "-c", "echo up .; exec sleep 60")
+    screen = shown(TRACK, "run", "sh", "-c", "echo up .; exec sleep 600")
     screen.expect(b"up .\r\n")
     screen.type(b"\x03")
     assert screen.end() == -signal.SIGINT
@@ -212,7 +212,7 @@ def mode(screen: Terminal) -> list[object]:
 def test_the_terminal_is_as_before_whatever_happens(shown) -> None:
     """Nothing is changed, so nothing must be put back: not even a kill of everything leaves a trace."""
     shell = shown(
-        "/bin/sh", "-c", f"{TRACK} run -q sh -c 'echo up $$ .; exec sleep 60'; echo after; read line; echo got $line"
+        "/bin/sh", "-c", f"{TRACK} run -q sh -c 'echo up $$ .; exec sleep 600'; echo after; read line; echo got $line"
     )
     before = mode(shell)
     shell.expect(b" .\r\n")

@@ -74,7 +74,7 @@ def under(run_dir: Path, tmp_path: Path) -> Program:
             **variables,
         }
         done = subprocess.run(
-            [python, *options, *args], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+            [python, *options, *args], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == status, done.stdout + done.stderr
         return done

@@ -15,7 +15,7 @@ def noise(seed: int, size: int = 100_000) -> bytes:
     return random.Random(seed).randbytes(size)
 
 
-def wait_until(what: Callable[[], Any], seconds: float = 60) -> Any:
+def wait_until(what: Callable[[], Any], seconds: float = 120) -> Any:
     """What `what` gives, as soon as it is true."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

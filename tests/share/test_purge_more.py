@@ -182,7 +182,7 @@ def test_a_remote_that_cannot_be_reached_leaves_all_here_and_the_same_command_fi
 
 
 def test_a_run_that_goes_on_is_refused(ann: Clone) -> None:
-    process = ann.start("run", sys.executable, "-c", "import sys; sys.stdin.read(); import time; time.sleep(60)")
+    process = ann.start("run", sys.executable, "-c", "import sys; sys.stdin.read(); import time; time.sleep(600)")
     try:
         while not (found := json.loads(ann.track("ls", "--json").stdout)):
             pass
