@@ -10,7 +10,9 @@ from host_journal import PROJECT, Job, cloned, opened, send_off, tip
 
 from gittrack import errors
 from gittrack.core import layout
+from gittrack.launch.home import fetching_host
 from gittrack.launch.home.fetching_host import Fetched, fetch_host
+from gittrack.launch.home.mirror import Mirror
 from gittrack.runs import away, live, overlay, writer
 from gittrack.runs.annotations import Author
 from gittrack.share import purge
@@ -121,6 +123,27 @@ def test_one_that_came_by_another_way_is_marked_and_not_brought_again(clone, her
     assert tip(clone, made.id) == before
     assert fetch_host(here, clone, PROJECT) == nothing_but()
     assert os.listdir(made.path / "fetched") == [writer.writer_id(clone.paths)]
+
+
+@pytest.mark.parametrize("is_slow", [False, True], ids=["it has begun", "it is about to"])
+def test_what_another_process_brings_is_left_to_it(clone, here, is_slow):
+    """`git track attach -H HOST` of a teammate's job, which has just made the folder of the run."""
+    made = job(1)
+    attached, read = [], here.read
+
+    def meanwhile(*args):
+        here.read = read
+        fetching_host.take_up(here, clone, PROJECT, made.id)
+        attached.append(Mirror(here, clone.paths, made.id))
+        if not is_slow:
+            attached[0].sync()
+        return read(*args)
+
+    here.read = meanwhile
+    assert fetch_host(here, clone, PROJECT).going == [made.id]
+    made.end()
+    assert attached[0].sync().is_final
+    assert tip(clone, made.id)
 
 
 def test_a_purged_run_does_not_come_again(clone, here):

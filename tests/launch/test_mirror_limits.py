@@ -214,3 +214,11 @@ def test_a_run_of_which_nothing_is_within_the_limit_is_refused(job, home, mirror
     (job.run / events.CUTS).write_bytes(events.cut_line(events.Cut(0, files, "final", "crashed", 1000.0)))
     refuses(mirror, "its journals have [0-9,]+ bytes")
     assert tip(home) is None and here_now(home) == 0
+
+
+def test_a_run_whose_folder_is_removed_here_is_not_waited_for_for_ever(job, home, mirror):
+    mirror.sync()
+    live.remove(live.folder(home.paths, ID))
+    with pytest.raises(errors.HostFailed, match="not waited for here any more") as caught:
+        mirror.sync()
+    assert "git track fetch here" in caught.value.hint

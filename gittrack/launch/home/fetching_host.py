@@ -4,6 +4,8 @@ What is at the host is looked at in two turns, however many jobs it keeps: which
 has marked as fetched. Only the others are looked into.
 """
 
+import contextlib
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -19,7 +21,7 @@ from gittrack.launch.link.patience import ANSWER
 from gittrack.launch.link.protocol import Link, silent
 from gittrack.launch.sending.snapshots import Helper
 from gittrack.record import beginning
-from gittrack.runs import away, live, logs, writer
+from gittrack.runs import away, live, locking, logs, writer
 from gittrack.runs.archiving import ENDED
 
 # $1: folder of the jobs, $2: writer, $3: the folder of marks. A line for each job that this writer has all of.
@@ -146,13 +148,15 @@ def _fetch(link: Link, repo: Repository, job: _Job, run_id: str, found: Fetched,
             news = mirror.sync()
     except errors.HostFailed as error:
         if job.is_new and not isinstance(error, errors.LinkLost):  # what is refused at once was never a run here
+            mirror.close()
             _forget(repo, run_id)
         raise
     finally:
         mirror.close()
     if news.is_final:
         found.home.append(run_id)
-    elif job.is_new and not news.began:  # a teammate is still sending it
+    elif job.is_new and not news.began and not news.elsewhere:  # a teammate is still sending it
+        mirror.close()
         _forget(repo, run_id)
     else:
         found.going.append(run_id)
@@ -202,9 +206,18 @@ def _ahead(link: Link) -> float | None:
 
 
 def _forget(repo: Repository, run_id: str) -> None:
-    """Leave nothing of a run of which nothing was committed."""
-    if not repo.refs(layout.run_ref(run_id)):
-        live.remove(live.folder(repo.paths, run_id))
+    """Leave nothing of a run of which nothing was committed, unless somebody else brings it by now."""
+    directory = live.folder(repo.paths, run_id)
+    lock = None
+    with contextlib.suppress(FileNotFoundError):
+        lock = locking.take_run(directory)
+    if lock is None:
+        return
+    try:
+        if not repo.refs(layout.run_ref(run_id)):
+            live.remove(directory)
+    finally:
+        os.close(lock)
 
 
 def _marked(link: Link, jobs: str, me: str) -> set[str]:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from gittrack import errors
 from gittrack.config import environment, settings
+from gittrack.core import layout
 from gittrack.git import command
 from gittrack.git.discover import Paths
 from gittrack.git.open import open_repository
@@ -86,7 +87,8 @@ class Mirror:
                 here = self._open()
                 if here is not None:
                     return self._look(here)
-                home = self._is_home()
+                if not (home := self._is_home()) and not os.path.isdir(self._directory):
+                    raise _forgotten(self._link.name, self._run_id)
                 return News(home, elsewhere=not home)
             except errors.LinkLost:  # for good: another link gets another mirror, which must find the run free
                 self.close()
@@ -198,6 +200,14 @@ class Mirror:
             return False
         with contextlib.closing(open_repository(self._paths, self._environ, "cli")) as repo:
             return status_of(repo, self._run_id).get("status") in ENDED
+
+
+def _forgotten(name: str, run_id: str) -> errors.HostFailed:
+    return errors.HostFailed(
+        f"run {run_id[: layout.SHORT]} is not waited for here any more: its folder was removed",
+        f"`git track fetch {name}` brings what is there of it",
+        "gone",
+    )
 
 
 def status_of(repo: Repository, run_id: str) -> Mapping[str, Any]:
