@@ -6,6 +6,8 @@ It ends with the final cut, or when that cannot be made for long: then the job i
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import threading
 import time
@@ -33,6 +35,8 @@ LATECOMERS = 2.0  # seconds in which a background process of a command that has 
 GRACE = 0.5  # helpers of a command that has ended (resource trackers, loggers) mostly follow it within that
 LOOK_AGAIN = 0.5
 PATIENCE = 300.0  # with a full disk
+HOPELESS = 5.0  # with a record that the command has removed
+_SPOILED = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
 SHOWN = 5  # names of processes
 
 
@@ -60,6 +64,7 @@ class Recording:
         self._environ = environ
         self._others = others
         self._told_of_others = False
+        self._hopeless = False
         self._cutter = Cutter(place.run, disk.sync)
         self._storer = Watched(place.run, begin_storer)
         self._declared = declared.Watch(place.work, job.metric_files, job.params_files)
@@ -144,11 +149,12 @@ class Recording:
             self._schedule.turn()
             if not self.error:
                 good = now
-            elif now - good > PATIENCE:  # no room: who closes the job later finds it
+            elif now - good > (HOPELESS if self._hopeless else PATIENCE):  # no room: who closes the job later finds it
                 return
             # Each try looks, for a moment, as if the run were over: to who joins it, too.
             self._wake.wait(LOOK_EVERY if self.error else SOON if now - began < GRACE else LOOK_AGAIN)
             self._wake.clear()
+        self.error = f"{self._directory}: its record was removed"
 
     def _settle(self, end: Ended) -> None:
         """Say how the command ended; no process can join the run after that. May be called twice."""
@@ -223,6 +229,9 @@ class Recording:
             self.error = f"{error.message} ({error.hint})" if error.hint else error.message
         except OSError as error:
             self.error = f"{error.filename or self._directory}: {error.strerror or error}"
+            self._hopeless = error.errno in _SPOILED
+            if error.errno == errno.EACCES:  # the command has the same rights, and has taken them away
+                _let_in(self._directory)
         except Exception as error:  # noqa: BLE001 - a fault of ours must neither end the training nor hide its exit code
             self.error = f"{type(error).__name__}: {error}"
 
@@ -232,6 +241,16 @@ def _sampler() -> Sampler:
     if not machine.has_nvidia():
         return Sampler(lambda: machine_use)
     return Sampler(lambda: lambda: {**machine_use(), **nvidia_smi.sample()})
+
+
+def _let_in(directory: str) -> None:
+    """Have the rights again that are needed to record."""
+    with contextlib.suppress(OSError):
+        os.chmod(directory, os.stat(directory).st_mode | 0o700)
+        for name in os.listdir(directory):
+            path = os.path.join(directory, name)
+            if not os.path.islink(path):
+                os.chmod(path, os.stat(path).st_mode | (0o700 if os.path.isdir(path) else 0o600))
 
 
 def _size(directory: str, name: str) -> int:

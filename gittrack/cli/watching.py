@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gittrack import errors
 from gittrack.cli.host_talk import talk as talking
 from gittrack.cli.render import say
-from gittrack.compare.text import count
+from gittrack.compare.text import count, line
 from gittrack.core.layout import SHORT
 from gittrack.launch.jobs import stopping
 from gittrack.launch.jobs.lasting import Lasting
@@ -24,6 +24,7 @@ from gittrack.launch.reached import At, Clone, Talk
 if TYPE_CHECKING:
     from gittrack.launch.jobs.following import Out
 
+TRIES = 3  # answers
 QUESTION = "\ngittrack: [d]etach, [s]top the job, or [c]ontinue to watch? "
 DETACH, STOP, CONTINUE = "detach", "stop", "continue"
 
@@ -66,6 +67,8 @@ def watch(
                     if watched.is_cut_short:
                         say(f"its container is gone; `git track logs {short}` has the rest of what it printed")
                     watched.finish()
+                    if watched.spoiled:
+                        say(f"{watched.spoiled}. Run {short} ends with what had come of it before; the rest is lost")
                     if watched.missing:
                         left = count(watched.missing, "file")
                         say(f"left out of run {short}: {left} that {at.host.name} has not, or not as kept")
@@ -108,13 +111,22 @@ def _ask() -> str:
     except OSError:
         return STOP
     try:
-        os.write(terminal, QUESTION.encode())
-        answer = os.read(terminal, 100).decode("utf-8", "replace").strip().lower()
+        for _ in range(TRIES):
+            os.write(terminal, QUESTION.encode())
+            said = os.read(terminal, 100)
+            if not said:  # nobody is there any more
+                return DETACH
+            answer = said.decode("utf-8", "replace").strip().lower()
+            for known in (DETACH, STOP, CONTINUE):
+                if known.startswith(answer):  # nothing: the question was not meant to be asked
+                    return known if answer else CONTINUE
+            os.write(terminal, f"gittrack: {line(answer)[:20]} is none of d, s, c".encode())
+        os.write(terminal, b"\n")
+        return DETACH
     except (KeyboardInterrupt, OSError):  # a second Ctrl-C: whoever is that impatient wants his prompt back
         return DETACH
     finally:
         os.close(terminal)
-    return {"s": STOP, "c": CONTINUE, "": CONTINUE}.get(answer[:1], DETACH)
 
 
 def _say_left(run_id: str) -> None:

@@ -7,6 +7,7 @@ where the image is gone, that of the host does, or that of another image.
 
 import contextlib
 import json
+import os
 import re
 import time
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ from gittrack.runs import live
 if TYPE_CHECKING:
     from gittrack.launch.engine.state import Container
 
+VANISHED = "vanished"  # the kind of an error: what was recorded is not at the host any more
 OUT_OF_MEMORY, GONE = "out of memory", "its container is gone"
 _JOB_LIMIT = 1 << 24
 _CUTS_TAIL = 4096
@@ -57,6 +59,12 @@ def check_begun(at: At, paths: Paths, run_id: str, container: "Container | None"
     names = {entry.name for entry in at.link.list(f"{at.job(run_id)}/run") or ()}
     if events.STARTER in names:
         return
+    if container is not None and os.path.exists(os.path.join(live.folder(paths, run_id), events.STARTER)):
+        raise errors.HostFailed(
+            f"{at.host.name}: the record of run {run_id[:SHORT]} is not there any more",
+            f"its command has removed it; `git track stop --give-up {run_id[:SHORT]}` ends it here with what has come",
+            VANISHED,
+        )
     if container is None:
         raise gone(at, run_id)
     forget(at, paths, run_id)
@@ -64,7 +72,9 @@ def check_begun(at: At, paths: Paths, run_id: str, container: "Container | None"
         hint = "choose an image that has Python 3.9 or newer"
         raise NeverBegan("nothing could be recorded: the image has no Python that can be used", hint)
     raise NeverBegan(
-        f"the container ended with exit code {container.code} before the command was started", "see above what it said"
+        f"nothing is recorded: the container ended with exit code {container.code} before the command was started, or "
+        "that has removed its record",
+        "see above what it said",
     )
 
 

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING
 
 from gittrack import errors
 from gittrack.attendant import ending
+from gittrack.config import environment
 from gittrack.core import events, layout
 from gittrack.git.discover import Paths
+from gittrack.git.open import open_repository
 from gittrack.launch.engine.position import Position
+from gittrack.launch.home import giving_up
 from gittrack.launch.home.mirror import Mirror
 from gittrack.launch.jobs import closing
 from gittrack.launch.later import OFTEN, Later
@@ -32,6 +35,8 @@ PATIENCE = 60.0  # seconds without anything new of a run that is over
 EVERY = 2.0  # seconds between two looks at the journal
 _RECORDED = 16 << 20  # bytes of a console that are shown where only its record is left
 _LAST_LINES = 1 << 16  # bytes of a journal
+_ENDLESS = "endless"  # the kind of an error: a record has no end, and nobody will write one
+_SPOILED = (_ENDLESS, closing.VANISHED, "refused")
 _GOING = ("removing", "dead")
 
 Out = Callable[[int, bytes], None]  # 1 for standard output, 2 for standard error; the bytes
@@ -83,6 +88,7 @@ class Follower:
         self._run_id = run_id
         self._position = position
         self.missing = 0  # files that the host had not, or not as their digests say; known when it is finished
+        self.spoiled = ""  # why the record at the host could not be taken: the run is ended with what had come
         self.is_cut_short = False  # the console: its container was gone before it was read to its end
         self._mirror = Mirror(at.link, paths, run_id)
         self._over = threading.Event()
@@ -119,13 +125,32 @@ class Follower:
         self._over.set()
         self._bringer.result()
         found = self._at.engine.find(self._run_id)
-        closing.check_begun(self._at, self._paths, self._run_id, found)
-        closing.close_if_dead(self._at, self._run_id, found)
-        with contextlib.closing(self._mirror):
-            self._wait_for_end()
+        try:
+            self._end(found)
+        except errors.HostFailed as error:
+            if found is None or not found.ended or not self._is_spoiled(error):
+                raise
+            self._give_up(found)
         with contextlib.suppress(errors.GittrackError):  # `git track host prune` is for what is left over
             closing.leave_clean(self._at, self._run_id, found)
         return found
+
+    def _end(self, found: "Container | None") -> None:
+        closing.check_begun(self._at, self._paths, self._run_id, found)
+        with contextlib.closing(self._mirror):
+            self._mirror.sync()  # raises where the command has done something to its record: it cannot be closed then
+            closing.close_if_dead(self._at, self._run_id, found)
+            self._wait_for_end()
+
+    def _is_spoiled(self, error: errors.HostFailed) -> bool:
+        """Whether nobody can ever bring the end of the run, and something of it is here."""
+        self.spoiled = error.message if error.kind in _SPOILED else ""
+        directory = live.folder(self._paths, self._run_id)
+        return bool(self.spoiled) and os.path.exists(os.path.join(directory, events.STARTER))
+
+    def _give_up(self, found: "Container") -> None:
+        with contextlib.closing(open_repository(self._paths, environment.current(), "cli")) as repo:
+            giving_up.give_up(repo, self._run_id, time.time(), giving_up.spoiled(self.spoiled), found.code)
 
     def leave(self) -> None:
         """Look no more. What runs there goes on."""
@@ -141,6 +166,7 @@ class Follower:
                 raise errors.HostFailed(
                     f"{self._at.host.name}: run {self._run_id} has ended, and its record there has no end",
                     f"what it has is in {self._at.job(self._run_id)}/run",
+                    _ENDLESS,
                 )
             time.sleep(SOON)
         self.missing = len(news.missing)

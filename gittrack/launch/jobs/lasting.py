@@ -97,6 +97,10 @@ class Lasting:
         return self._follower.missing
 
     @property
+    def spoiled(self) -> str:
+        return self._follower.spoiled
+
+    @property
     def is_cut_short(self) -> bool:
         return self._follower.is_cut_short
 
