@@ -25,6 +25,7 @@ from gittrack.runs.cutting import Cutter
 from gittrack.store import durable as disk
 
 _LATER = ("process", "kept", "parcel")  # what is written when files are kept, however late
+KILLED = "it was stopped: it did not end in the time that it was given, and was killed"
 NOT_STARTED = "its command was never started"
 
 
@@ -54,7 +55,7 @@ def close(
         stopped = status == "crashed" and place.is_stopped
         say_end(directory, {
             "code": code,
-            "reason": redactor.text(reason) if reason else "it was stopped" if stopped else None,
+            "reason": KILLED if stopped else redactor.text(reason) if reason else None,
             "signal": None,
             "status": "killed" if stopped else status,
         }, at)  # fmt: skip

@@ -75,7 +75,10 @@ def report(place: Workplace, run_id: str, manner: Manner) -> int:
     outcome = result.outcome
     if outcome.signal is not None:
         return 128 + int(outcome.signal)
-    return FAILED if outcome.code is None else int(outcome.code)
+    if outcome.code is None:
+        killed = outcome.final is not None and outcome.final.status == "killed"  # after it was told to end
+        return 128 + signal.SIGKILL if killed else FAILED
+    return int(outcome.code)
 
 
 def clone(place: Workplace, reconnect: int | None = None) -> Clone:

@@ -57,6 +57,8 @@ def _how(result: "Result") -> str:
         return f"killed by {lazy('gittrack.record.signals').name_of(outcome.signal)} after {duration}"
     if outcome.code:
         return f"failed with exit code {outcome.code} after {duration}"
+    if outcome.code is None and final is not None and final.status == "killed":
+        return f"was stopped, did not end in time, and was killed after {duration}"
     return f"completed in {duration}" if outcome.code == 0 else f"ended after {duration}, nobody knows how"
 
 

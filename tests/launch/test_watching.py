@@ -86,6 +86,45 @@ def test_ctrl_c_asks_and_detaching_leaves_the_job_alone(project: Path, track: Ca
     assert track("attach").stdout == "begun\nstill here\nover\n"
 
 
+def test_an_answer_that_is_none_is_asked_for_again_and_the_third_one_detaches(
+    project: Path, track: Callable[..., Any], site: Site
+) -> None:
+    terminal = pexpect.spawn("git-track", ["run", "-H", "gpu1", "python3", "train.py"], cwd=str(project), timeout=60)
+    terminal.expect("begun")
+    terminal.sendintr()
+    terminal.expect("ontinue to watch")
+    terminal.sendline("yes")
+    terminal.expect("yes is none of d, s, c")
+    terminal.expect("ontinue to watch")
+    terminal.sendline("c")
+    (job_of(site) / "say").touch()
+    terminal.expect("still here")
+    time.sleep(interrupts.ECHO)  # earlier it would be the same Ctrl-C
+    terminal.sendintr()
+    for answer in ("x", "quit", "no"):
+        terminal.expect("ontinue to watch")
+        terminal.sendline(answer)
+        terminal.expect(f"{answer} is none of")
+    terminal.expect("goes on")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 128 + signal.SIGINT
+    (job_of(site) / "go").touch()
+    track("wait", "latest")
+
+
+def test_a_job_that_a_stop_had_to_kill_is_told_as_that(project: Path, track: Callable[..., Any]) -> None:
+    deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('begun', flush=True)\ntime.sleep(600)\n"
+    (project / "train.py").write_text(f"import signal, time\n{deaf}")
+    process = started(project)
+    track("stop", "latest", "--grace", "0")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGKILL
+    assert "did not end in time, and was killed" in err and "nobody knows" not in err
+    assert status(track) == "killed"
+    assert "it was stopped: it did not end" in track("show", "latest").stdout
+
+
 def test_what_git_passes_on_of_a_ctrl_c_is_no_second_one(project: Path, track: Callable[..., Any], site: Site) -> None:
     terminal = pexpect.spawn("git-track", ["run", "-H", "gpu1", "python3", "train.py"], cwd=str(project), timeout=120)
     terminal.expect("begun")
