@@ -66,8 +66,8 @@ class Silence(NamedTuple):
     home: Path
     config: str
 
-    def patience(self, every: int, count: int = 2) -> None:
-        """How long the client waits for a host that says nothing."""
+    def patience(self, every: int, count: int = 6) -> None:
+        """How long the client waits for a host that says nothing; a busy machine takes seconds to answer."""
         own = f"Host line\n  ServerAliveInterval {every}\n  ServerAliveCountMax {count}\n"
         (self.home / ".ssh/config").write_text(own + self.config)
 

@@ -46,9 +46,9 @@ SENDING = {
     "the image is looked for": request("GET [^ ]*/images/"),
     BUILD: request("POST [^ ]*/build"),
     "the code is sent": command("receive-pack"),
-    "half of the code is sent": lambda line: line.drop_after(3_000_000),
+    "half of the code is sent": lambda line: line.drop_after(2_000_000),
     "inputs are asked for": command("cache/files"),
-    "half of the inputs are sent": lambda line: line.drop_after(13_000_000),
+    "half of the inputs are sent": lambda line: line.drop_after(7_500_000),
     "inputs are placed": command("work.new"),
     "its variables are written": command("/env"),
     "the container is made": request("POST [^ ]*/containers/create"),
@@ -78,10 +78,11 @@ def begun(far: tuple[World, Silence], phase: str, *args: str) -> "subprocess.Pop
     with open(world.repo / ".gitignore", "a") as ignored:
         ignored.write("data.bin\n")
     for name in ("code.bin", "data.bin"):
-        (world.repo / name).write_bytes(os.urandom(10_000_000))
+        (world.repo / name).write_bytes(os.urandom(5_000_000))
     SENDING[phase](line)
     process = world.begin("run", "-H", "gpu1", *args, "python3", "train.py")
-    until(lambda: line.reached() or line.is_dropping(), PATIENCE)
+    until(lambda: line.reached() or line.is_dropping() or process.poll() is not None, PATIENCE)
+    assert process.poll() is None, process.communicate()
     line.drop()
     return process
 
@@ -109,7 +110,7 @@ def test_a_job_is_sent_on_by_attach(far: tuple[World, Silence], phase: str) -> N
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 88, err
     run_id = only(world)
-    assert "connection is lost: the host has not answered for 2 s" in err, err
+    assert "connection is lost: the host has not answered for 6 s" in err, err
     assert f"git track attach {run_id[:7]}" in err and AGAIN not in err, err
     line.mend()
     world.go()
