@@ -117,8 +117,9 @@ def test_the_notebook_runs_from_top_to_bottom(example, repo, runs, sealed):
     example("notebook")
     notebook = nbformat.read(repo / "track.ipynb", as_version=4)
     client = nbclient.NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(repo)}}
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(repo)}}
     )
+    client.create_kernel_manager().shutdown_wait_time = 60  # then it would be killed
     client.execute()
     table = notebook.cells[2].outputs[0]["data"]
     assert "decay" in table["text/html"]

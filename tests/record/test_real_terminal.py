@@ -191,9 +191,9 @@ import os, signal, time
 sizes = []
 signal.signal(signal.SIGWINCH, lambda *_: sizes.append(os.get_terminal_size().columns))
 print("up", flush=True)
-while not sizes:
+while 77 not in sizes:  # the terminal's own signal may come before the size is right, and then another one does
     time.sleep(0.05)
-print("size", sizes[0])
+print("size", sizes[-1])
 """
 
 

@@ -204,7 +204,9 @@ def test_a_notebook_records_itself_and_does_not_nest(repo: Path, git: Git) -> No
     script = (
         "import nbclient, nbformat\n"
         "book = nbformat.read('explore.ipynb', 4)\n"
-        "nbclient.NotebookClient(book, allow_errors=True, kernel_name='python3').execute()\n"
+        "client = nbclient.NotebookClient(book, allow_errors=True, kernel_name='python3')\n"
+        "client.create_kernel_manager().shutdown_wait_time = 60\n"  # then it would be killed
+        "client.execute()\n"
         "print([output.get('evalue') for cell in book.cells for output in cell.outputs])\n"
     )
     env = {**os.environ, "JPY_SESSION_NAME": str(repo / "explore.ipynb"), "IPYTHONDIR": str(repo / ".git" / "ipython")}
