@@ -1,9 +1,11 @@
 """`git track exec`: a command in the container of a job has what the job has."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 from rig_docker import Engine
 
@@ -52,3 +54,14 @@ def test_exit_codes_and_arguments_are_passed_on(beside: Track) -> None:
 
 def test_without_a_command_nothing_is_done(beside: Track) -> None:
     assert "no command" in beside("latest", "--", code=2).stderr
+
+
+def test_what_is_typed_before_the_command_is_there_reaches_it(beside: Track, repo: Path, dockerd: Engine) -> None:
+    argv = ["exec", "latest", "--", "sh", "-c", 'read line; echo "got <$line>"']
+    environ = {**os.environ, "DOCKER_HOST": dockerd.host}
+    terminal = pexpect.spawn("git-track", argv, cwd=str(repo), env=environ, timeout=60)  # type: ignore[arg-type]
+    terminal.sendline("typed ahead")
+    terminal.expect_exact("got <typed ahead>")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
