@@ -4,10 +4,12 @@
 """
 
 import contextlib
+import functools
 import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -65,20 +67,35 @@ class Later(Generic[T]):
 
 
 def together(*works: Callable[[], object], halted: Callable[[], AbstractContextManager[object]]) -> None:
-    """Do all of them at once. All are waited for; raises what the first of them raised. Who presses Ctrl-C waits for
-    little: `halted` makes them fail. (None is done here, where Ctrl-C would tear what is being sent.)"""
-    begun = [Later(work) for work in works]
-    problems: list[Exception] = []
-    for one in reversed(begun):
-        try:
-            one.result()
-        except Exception as error:  # noqa: BLE001 - raised below: but nothing may go on in the background
-            problems.append(error)
-        except BaseException:
-            end = time.monotonic() + _PATIENCE
-            with halted():
-                for other in begun:
-                    other.wait(max(0.0, end - time.monotonic()))
-            raise
-    if problems:
-        raise problems[0]
+    """Do all of them at once; raises what failed first. All are waited for: nothing may go on in the background. But
+    `halted` makes the others fail then, so that nobody waits for what is of no use any more; neither does who presses
+    Ctrl-C. (None is done here, where Ctrl-C would tear what is being sent.)"""
+    over: SimpleQueue[BaseException | None] = SimpleQueue()
+    begun = [Later(functools.partial(_told, work, over)) for work in works]
+    limit = _PATIENCE
+    try:
+        for _ in begun:
+            if (problem := _first(over)) is not None:
+                limit = OFTEN if isinstance(problem, Exception) else _PATIENCE
+                raise problem
+    except BaseException:
+        end = time.monotonic() + limit
+        with halted():
+            for other in begun:
+                other.wait(max(0.0, end - time.monotonic()))
+        raise
+
+
+def _told(work: Callable[[], object], over: "SimpleQueue[BaseException | None]") -> None:
+    try:
+        work()
+    except BaseException as error:  # noqa: BLE001 - raised by who waits
+        over.put(error)
+    else:
+        over.put(None)
+
+
+def _first(over: "SimpleQueue[BaseException | None]") -> BaseException | None:
+    while True:
+        with contextlib.suppress(Empty):
+            return over.get(timeout=OFTEN)

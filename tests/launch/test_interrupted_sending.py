@@ -1,5 +1,6 @@
 """Ctrl-C while a job is being sent: nothing of it stays there, also where git is slow to end."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -12,6 +13,7 @@ from rig_ssh import Site
 from sending_rig import without
 from survival import World, until, world
 
+from gittrack.errors import ImageFailed
 from gittrack.launch.later import together
 from gittrack.launch.link.protocol import Link
 
@@ -84,3 +86,24 @@ def test_what_is_done_beside_ends_with_an_interrupt_and_the_link_stays(ssh: Link
     until(lambda: not os.path.exists(f"/proc/{pid}"))
     assert [entry.name for entry in ssh.list(folder) or ()] == ["version"]
     assert ssh.run(["echo", "there"]).out == b"there\n"
+
+
+def test_what_is_sent_for_an_image_that_there_is_not_ends_at_once(ssh: Link) -> None:
+    folder, begun = ssh.folder(), threading.Event()
+
+    def sends() -> None:
+        with contextlib.closing(
+            ssh.open(["sh", "-c", 'echo begun; sleep 60; mkdir "$1"', "sh", f"{folder}/late"])
+        ) as it:
+            assert it.read(100) == b"begun\n"
+            begun.set()
+            it.read(100)
+            it.wait()
+
+    def looks() -> None:
+        begun.wait()
+        raise ImageFailed("there is no such image", "")
+
+    with pytest.raises(ImageFailed):
+        together(looks, sends, halted=ssh.halted)
+    assert ssh.list(f"{folder}/late") is None  # nobody has waited for it
