@@ -9,6 +9,7 @@ from common import noise
 from host_journal import ID, Job, cloned, opened, send_off, tip
 
 from gittrack import errors
+from gittrack.launch.home import mirror
 from gittrack.launch.home.mirror import Mirror
 from gittrack.launch.link.hosts import Host
 from gittrack.launch.reached import open_link
@@ -34,6 +35,7 @@ def test_what_had_come_when_the_line_broke_does_not_come_again(site, repo, tmp_p
         if done > 10_000_000:
             site.sshd.cut()
 
+    monkeypatch.setattr(mirror, "GLANCE", 0.0)  # the host is asked for the console after each piece
     first = open_link(Host("host", address="host"))
     with pytest.raises(errors.LinkLost):
         Mirror(first, home.paths, ID, cut).sync()

@@ -238,8 +238,8 @@ class Bringing:
                 if not data:
                     raise _Enough
                 at += len(data)
-                self._progress(len(data))
                 yield data
+                self._progress(len(data))  # who hears of it may ask the host, which fails where the line has broken
 
     def _read(self, path: str, places: Sequence[tuple[int, int]]) -> list[bytes] | None:
         found: list[bytes] = []
