@@ -55,10 +55,21 @@ def container(at: At, found: Job) -> Any:
     if container is None:
         closing.check_known(at, found.id)
     if container is None or container.state != "running":
-        raise errors.RunNotFound(
-            f"run {found.short} is not running at {found.host.name}", f"`git track show {found.short}` says how it went"
-        )
+        raise errors.RunNotFound(*_not_running(found, container))
     return container
+
+
+def _not_running(found: Job, container: Any) -> tuple[str, str]:
+    """What is the case instead, and what to do."""
+    short, name = found.short, found.host.name
+    if container is not None and container.state == "created":
+        return f"run {short} is not started yet at {name}", f"`git track attach {short}` goes on with it"
+    if container is not None and container.is_running:
+        return f"the container of run {short} is {container.state} at {name}", "see: docker ps, there"
+    what = f"run {short} is not running any more at {name}"
+    if found.is_away:
+        return what, f"`git track attach {short}` brings what is not here yet, and says how it went"
+    return what, f"`git track show {short}` says how it went"
 
 
 def _launched(place: Workplace, run_id: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Annotated
@@ -15,7 +16,7 @@ from gittrack.cli.options import RECONNECT
 from gittrack.cli.render import put, say, write
 from gittrack.compare.following import follow
 from gittrack.compare.text import harmless, json_text
-from gittrack.core import layout
+from gittrack.core import layout, spans
 from gittrack.errors import UsageError
 from gittrack.lazy import lazy
 from gittrack.runs import away, live, reader
@@ -88,8 +89,14 @@ def show(
         printed = printed or bool(data)
         put(data)
         sys.stdout.buffer.flush()
-    if not printed:
-        say(f"run {run_id[: layout.SHORT]} printed nothing")
+    short, sent = run_id[: layout.SHORT], away.read(directory) if live.is_away(directory) else None
+    if sent is not None:
+        ago = spans.format_duration(max(0.0, time.time() - sent.seen))
+        what = "this is what had come" if printed else "nothing that it printed had come"
+        say(f"run {short} is at {sent.host}: {what} when that was last asked, {ago} ago")
+        say(f"`git track logs -f {short}` asks it again")
+    elif not printed:
+        say(f"run {short} printed nothing")
 
 
 def _is_own(place: Workplace, run_id: str) -> bool:

@@ -97,3 +97,20 @@ def test_a_network_can_be_chosen(lab: World, dockerd: Engine) -> None:
     assert json.loads(lab.track("show", "--json").out)["status"]["status"] == "completed"
     assert "no name of a network" in lab.track("run", "-H", "gpu1", "--network", "a b", "true", code=2).err
     assert "is for a run in a container" in lab.track("run", "--network", "none", "true", code=2).err
+
+
+def test_what_is_known_of_a_job_is_said_to_be_as_old_as_it_is(lab: World) -> None:
+    lab.track("run", "-H", "gpu1", "-d", "python3", "train.py")
+    (run_id,) = lab.jobs()
+    said = lab.track("logs").err
+    assert "is at gpu1: nothing that it printed had come when that was last asked" in said
+    assert f"`git track logs -f {run_id[:7]}` asks it again" in said
+    assert lab.track("exec", "latest", "--", "echo", "there").out == "there\n"
+    lab.go()
+    until(lambda: lab.has_ended(run_id), 60)
+    lab.engine.docker("wait", f"gittrack-{run_id}")
+    said = lab.track("exec", "latest", "--", "true", code=66).err
+    assert "is not running any more at gpu1" in said and f"`git track attach {run_id[:7]}` brings" in said
+    lab.track("wait", "latest")
+    assert "is at gpu1" not in lab.track("logs").err
+    assert f"`git track show {run_id[:7]}`" in lab.track("exec", "latest", "--", "true", code=66).err
