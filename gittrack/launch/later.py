@@ -14,7 +14,10 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 _PATIENCE = 5.0  # seconds, with what is interrupted
-OFTEN = 3600.0  # seconds; a wait with an end can be interrupted by signals on every system
+_LONG = 3600.0
+# Seconds. A signal that comes when a wait is about to begin does not end it, on a busy machine perhaps between two
+# threads that take turns: it is seen when the wait is over.
+OFTEN = 0.5
 
 
 class Later(Generic[T]):
@@ -38,7 +41,11 @@ class Later(Generic[T]):
 
     def wait(self, seconds: float) -> bool:
         """Wait for the end, whatever it is; whether it has come."""
-        return self._over.wait(seconds)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if self._over.wait(min(left, OFTEN)):
+                return True
+        return self._over.is_set()
 
     @property
     def is_over(self) -> bool:
@@ -76,7 +83,7 @@ def together(*works: Callable[[], object], halted: Callable[[], AbstractContextM
     try:
         for _ in begun:
             if (problem := _first(over)) is not None:
-                limit = OFTEN if isinstance(problem, Exception) else _PATIENCE
+                limit = _LONG if isinstance(problem, Exception) else _PATIENCE
                 raise problem
     except BaseException:
         end = time.monotonic() + limit
