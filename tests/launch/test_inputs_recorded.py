@@ -35,7 +35,7 @@ def digest(data: bytes) -> str:
 def test_inputs_that_changed_before_they_were_sent_are_refused_and_the_record_says_what_was_given(given: World) -> None:
     large = (given.repo / "data/a.bin").read_bytes()
     given.line.break_after(2_000_000)
-    given.track("run", "-H", "gpu1", "python3", "train.py", code=88)
+    given.track("run", "-H", "gpu1", "--reconnect", "0", "python3", "train.py", code=88)
     given.line.mend()
     (run,) = given.rows()
     (given.repo / "data/a.bin").write_bytes(b"other")

@@ -31,7 +31,7 @@ def test_a_build_that_fails_leaves_no_run_and_one_that_is_cut_off_goes_on(surviv
     assert survived.rows() == [] and survived.jobs() == [] and survived.starts() == []
 
     recipe.write_text(f"FROM {python_image}\nRUN echo {survived.marks.name} && sleep 2\n")
-    process = survived.begin("run", "-H", "builds", "python3", "train.py")
+    process = survived.begin("run", "-H", "builds", "--reconnect", "0", "python3", "train.py")
     until(lambda: "sleep 2" in survived.engine.docker("ps", "--no-trunc"))
     survived.site.sshd.cut()
     _, err = process.communicate(timeout=60)
