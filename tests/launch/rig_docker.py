@@ -155,6 +155,12 @@ def stop(engine: Engine) -> None:
     kill(engine, signal.SIGTERM)
 
 
+def remove_jobs(engine: Engine, home: Path) -> None:
+    """Remove the containers of all jobs of which there is a folder in this home."""
+    for job in (home / ".gittrack").glob("jobs/*"):
+        engine.docker("rm", "-f", f"gittrack-{job.name}", code=None)
+
+
 def kill(engine: Engine, how: signal.Signals = signal.SIGKILL) -> None:
     """End the dockerd by a signal, and wait until it is gone."""
     with contextlib.suppress(OSError, ValueError):

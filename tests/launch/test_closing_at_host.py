@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rig_docker
 from rig_docker import Engine
 from rig_ssh import Site
 
@@ -25,9 +26,7 @@ def project(repo: Path, site: Site, dockerd: Engine, python_image: str) -> Itera
     (repo / "gittrack.yaml").write_text(hosts)
     (repo / "wait.py").write_text(WAIT)
     yield repo
-    jobs = site.ann.home / ".gittrack/jobs"
-    for job in jobs.iterdir() if jobs.exists() else ():
-        dockerd.docker("rm", "-f", f"gittrack-{job.name}", code=None)
+    rig_docker.remove_jobs(dockerd, site.ann.home)
 
 
 def test_a_container_that_was_killed_has_ended_when_the_engine_says_so(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rig_docker
 from rig_docker import Engine
 from rig_ssh import Site
 
@@ -49,9 +50,7 @@ def project(repo: Path, site: Site, dockerd: Engine, python_image: str) -> Itera
     (repo / "train.py").write_text(TRAINING)
     (repo / "wait.py").write_text(WAITING)
     yield repo
-    jobs = site.ann.home / ".gittrack/jobs"
-    for job in jobs.iterdir() if jobs.exists() else ():
-        dockerd.docker("rm", "-f", f"gittrack-{job.name}", code=None)
+    rig_docker.remove_jobs(dockerd, site.ann.home)
 
 
 def test_a_training_at_a_host_from_the_first_command_to_the_last(

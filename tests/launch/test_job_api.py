@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import rig_docker
 from common import wait_until
 from rig_docker import Engine
 
@@ -34,8 +35,7 @@ def project(
     monkeypatch.setenv("DOCKER_HOST", dockerd.host)
     monkeypatch.chdir(repo)
     yield repo
-    for job in (sealed / ".gittrack").glob("jobs/*"):
-        dockerd.docker("rm", "-f", f"gittrack-{job.name}", code=None)
+    rig_docker.remove_jobs(dockerd, sealed)
 
 
 def test_a_job_is_started_waited_for_and_read(project: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rig_docker
 from rig_docker import Engine
 from rig_ssh import Site
 
@@ -18,8 +19,7 @@ def project(repo: Path, site: Site, dockerd: Engine, bare_image: str) -> Iterato
         f"hosts:\n  gpu1:\n    host: host\n    docker: {dockerd.command}\n    image: {bare_image}\n"
     )
     yield repo
-    for job in (site.ann.home / ".gittrack").glob("jobs/*"):
-        dockerd.docker("rm", "-f", f"gittrack-{job.name}", code=None)
+    rig_docker.remove_jobs(dockerd, site.ann.home)
 
 
 def left(site: Site) -> list[Path]:

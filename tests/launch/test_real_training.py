@@ -154,9 +154,7 @@ def project(
     )
     git("commit", "-q", "--amend", "--allow-empty", "-m", f"First commit of {repo}")  # a project of its own
     yield repo
-    jobs = site.ann.home / ".gittrack/jobs"
-    for job in jobs.iterdir() if jobs.exists() else ():
-        dockerd.docker("rm", "-f", f"gittrack-{job.name}", code=None)
+    rig_docker.remove_jobs(dockerd, site.ann.home)
     label = f"label=gittrack.project={git('rev-list', '--max-parents=0', 'HEAD')}"
     for name in dockerd.docker("images", "-q", "--filter", label).split():
         dockerd.docker("rmi", "-f", name, code=None)

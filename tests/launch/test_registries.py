@@ -36,8 +36,7 @@ def project(
     (repo / "gittrack.yaml").write_text(host + "build: {dockerfile: Dockerfile, network: host}\n")
     git("commit", "-q", "--amend", "--allow-empty", "-m", f"First commit of {repo}")  # a project of its own
     yield repo
-    for job in (site.ann.home / ".gittrack").glob("jobs/*"):
-        dockerd.docker("rm", "-f", f"gittrack-{job.name}", code=None)
+    rig_docker.remove_jobs(dockerd, site.ann.home)
     gone(dockerd, git)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rig_docker
 from rig_docker import Engine
 from rig_ssh import Site
 
@@ -55,9 +56,7 @@ def project(repo: Path, site: Site, dockerd: Engine, python_image: str) -> Itera
     (repo / ".gitignore").write_text("out\nbefore\n")
     (repo / "train.py").write_text(TRAIN)
     yield repo
-    jobs = site.ann.home / ".gittrack/jobs"
-    for job in jobs.iterdir() if jobs.exists() else ():
-        dockerd.docker("rm", "-f", f"gittrack-{job.name}", code=None)
+    rig_docker.remove_jobs(dockerd, site.ann.home)
 
 
 def test_a_run_of_this_machine_is_resumed_at_a_host_and_that_one_there_again(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rig_docker
 from rig_docker import Engine
 from rig_ssh import Site
 
@@ -34,8 +35,7 @@ def project(
     (repo / "train.py").write_text(SCRIPT)
     monkeypatch.setenv("PHRASE", PHRASE)
     yield repo
-    for job in (site.ann.home / ".gittrack").glob("jobs/*"):
-        dockerd.docker("rm", "-f", f"gittrack-{job.name}", code=None)
+    rig_docker.remove_jobs(dockerd, site.ann.home)
 
 
 def launch(track: Track, *more: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pexpect
 import pytest
+import rig_docker
 from rig_docker import Engine
 from rig_ssh import Site
 
@@ -39,8 +40,7 @@ def project(repo: Path, site: Site, dockerd: Engine, python_image: str) -> Itera
     )
     (repo / "train.py").write_text(SCRIPT)
     yield repo
-    for job in (site.ann.home / ".gittrack").glob("jobs/*"):
-        dockerd.docker("rm", "-f", f"gittrack-{job.name}", code=None)
+    rig_docker.remove_jobs(dockerd, site.ann.home)
 
 
 def job_of(site: Site) -> Path:
@@ -65,16 +65,21 @@ def started(project: Path, *options: str) -> "subprocess.Popen[str]":
     return process
 
 
-def test_ctrl_c_asks_and_detaching_leaves_the_job_alone(project: Path, track: Callable[..., Any], site: Site) -> None:
-    terminal = pexpect.spawn("git-track", ["run", "-H", "gpu1", "python3", "train.py"], cwd=str(project), timeout=120)
-    terminal.expect("begun")
-    terminal.sendintr()
-    terminal.expect("ontinue to watch")
+def continue_and_interrupt(terminal: Any, site: Site) -> None:
+    """Answer that the console is to go on, see that it does, and press Ctrl-C again."""
     terminal.sendline("c")
     (job_of(site) / "say").touch()
     terminal.expect("still here")
     time.sleep(interrupts.ECHO)  # earlier it would be the same Ctrl-C
     terminal.sendintr()
+
+
+def test_ctrl_c_asks_and_detaching_leaves_the_job_alone(project: Path, track: Callable[..., Any], site: Site) -> None:
+    terminal = pexpect.spawn("git-track", ["run", "-H", "gpu1", "python3", "train.py"], cwd=str(project), timeout=120)
+    terminal.expect("begun")
+    terminal.sendintr()
+    terminal.expect("ontinue to watch")
+    continue_and_interrupt(terminal, site)
     terminal.expect("ontinue to watch")
     terminal.sendline("d")
     terminal.expect("goes on")
@@ -96,11 +101,7 @@ def test_an_answer_that_is_none_is_asked_for_again_and_the_third_one_detaches(
     terminal.sendline("yes")
     terminal.expect("yes is none of d, s, c")
     terminal.expect("ontinue to watch")
-    terminal.sendline("c")
-    (job_of(site) / "say").touch()
-    terminal.expect("still here")
-    time.sleep(interrupts.ECHO)  # earlier it would be the same Ctrl-C
-    terminal.sendintr()
+    continue_and_interrupt(terminal, site)
     for answer in ("x", "quit", "no"):
         terminal.expect("ontinue to watch")
         terminal.sendline(answer)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rig_docker
 from rig_docker import Engine
 from rig_ssh import Site
 
@@ -50,8 +51,7 @@ def project(repo: Path, site: Site, dockerd: Engine, python_image: str) -> Itera
         folder.mkdir()
         folder.chmod(0o777)
     yield repo
-    for job in (site.ann.home / ".gittrack").glob("jobs/*"):
-        dockerd.docker("rm", "-f", f"gittrack-{job.name}", code=None)
+    rig_docker.remove_jobs(dockerd, site.ann.home)
 
 
 def test_mounts_and_limits_are_those_that_were_asked_for(project: Path, site: Site, track: Track) -> None:
